@@ -1,3 +1,3 @@
-"""Workshop of the GoogLeNet course: what the notebooks need twice, what is long, what must be fast."""
+"""Workshop of the GoogLeNet course: what notebooks need twice, what is long or must be fast."""
 
 __version__ = "0.1.0"

@@ -1,0 +1,347 @@
+"""What a network costs and sees: parameters, multiply-adds, activations, receptive fields.
+
+One MAC is one multiply-add; a FLOP count is twice the MAC count. Only layers with weights are
+counted (convolutions and linear layers): additions of biases, batch norm, ReLU and pooling are
+left out, as in the papers.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from gnet_utils.models import GoogLeNet
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+
+
+# By formula -------------------------------------------------------------------------------------
+
+
+def conv_parameters(
+    in_channels: int, out_channels: int, kernel_size: int, bias: bool = True
+) -> int:
+    """Weights of a square convolution: k * k * in * out, and one bias for each output channel."""
+    return kernel_size**2 * in_channels * out_channels + (out_channels if bias else 0)
+
+
+def conv_macs(
+    in_channels: int, out_channels: int, kernel_size: int, out_height: int, out_width: int
+) -> int:
+    """MACs of a square convolution on one picture: its weights, once for each output pixel."""
+    weights = conv_parameters(in_channels, out_channels, kernel_size, bias=False)
+    return weights * out_height * out_width
+
+
+# By asking the module ---------------------------------------------------------------------------
+
+
+class Layer(NamedTuple):
+    """One layer with weights (or one stage: sums), as it ran on an input."""
+
+    name: str
+    output: tuple[int, ...]  # shape without the batch axis
+    weights: int
+    biases: int
+    macs: int
+    activations: int  # numbers that come out, for one picture
+
+    @property
+    def parameters(self) -> int:
+        return self.weights + self.biases
+
+
+def count_parameters(module: nn.Module) -> int:
+    """All trainable numbers of `module`, auxiliary heads included."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def count_macs(module: nn.Module, input_shape: Sequence[int]) -> int:
+    """MACs of one forward pass on an input of `input_shape`, such as (1, 3, 224, 224).
+
+    Runs in eval mode, so auxiliary heads do not count. Raises ValueError for an impossible shape.
+    """
+    return sum(layer.macs for layer in layer_table(module, input_shape))
+
+
+def count_activations(module: nn.Module, input_shape: Sequence[int]) -> int:
+    """Numbers put out by all layers with weights (times 4 bytes: float32 memory for training)."""
+    return sum(layer.activations for layer in layer_table(module, input_shape))
+
+
+def layer_table(module: nn.Module, input_shape: Sequence[int]) -> list[Layer]:
+    """Every convolution and linear layer, in the order in which they run."""
+    rows = []
+
+    def note(name, layer, output):
+        per_picture = output[0] if output.ndim > 1 else output
+        biases = 0 if layer.bias is None else layer.bias.numel()
+        # each output number of one channel costs as many MACs as the channel has weights
+        weights_per_channel = layer.weight.numel() // layer.weight.shape[0]
+        rows.append(
+            Layer(
+                name,
+                tuple(per_picture.shape),
+                layer.weight.numel(),
+                biases,
+                output.numel() * weights_per_channel,
+                per_picture.numel(),
+            )
+        )
+
+    named = ((n, m) for n, m in module.named_modules() if isinstance(m, (*CONVOLUTIONS, nn.Linear)))
+    with _observed(named, note):
+        _run(module, input_shape)
+    return rows
+
+
+def stage_table(model: nn.Module, input_shape: Sequence[int]) -> list[Layer]:
+    """One row for each stage of `model` (its children): output shape and sums over its layers."""
+    shapes = stage_shapes(model, input_shape)
+    layers = layer_table(model, input_shape)
+    rows = []
+    for name, shape in shapes.items():
+        mine = [layer for layer in layers if f"{layer.name}.".startswith(f"{name}.")]
+        sums = (sum(column) for column in zip(*(layer[2:] for layer in mine), strict=True))
+        rows.append(Layer(name, shape, *(sums if mine else (0, 0, 0, 0))))
+    return rows
+
+
+def stage_shapes(model: nn.Module, input_shape: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Output shape of each stage of `model`, without the batch axis, in the order they run."""
+    shapes = {}
+
+    def note(name, _, output):
+        shapes[name] = tuple(output.shape[1:])
+
+    with _observed(model.named_children(), note):
+        _run(model, input_shape)
+    return shapes
+
+
+@contextmanager
+def _observed(named: Iterable[tuple[str, nn.Module]], note) -> Iterator[None]:
+    """Call `note(name, module, output)` after each run of the named modules."""
+    hooks = [
+        module.register_forward_hook(lambda m, _, output, name=name: note(name, m, output))
+        for name, module in named
+        if module is not None
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _run(module: nn.Module, input_shape: Sequence[int]) -> None:
+    """One forward pass on zeros in eval mode, every module's mode restored afterwards."""
+    shape = tuple(int(n) for n in input_shape)
+    if not shape or min(shape) < 1:
+        raise ValueError(
+            f"input_shape must be whole numbers above 0 such as (1, 3, 224, 224), got {input_shape}"
+        )
+    modes = [(m, m.training) for m in module.modules()]
+    like = next(module.parameters(), torch.zeros(()))
+    try:
+        module.eval()
+        with torch.no_grad():
+            module(torch.zeros(shape, dtype=like.dtype, device=like.device))
+    except RuntimeError as error:
+        raise ValueError(
+            f"the module cannot take an input of shape {shape}: {str(error).splitlines()[0]}"
+        ) from error
+    finally:
+        for m, training in modes:
+            m.training = training
+
+
+# Receptive fields -------------------------------------------------------------------------------
+
+
+class ReceptiveField(NamedTuple):
+    """The square of input pixels that one unit of a map can see, along one axis.
+
+    Unit number i sees the pixels start + i * stride ... start + i * stride + size - 1.
+    """
+
+    size: int
+    stride: int
+    start: int
+
+    def after(self, kernel_size: int, stride: int, padding: int) -> "ReceptiveField":
+        """The field after one more convolution or pooling layer."""
+        return ReceptiveField(
+            self.size + (kernel_size - 1) * self.stride,
+            self.stride * stride,
+            self.start - padding * self.stride,
+        )
+
+
+def receptive_fields(
+    module: nn.Module, input_shape: Sequence[int] = (1, 3, 224, 224)
+) -> dict[str, ReceptiveField]:
+    """Receptive field on the input after each child of `module`, in the order they run.
+
+    A block of parallel branches (children named `branch_...`) sees as far as its widest branch;
+    asked about such a block itself, the answer is one field for each branch. `input_shape`
+    matters for global pooling only, which sees the whole map.
+    """
+    pixel = ReceptiveField(1, 1, 0)
+    if is_block(module):
+        return {name: _through(branch, pixel, {}) for name, branch in module.named_children()}
+    sizes = _input_sizes(module, input_shape)
+    fields, field = {}, pixel
+    for name in stage_shapes(module, input_shape):
+        field = fields[name] = _through(module.get_submodule(name), field, sizes)
+    return fields
+
+
+def is_block(module: nn.Module) -> bool:
+    """Whether the children of `module` are parallel branches."""
+    names = [name for name, _ in module.named_children()]
+    return bool(names) and all(name.startswith("branch_") for name in names)
+
+
+def _through(module: nn.Module, field: ReceptiveField, sizes: dict) -> ReceptiveField:
+    if isinstance(module, nn.AdaptiveAvgPool2d):
+        return field.after(sizes[module], 1, 0)
+    if isinstance(module, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)):
+        kernel, stride, padding = (
+            value[0] if isinstance(value, tuple) else value
+            for value in (module.kernel_size, module.stride, module.padding)
+        )
+        return field.after(kernel, stride, padding)
+    if is_block(module):
+        branches = [_through(branch, field, sizes) for branch in module.children()]
+        return max(branches, key=lambda branch: branch.size)
+    for child in module.children():
+        field = _through(child, field, sizes)
+    return field
+
+
+def _input_sizes(module: nn.Module, input_shape: Sequence[int]) -> dict[nn.Module, int]:
+    """Height of the map that reaches each global pooling layer."""
+    sizes = {}
+    pools = [m for m in module.modules() if isinstance(m, nn.AdaptiveAvgPool2d)]
+    hooks = [
+        pool.register_forward_pre_hook(lambda m, args: sizes.update({m: args[0].shape[-2]}))
+        for pool in pools
+    ]
+    try:
+        _run(module, input_shape)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sizes
+
+
+# Table 1 of the paper ---------------------------------------------------------------------------
+
+
+class TableRow(NamedTuple):
+    """A row of the paper's Table 1: as printed (K = 1024, M = 1,000,000), and as counted here."""
+
+    stage: str
+    patch: str
+    output: tuple[int, ...]
+    depth: int
+    printed_params: str
+    weights: int
+    printed_ops: str
+    macs: int
+    note: str
+
+
+PRINTED = {  # stages of GoogLeNet: row name, patch/stride, depth, params, ops, as in Table 1
+    "conv1": ("convolution", "7x7/2", 1, "2.7K", "34M"),
+    "pool1": ("max pool", "3x3/2", 0, "", ""),
+    "conv2": ("convolution", "3x3/1", 2, "112K", "360M"),
+    "pool2": ("max pool", "3x3/2", 0, "", ""),
+    "inception_3a": ("inception (3a)", "", 2, "159K", "128M"),
+    "inception_3b": ("inception (3b)", "", 2, "380K", "304M"),
+    "pool3": ("max pool", "3x3/2", 0, "", ""),
+    "inception_4a": ("inception (4a)", "", 2, "364K", "73M"),
+    "inception_4b": ("inception (4b)", "", 2, "437K", "88M"),
+    "inception_4c": ("inception (4c)", "", 2, "463K", "100M"),
+    "inception_4d": ("inception (4d)", "", 2, "580K", "119M"),
+    "inception_4e": ("inception (4e)", "", 2, "840K", "170M"),
+    "pool4": ("max pool", "3x3/2", 0, "", ""),
+    "inception_5a": ("inception (5a)", "", 2, "1072K", "54M"),
+    "inception_5b": ("inception (5b)", "", 2, "1388K", "71M"),
+    "avgpool": ("avg pool", "7x7/1", 0, "", ""),
+    "dropout": ("dropout (40%)", "", 0, "", ""),
+    "linear": ("linear", "", 1, "1000K", "1M"),
+}
+
+
+def table1() -> list[TableRow]:
+    """Table 1 of the GoogLeNet paper, each printed figure beside the one counted from our net.
+
+    `note` names the printed figures that the count does not round to; empty means all fit.
+    """
+    counted = {row.name: row for row in stage_table(GoogLeNet(aux=False), (1, 3, 224, 224))}
+    reduce = counted["conv2_reduce"]  # the paper prints conv2 and its 1x1 reduction as one row
+    rows = []
+    for name, (stage, patch, depth, params, ops) in PRINTED.items():
+        row = counted[name]
+        weights = row.weights + (reduce.weights if name == "conv2" else 0)
+        macs = row.macs + (reduce.macs if name == "conv2" else 0)
+        misfits = [
+            label
+            for label, printed, exact in (
+                ("params", params, weights / 1024),
+                ("ops", ops, macs / 1e6),
+            )
+            if printed and not _fits(printed, exact)
+        ]
+        note = " and ".join(misfits)
+        rows.append(TableRow(stage, patch, row.output, depth, params, weights, ops, macs, note))
+    return rows
+
+
+def _fits(printed: str, exact: float) -> bool:
+    """Whether `exact` rounds to the printed number."""
+    step = 0.1 if "." in printed else 1.0
+    return abs(exact - float(printed[:-1])) <= step / 2
+
+
+# Text tables ------------------------------------------------------------------------------------
+
+
+def format_table(rows: Sequence[Sequence], headers: Sequence[str] | None = None) -> str:
+    """Aligned text: whole numbers with thousands separators on the right, text on the left.
+
+    `headers` may be left out for named tuples, which carry them.
+    """
+    rows = list(rows)
+    if headers is None:
+        headers = [field.replace("_", " ") for field in getattr(rows[0], "_fields", ())]
+    texts = [list(headers)] * bool(headers) + [[_cell(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    numeric = [all(_is_number(v) for v in column) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in texts
+    ]
+    if headers:
+        lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def _is_number(value) -> bool:
+    return value in ("", None) or isinstance(value, (int, float))
+
+
+def _cell(value) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (int, tuple)):
+        return str(value)
+    return "x".join(map(str, value)) if isinstance(value, tuple) else f"{value:,}"

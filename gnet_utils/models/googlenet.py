@@ -1,0 +1,171 @@
+"""GoogLeNet (arXiv 1409.4842, Table 1 and figure 3), and its version for 28x28 pictures."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from gnet_utils.models.inception import GOOGLENET_BLOCKS, Inception, scale
+from gnet_utils.models.layers import check_images, check_norm, conv_unit, initialise
+
+
+class GoogLeNetOutput(NamedTuple):
+    """What a GoogLeNet with heads returns while training, each (N, num_classes)."""
+
+    logits: torch.Tensor
+    aux1: torch.Tensor
+    aux2: torch.Tensor
+
+
+def halving_pool() -> nn.MaxPool2d:
+    """3x3 max pooling with stride 2; `ceil_mode` as in Caffe, so that 112 becomes 56, not 55."""
+    return nn.MaxPool2d(3, stride=2, ceil_mode=True)
+
+
+class GoogLeNet(nn.Module):
+    """The network of the paper: 224x224 pictures, 22 layers with weights, nine Inception blocks.
+
+    norm: "lrn" (the paper: local response normalisation around conv2), "batch" (batch norm after
+        every convolution, none with a bias) or None.
+    aux: with the two auxiliary classifiers, after blocks 4a and 4d, used in `train()` only.
+
+    Maps float images (N, in_channels, H, W), H and W at least 31, to logits (N, num_classes);
+    in `train()` with heads to a `GoogLeNetOutput`. The heads need pictures of about 224x224.
+    Raises ValueError for images of another form.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        norm: str | None = "lrn",
+        aux: bool = True,
+    ):
+        super().__init__()
+        check_norm(norm, ("lrn", "batch", None))
+        check_counts(num_classes, in_channels)
+        self.in_channels = in_channels
+        unit_norm = "batch" if norm == "batch" else None
+
+        self.conv1 = conv_unit(in_channels, 64, 7, stride=2, padding=3, norm=unit_norm)
+        self.pool1 = halving_pool()
+        self.norm1 = response_norm() if norm == "lrn" else nn.Identity()
+        self.conv2_reduce = conv_unit(64, 64, 1, norm=unit_norm)
+        self.conv2 = conv_unit(64, 192, 3, padding=1, norm=unit_norm)
+        self.norm2 = response_norm() if norm == "lrn" else nn.Identity()
+        self.pool2 = halving_pool()
+        channels = 192
+        for name, widths in GOOGLENET_BLOCKS.items():
+            if name in ("4a", "5a"):
+                self.add_module("pool3" if name == "4a" else "pool4", halving_pool())
+            self.add_module(f"inception_{name}", Inception(channels, *widths, norm=unit_norm))
+            channels = widths.out_channels
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.dropout = nn.Dropout(0.4)
+        self.linear = nn.Linear(channels, num_classes)
+        self.aux1 = AuxiliaryClassifier(512, num_classes, unit_norm) if aux else None
+        self.aux2 = AuxiliaryClassifier(528, num_classes, unit_norm) if aux else None
+        initialise(self)
+
+    def stages(self) -> Iterator[tuple[str, nn.Module]]:
+        """The (name, module) pairs from picture to logits, in order, without the heads."""
+        return ((n, m) for n, m in self.named_children() if not n.startswith("aux"))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor | GoogLeNetOutput:
+        check_images(images, self.in_channels, smallest=31)
+        x, aux1, aux2 = images, None, None
+        with_heads = self.training and self.aux1 is not None
+        for name, stage in self.stages():
+            x = stage(x)
+            if with_heads and name == "inception_4a":
+                aux1 = self.aux1(x)
+            if with_heads and name == "inception_4d":
+                aux2 = self.aux2(x)
+        return GoogLeNetOutput(x, aux1, aux2) if with_heads else x
+
+
+class AuxiliaryClassifier(nn.Module):
+    """A small classifier on a middle layer (section 5): maps (N, in_channels, 14, 14) to logits.
+
+    Its loss is added with weight 0.3 while training; it is thrown away afterwards.
+    Raises ValueError when the map does not pool to 4x4.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int = 1000, norm: str | None = None):
+        super().__init__()
+        self.pool = nn.AvgPool2d(5, stride=3)
+        self.conv = conv_unit(in_channels, 128, 1, norm=norm)
+        self.hidden = nn.Linear(128 * 4 * 4, 1024)
+        self.relu = nn.ReLU(inplace=True)
+        self.dropout = nn.Dropout(0.7)
+        self.linear = nn.Linear(1024, num_classes)
+        initialise(self)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[2:]
+        if not (14 <= height <= 16 and 14 <= width <= 16):  # 5x5 / 3 pooling makes 4x4 of these
+            raise ValueError(
+                f"an auxiliary head needs a 14x14 map (pictures of 224x224), got {height}x{width}: "
+                "use aux=False for other picture sizes"
+            )
+        x = self.conv(self.pool(x)).flatten(1)
+        return self.linear(self.dropout(self.relu(self.hidden(x))))
+
+
+class FashionGoogLeNet(nn.Module):
+    """GoogLeNet for 28x28 pictures: the same nine blocks on the same map sizes (28, 14, 7).
+
+    The stem of the 224x224 net shrinks the picture eightfold; here it keeps all 28x28 pixels.
+    width: factor on every number of channels, 0.125 or more; batch norm throughout; no heads.
+
+    Maps float images (N, in_channels, 28, 28) to logits (N, num_classes).
+    Raises ValueError for a width that leaves no channel and for images of another form.
+    """
+
+    def __init__(self, width: float = 1.0, num_classes: int = 10, in_channels: int = 1):
+        super().__init__()
+        check_counts(num_classes, in_channels)
+        self.in_channels = in_channels
+        stem, channels = scale(64, width), scale(192, width)
+
+        self.conv1 = conv_unit(in_channels, stem, 3, padding=1, norm="batch")
+        self.conv2_reduce = conv_unit(stem, stem, 1, norm="batch")
+        self.conv2 = conv_unit(stem, channels, 3, padding=1, norm="batch")
+        for name, widths in GOOGLENET_BLOCKS.items():
+            if name in ("4a", "5a"):
+                self.add_module("pool3" if name == "4a" else "pool4", halving_pool())
+            widths = widths.scaled(width)
+            self.add_module(f"inception_{name}", Inception(channels, *widths, norm="batch"))
+            channels = widths.out_channels
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.dropout = nn.Dropout(0.4)
+        self.linear = nn.Linear(channels, num_classes)
+        initialise(self)
+
+    def stages(self) -> Iterator[tuple[str, nn.Module]]:
+        """The (name, module) pairs from picture to logits, in order."""
+        return self.named_children()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        check_images(images, self.in_channels, smallest=4)
+        x = images
+        for _, stage in self.stages():
+            x = stage(x)
+        return x
+
+
+def response_norm() -> nn.LocalResponseNorm:
+    """Local response normalisation over 5 channels with Caffe's constants (bvlc_googlenet)."""
+    return nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
+
+
+def check_counts(num_classes: int, in_channels: int) -> None:
+    """Raise ValueError unless both are at least 1."""
+    if num_classes < 1 or in_channels < 1:
+        raise ValueError(
+            "num_classes and in_channels must be 1 or more, got "
+            f"num_classes={num_classes}, in_channels={in_channels}"
+        )

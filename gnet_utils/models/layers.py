@@ -1,0 +1,66 @@
+"""The unit that every network here repeats: convolution, perhaps batch norm, ReLU."""
+
+import torch
+from torch import nn
+
+
+def conv_unit(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    stride: int = 1,
+    padding: int = 0,
+    norm: str | None = None,
+) -> nn.Sequential:
+    """Convolution + ReLU, or with `norm="batch"` convolution without bias + batch norm + ReLU.
+
+    Maps (N, in_channels, H, W) to (N, out_channels, H', W'). The bias goes when batch norm
+    comes, because batch norm subtracts the mean and adds a bias of its own. Its eps of 0.001
+    is that of TF-slim and torchvision, so that their weights give the same outputs.
+    """
+    if min(in_channels, out_channels) < 1:
+        raise ValueError(
+            f"a convolution needs at least one channel in and out, got {in_channels} -> "
+            f"{out_channels}: raise the width"
+        )
+    check_norm(norm, (None, "batch"))
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=norm is None)
+    normalise = [nn.BatchNorm2d(out_channels, eps=0.001)] if norm == "batch" else []
+    return nn.Sequential(conv, *normalise, nn.ReLU(inplace=True))
+
+
+def initialise(module: nn.Module) -> None:
+    """He et al.'s normal initialisation (arXiv 1502.01852, section 2.2) for all convolutions.
+
+    It keeps the size of the signal from ReLU to ReLU. With PyTorch's default the signal shrinks
+    at every layer, and after 21 of them all pictures get the same logits.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def check_norm(norm: str | None, allowed: tuple) -> None:
+    """Raise ValueError unless `norm` is one of `allowed`."""
+    if norm not in allowed:
+        names = ", ".join(map(repr, allowed))
+        raise ValueError(f"norm must be one of {names}, got {norm!r}")
+
+
+def check_images(images: torch.Tensor, in_channels: int, smallest: int) -> None:
+    """Raise ValueError unless `images` is (N, in_channels, H, W) float, H and W large enough."""
+    expected = f"(N, {in_channels}, H, W) float with H and W at least {smallest}"
+    got = f"{tuple(images.shape)} {str(images.dtype).removeprefix('torch.')}"
+    if images.ndim != 4:
+        hint = "add the batch axis with images[None]" if images.ndim == 3 else "check the axes"
+    elif images.shape[1] != in_channels:
+        hint = f"build the network with in_channels={images.shape[1]} or convert the pictures"
+    elif min(images.shape[2:]) < smallest:
+        hint = "enlarge the pictures, or use FashionGoogLeNet, made for 28x28"
+    elif not images.is_floating_point():
+        hint = "turn them into numbers between 0 and 1 with images.float() / 255"
+    else:
+        return
+    raise ValueError(f"images must be {expected}, got {got}: {hint}")

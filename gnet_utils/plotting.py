@@ -1,0 +1,173 @@
+"""Figures: one look for all notebooks, one way to show a picture, drawings of blocks and maps.
+
+Functions take data and return a matplotlib Figure; `show` puts a Figure (or the current pyplot
+one) on the page with its description for readers who cannot see it.
+"""
+
+import base64
+import io
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+from torch import nn
+
+# Okabe and Ito's palette: told apart with any kind of colour vision.
+COLOURS = {
+    "blue": "#0072B2",
+    "orange": "#E69F00",
+    "green": "#009E73",
+    "purple": "#CC79A7",
+    "red": "#D55E00",
+    "sky": "#56B4E9",
+    "yellow": "#F0E442",
+    "gray": "#7F7F7F",
+    "ink": "#222222",
+}
+BRANCH_COLOURS = {
+    "1x1": COLOURS["blue"],
+    "3x3": COLOURS["orange"],
+    "5x5": COLOURS["green"],
+    "pool": COLOURS["purple"],
+}
+
+
+def use_course_style() -> None:
+    """Make every figure of this notebook look like the others of the course."""
+    mpl.rcParams.update(
+        {
+            "figure.figsize": (7.2, 3.2),
+            "figure.dpi": 110,
+            "figure.facecolor": "white",  # opaque, so that figures stay readable in dark mode
+            "figure.constrained_layout.use": True,
+            "font.size": 10,
+            "axes.titlesize": 11,
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.prop_cycle": mpl.cycler(
+                color=[COLOURS[c] for c in ("blue", "orange", "green", "purple", "red", "sky")]
+            ),
+            "legend.frameon": False,
+            "image.interpolation": "nearest",
+        }
+    )
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display `figure` with `alt`, one sentence that says what is seen, and close it.
+
+    The sentence is the alt text of the picture, and what a terminal prints instead of it.
+    """
+    from IPython.display import display
+
+    png = base64.b64encode(to_png(figure)).decode()
+    plt.close(figure)
+    metadata = {"image/png": {"alt": alt}, "alt": alt}
+    display({"image/png": png, "text/plain": alt}, raw=True, metadata=metadata)
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as PNG bytes, with a palette of 256 colours when that is a third smaller."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    # no version or date inside the file: the same figure gives the same bytes
+    figure.savefig(buffer, format="png", dpi=figure.dpi, metadata={"Software": None})
+    full = buffer.getvalue()
+    buffer = io.BytesIO()
+    picture = Image.open(io.BytesIO(full)).convert("RGB")
+    picture.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    small = buffer.getvalue()
+    return small if len(small) < 0.67 * len(full) and not _many_colours(picture) else full
+
+
+def _many_colours(picture) -> bool:
+    """Photographs look bad with 256 colours: they have thousands of them."""
+    return picture.getcolors(maxcolors=4096) is None
+
+
+def show_pictures(
+    pictures, titles=None, columns: int = 5, size: float = 1.4, cmap: str = "gray"
+) -> Figure:
+    """A grid of pictures: (H, W), (1, H, W) or (H, W, 3) arrays or tensors, titles above them."""
+    pictures = [np.asarray(picture).squeeze() for picture in pictures]
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    title_space = 0.3 if titles is not None else 0.08
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(columns * size, rows * (size + title_space)), squeeze=False
+    )
+    for ax in axes.flat:
+        ax.axis("off")
+    for index, (ax, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
+        ax.imshow(picture, cmap=cmap)
+        if titles is not None:
+            ax.set_title(str(titles[index]), fontsize=9, loc="center")
+    return figure
+
+
+def draw_block(block: nn.Module, in_channels: int | None = None) -> Figure:
+    """Wiring of an Inception block, read from the module itself: what runs after what, how wide.
+
+    Works for any block whose children are named `branch_...`. Bands are as wide as the number of
+    channels that each branch adds.
+    """
+    chains = [
+        (name.removeprefix("branch_"), _chain(branch)) for name, branch in block.named_children()
+    ]
+    if in_channels is None:
+        in_channels = next(m.in_channels for m in block.modules() if isinstance(m, nn.Conv2d))
+    outs = [chain[-1][1] or in_channels for _, chain in chains]
+
+    figure, ax = plt.subplots(figsize=(7.2, 3.6))
+    ax.set(xlim=(-0.6, 4.6), ylim=(-0.75, len(chains) - 0.25))
+    ax.axis("off")
+    for row, ((name, chain), out) in enumerate(zip(chains, outs, strict=True)):
+        y = len(chains) - 1 - row
+        colour = BRANCH_COLOURS.get(name, COLOURS["gray"])
+        xs = [1.5] if len(chain) == 1 else np.linspace(1.0, 2.4, len(chain))
+        points = [0.25, *xs, 3.55]
+        for left, right in zip(points[:-1], points[1:], strict=True):
+            ax.plot([left, right], [y, y], color=colour, lw=2, zorder=1)
+        for x, (label, channels) in zip(xs, chain, strict=True):
+            text = label if channels is None else f"{label}\n{channels} channels"
+            _box(ax, x, y, text, colour, width=0.98)
+        ax.text(3.1, y + 0.1, f"{out}", ha="center", va="bottom", color=COLOURS["ink"])
+    middle = (len(chains) - 1) / 2
+    for x in (0.25, 3.55):
+        ax.plot([x, x], [0, len(chains) - 1], color=COLOURS["gray"], lw=2, zorder=0)
+    _box(ax, -0.15, middle, f"input\n{in_channels}\nchannels", COLOURS["gray"], width=0.72)
+    _box(ax, 4.0, middle, f"concat\n{sum(outs)}\nchannels", COLOURS["gray"], width=0.78)
+    return figure
+
+
+def _chain(branch: nn.Module) -> list[tuple[str, int | None]]:
+    """(label, channels out) of each convolution or pool of a branch, in order."""
+    steps = []
+    for layer in branch.modules():
+        if isinstance(layer, nn.Conv2d):
+            kernel = "x".join(map(str, layer.kernel_size))
+            steps.append((f"{kernel} conv", layer.out_channels))
+        elif isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)):
+            kind = "max" if isinstance(layer, nn.MaxPool2d) else "avg"
+            steps.append((f"{layer.kernel_size}x{layer.kernel_size} {kind} pool", None))
+    return steps
+
+
+def _box(ax, x: float, y: float, text: str, colour: str, width: float) -> None:
+    height = 0.62
+    patch = FancyBboxPatch(
+        (x - width / 2, y - height / 2),
+        width,
+        height,
+        boxstyle="round,pad=0.02,rounding_size=0.08",
+        facecolor="white",
+        edgecolor=colour,
+        linewidth=2,
+        zorder=2,
+    )
+    ax.add_patch(patch)
+    ax.text(x, y, text, ha="center", va="center", fontsize=9, color=COLOURS["ink"], zorder=3)
