@@ -6,6 +6,7 @@ one) on the page with its description for readers who cannot see it.
 
 import base64
 import io
+import itertools
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -130,7 +131,7 @@ def draw_block(block: nn.Module, in_channels: int | None = None) -> Figure:
         colour = BRANCH_COLOURS.get(name, COLOURS["gray"])
         xs = [1.5] if len(chain) == 1 else np.linspace(1.0, 2.4, len(chain))
         points = [0.25, *xs, 3.55]
-        for left, right in zip(points[:-1], points[1:], strict=True):
+        for left, right in itertools.pairwise(points):
             ax.plot([left, right], [y, y], color=colour, lw=2, zorder=1)
         for x, (label, channels) in zip(xs, chain, strict=True):
             text = label if channels is None else f"{label}\n{channels} channels"
@@ -158,7 +159,7 @@ def _chain(branch: nn.Module) -> list[tuple[str, int | None]]:
 
 
 def _box(ax, x: float, y: float, text: str, colour: str, width: float) -> None:
-    height = 0.62
+    height = 0.34 + 0.17 * len(text.splitlines())
     patch = FancyBboxPatch(
         (x - width / 2, y - height / 2),
         width,
