@@ -1,0 +1,1 @@
+"""Explorers: pure functions from the state of the controls to a Figure, one module a notebook."""

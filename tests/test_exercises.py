@@ -1,0 +1,109 @@
+"""Every check of every notebook: known mistakes get their own message, nothing raises or tells."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from gnet_utils import exercises
+from gnet_utils.exercises import Exercise, as_number, check, exercises_of, hint, number
+
+ALL = {
+    name: exercise
+    for notebook in range(11)
+    for name, exercise in exercises_of(f"{notebook:02}").items()
+}
+NONSENSE = [
+    *("", "text", b"bytes", -1e300, 10**400, float("nan"), True, [], {}, (1, 2, 3), object()),
+    *(np.zeros(3), torch.zeros(2, 2), torch.nn.Identity(), print, lambda *a: 1 / 0),
+]
+every_exercise = pytest.mark.parametrize("name", ALL)
+
+
+def said(capsys, function, *arguments) -> str:
+    function(*arguments)
+    return capsys.readouterr().out.strip()
+
+
+@every_exercise
+def test_an_unanswered_exercise_says_so(name, capsys):
+    assert said(capsys, check, name, None).startswith("Not answered yet")
+    assert said(capsys, check, name, ...).startswith("Not answered yet")
+
+
+@every_exercise
+def test_each_known_mistake_gets_its_own_message(name, capsys):
+    exercise = ALL[name]
+    assert len(exercise.wrong) >= 3, "name at least three typical mistakes"
+    messages = []
+    for answer, words in exercise.wrong:
+        message = said(capsys, check, name, answer)
+        assert message.startswith("Not yet"), f"{answer!r} was taken as right"
+        assert words in message, f"{answer!r} was told {message!r}"
+        messages.append(re.sub(r"^Not yet: [-\d,.e+]*:? ?", "", message))
+    assert len(set(messages)) == len(messages), "two mistakes get the same message"
+
+
+@every_exercise
+@pytest.mark.parametrize("answer", NONSENSE, ids=lambda answer: type(answer).__name__)
+def test_no_answer_raises_or_passes_by_accident(name, answer, capsys):
+    assert said(capsys, check, name, answer).startswith("Not yet")
+
+
+@every_exercise
+def test_one_to_three_hints_that_differ(name):
+    hints = ALL[name].hints
+    assert 1 <= len(hints) <= 3 and len(set(hints)) == len(hints)
+
+
+def test_unknown_names_are_answered_with_the_known_ones(capsys):
+    assert "There is no exercise '99.none'" in said(capsys, check, "99.none", 1)
+    assert "There is no exercise" in said(capsys, hint, "nonsense")
+
+
+toy = number(
+    12,
+    mistakes={7: "added instead of multiplied.", 3: "forgot the 4.", 4: "forgot the 3."},
+    hints=["Multiply.", "3 x 4."],
+    right="three rows of four.",
+)
+
+
+@pytest.fixture
+def toy_course(monkeypatch):
+    monkeypatch.setattr(exercises, "exercises_of", lambda notebook: {"00.toy": toy})
+
+
+@pytest.mark.parametrize(
+    "answer", [12, 12.0, "12", "1_2", np.int64(12), torch.tensor(12), torch.tensor([[12.0]]), (12,)]
+)
+def test_numbers_are_taken_in_every_reasonable_form(answer, toy_course, capsys):
+    assert said(capsys, check, "00.toy", answer) == "Right: three rows of four."
+
+
+def test_wrong_numbers_are_named_or_told_the_direction(toy_course, capsys):
+    assert said(capsys, check, "00.toy", 7) == "Not yet: 7: added instead of multiplied."
+    assert said(capsys, check, "00.toy", 11.5) == "Not yet: 11.5 is too small."
+    assert said(capsys, check, "00.toy", 1000) == "Not yet: 1,000 is too large."
+
+
+def test_hints_come_one_at_a_time_and_start_again(toy_course, capsys):
+    exercises._hints_given.clear()
+    texts = [said(capsys, hint, "00.toy") for _ in range(3)]
+    assert texts == ["Hint 1 of 2: Multiply.", "Hint 2 of 2: 3 x 4.", "Hint 1 of 2: Multiply."]
+
+
+def test_an_answer_that_fails_inside_the_judge_is_reported_in_one_line(monkeypatch, capsys):
+    broken = Exercise(lambda answer: answer(1), "fine", ["h"], [])
+    monkeypatch.setattr(exercises, "exercises_of", lambda notebook: {"00.broken": broken})
+    message = said(capsys, check, "00.broken", lambda x: x / 0)
+    assert message == (
+        "Not yet: trying your answer stopped with ZeroDivisionError: division by zero"
+    )
+
+
+def test_what_is_not_one_number_is_named():
+    assert "shape (2, 2)" in as_number(np.zeros((2, 2)))
+    assert "True or False" in as_number(True)
+    assert "dict" in as_number({})
