@@ -1,0 +1,671 @@
+"""Data of the course: Fashion-MNIST as tensors, and pictures to look at.
+
+Offers: `load_fashion_mnist`, `data_source`, `prepare`, `CLASS_NAMES`, `to_float`,
+`split_train_validation`; `demo_picture`, `load_picture`, `decode_picture`, `opencv`.
+
+Where Fashion-MNIST comes from, in this order:
+1. the cache: one file, written whole, its SHA-256 checked at each load;
+2. the folder named by GNET_DATA_DIR (torchvision's layout, never written to), MD5 checked;
+3. the mirrors of torchvision, then the data set's own repository, MD5 checked;
+4. a drawn stand-in (`garments.py`), with a banner. A process never mixes two sources by itself.
+
+Environment variables: GNET_CACHE_DIR (the cache, else data/cache of the course),
+GNET_DATA_DIR (a class share), GNET_DATA_SOURCE ("real" or "stand-in": no other is used).
+"""
+
+import contextlib
+import errno
+import functools
+import gzip
+import hashlib
+import http.client
+import json
+import os
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+import urllib.parse
+import urllib.request
+import warnings
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from types import ModuleType
+from typing import IO, NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from gnet_utils.errors import CourseError
+
+CLASS_NAMES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+MEAN, STD = 0.2860, 0.3530  # of the 60,000 training pictures, pixels scaled to 0..1
+
+COURSE = Path(__file__).resolve().parents[1]
+PICTURES = COURSE / "data" / "pictures"
+
+SHAPES = {
+    "train_images": (60_000, 1, 28, 28),
+    "train_labels": (60_000,),
+    "test_images": (10_000, 1, 28, 28),
+    "test_labels": (10_000,),
+}
+OFFICIAL_FILES = {
+    "train_images": "train-images-idx3-ubyte",
+    "train_labels": "train-labels-idx1-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+UNPACKED_MD5 = {  # of the files torchvision leaves behind; those of the .gz are torchvision's
+    "train_images": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+    "train_labels": "9018921c3c673c538a1fc5bad174d6f9",
+    "test_images": "8181f5470baa50b63fa0f6fddb340f0a",
+    "test_labels": "15d484375f8d13e6eb1aabb0c3f46965",
+}
+AUTHORS_MIRROR = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/"
+
+SILENCE_SECONDS = 10  # a server that says nothing for so long is given up
+FILE_SECONDS = 300  # one file from one mirror
+TOTAL_SECONDS = 600  # all files from all mirrors; also the longest wait for another process
+RETRY_SECONDS = 600  # after a failed download no other process tries again for so long
+LARGEST_DOWNLOAD = 40_000_000  # bytes; the largest official file has 26,421,880
+
+WHAT_TO_DO = (
+    "connect to the internet and run `python -m gnet_utils data`, or set GNET_DATA_DIR to a folder "
+    "with the four official files; then restart the kernel"
+)
+
+
+class DataSource(NamedTuple):
+    """Which data this process uses: kind is "real" or "stand-in", why is one sentence."""
+
+    kind: str
+    why: str
+
+
+_chosen: dict[tuple, DataSource] = {}  # per setting of the environment, see _settings
+_unsaved: dict[str, dict[str, Tensor]] = {}  # sets that no folder could take
+_said: set[str] = set()
+
+
+# ---------------------------------------------------------------- Fashion-MNIST
+
+
+def load_fashion_mnist(
+    split: str, device: torch.device | str = "cpu", source: str | None = None
+) -> tuple[Tensor, Tensor]:
+    """Load one split of Fashion-MNIST: uint8 images (N, 1, 28, 28), int64 labels (N,).
+
+    split is "train" (60,000) or "test" (10,000). source=None takes the real data and, where they
+    cannot be had, the drawn stand-in, with a banner; "real" or "stand-in" insists. A process that
+    has used one of the two stays with it. Raises ValueError for a wrong argument and CourseError
+    when the real data are insisted on and cannot be had.
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f'split must be "train" or "test", got {split!r}')
+    device = _checked_device(device)
+    tensors, _ = _dataset(source)
+    return tensors[f"{split}_images"].to(device), tensors[f"{split}_labels"].to(device)
+
+
+def data_source() -> DataSource:
+    """Tell which data this process uses and why; finds or makes them if that was not done yet."""
+    return _chosen.get(_settings()) or prepare()
+
+
+def prepare(source: str | None = None, retry: bool = False) -> DataSource:
+    """Bring the data into the cache, so that later loads take a moment, and say what was found.
+
+    retry=True tries the download again even if it failed a moment ago.
+    """
+    if retry:
+        _chosen.pop(_settings(), None)
+    return _dataset(source, retry)[1]
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Turn uint8 images (N, 1, 28, 28) into float32 with mean 0 and standard deviation 1.
+
+    The constants MEAN and STD are those of the real training set, for every split and source.
+    """
+    _check_images(images)
+    return (images.float() / 255 - MEAN) / STD
+
+
+def split_train_validation(
+    images: Tensor, labels: Tensor, validation: int = 5000, seed: int = 0
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Part (images, labels) at random into (train, validation), the latter of `validation` items.
+
+    images (N, 1, 28, 28) uint8, labels (N,) int64; the same seed gives the same parts.
+    """
+    _check_images(images)
+    if labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"labels must be ({len(images)},), one for each image, got {tuple(labels.shape)}"
+        )
+    if labels.dtype != torch.int64 or (len(labels) and not 0 <= labels.min() <= labels.max() <= 9):
+        raise ValueError("labels must be int64 numbers from 0 to 9: use labels.long()")
+    if not 0 < validation < len(images):
+        raise ValueError(
+            f"validation must leave both parts some of the {len(images)} images, got {validation}"
+        )
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    order = order.to(images.device)
+    held_out, kept = order[:validation], order[validation:]
+    return (images[kept], labels[kept]), (images[held_out], labels[held_out])
+
+
+def _check_images(images: Tensor) -> None:
+    if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1:] != (1, 28, 28):
+        got = f"{tuple(images.shape)} {str(images.dtype).removeprefix('torch.')}"
+        hint = ": add a channel axis with images[:, None]" if images.dim() == 3 else ""
+        raise ValueError(f"images must be (N, 1, 28, 28) uint8, got {got}{hint}")
+
+
+def _checked_device(device: torch.device | str) -> torch.device:
+    try:
+        device = torch.device(device)
+        torch.empty(0, device=device)
+    except (RuntimeError, TypeError, AssertionError) as error:
+        raise ValueError(
+            f'device {str(device)!r} cannot be used here: take "cpu", or "cuda" where PyTorch '
+            "sees a GPU"
+        ) from error
+    return device
+
+
+# ---------------------------------------------------------------- which source
+
+
+def _settings() -> tuple:
+    names = ("GNET_CACHE_DIR", "GNET_DATA_DIR", "GNET_DATA_SOURCE")
+    return tuple(os.environ.get(name) for name in names)
+
+
+def _dataset(source: str | None, retry: bool = False) -> tuple[dict[str, Tensor], DataSource]:
+    asked = source or os.environ.get("GNET_DATA_SOURCE") or None
+    if asked not in (None, "real", "stand-in"):
+        raise ValueError(
+            f'source (or GNET_DATA_SOURCE) must be "real", "stand-in" or not given, got {asked!r}'
+        )
+    before = _chosen.get(_settings())
+    if asked == "stand-in":
+        why = "the call asked for it" if source else "GNET_DATA_SOURCE asks for it"
+    elif before and before.kind == "stand-in" and asked is None:
+        why = before.why
+    else:
+        try:
+            tensors, why = _cached("fashion-mnist", functools.partial(_bring, retry=retry))
+            chosen = DataSource("real", why)
+            _chosen[_settings()] = chosen
+            return tensors, chosen
+        except CourseError as error:
+            if asked == "real":
+                raise CourseError(
+                    f"No real Fashion-MNIST: {error}. To mend it, {WHAT_TO_DO}."
+                ) from None
+            if before:
+                raise CourseError(
+                    f"The real Fashion-MNIST was used a moment ago and is gone now: {error}. Data "
+                    f"of two kinds are not mixed; {WHAT_TO_DO}."
+                ) from None
+            why = str(error)
+    tensors, _ = _cached("garments-1", lambda _: (_draw(), "drawn here"))
+    chosen = DataSource("stand-in", why)
+    if source is None:
+        _chosen[_settings()] = chosen
+        _announce(why)
+    return tensors, chosen
+
+
+def _draw() -> dict[str, Tensor]:
+    from gnet_utils import garments
+
+    _say("Drawing the stand-in for Fashion-MNIST: 70,000 pictures, some seconds, once.")
+    return garments.draw_dataset()
+
+
+def _announce(why: str) -> None:
+    """Show the banner once per process: a picture in a notebook, text on stderr elsewhere.
+
+    A picture, because nbval does not compare pictures: compared cells stay equal on both sources.
+    """
+    title = "THESE ARE NOT THE FASHION-MNIST PICTURES"
+    lines = [
+        "Which data: a stand-in, 70,000 garments drawn by this course (gnet_utils/garments.py).",
+        f"Why: {why}.",
+        f"What to do: {WHAT_TO_DO}.",
+        "The accuracy numbers in the text do not apply to the stand-in.",
+    ]
+    text = "\n".join(textwrap.fill(line, 92, subsequent_indent="    ") for line in lines)
+    if text in _said:
+        return
+    _said.add(text)
+    if "ipykernel" not in sys.modules:
+        rule = "!" * 96
+        print(f"\n{rule}\n{title}\n{text}\n{rule}\n", file=sys.stderr, flush=True)
+        return
+    from IPython.display import display
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 0.62 + 0.17 * text.count("\n")), dpi=110, facecolor="#ffd9a0")
+    figure.text(0.02, 0.93, title, weight="bold", size=12, va="top", color="#7a1f00")
+    y = 0.93 - 0.28 / figure.get_figheight()
+    figure.text(0.02, y, text, size=9, va="top", color="black", parse_math=False)
+    png = BytesIO()
+    figure.savefig(png, format="png", facecolor=figure.get_facecolor())
+    alt = {"image/png": {"alt": f"{title}. {' '.join(lines)}"}}
+    display({"image/png": png.getvalue()}, metadata=alt, raw=True)
+
+
+def _say(sentence: str) -> None:
+    """Tell the reader something once, on stderr."""
+    if sentence not in _said:
+        _said.add(sentence)
+        print(sentence, file=sys.stderr, flush=True)
+
+
+# ---------------------------------------------------------------- cache
+
+
+def cache_folder() -> Path:
+    """The folder that keeps prepared data: GNET_CACHE_DIR, else data/cache in the course."""
+    return Path(os.environ.get("GNET_CACHE_DIR") or COURSE / "data" / "cache")
+
+
+def _spare_folder() -> Path:
+    """A folder of this user in the system's temporary one, for a course that is read-only."""
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    return Path(tempfile.gettempdir()) / f"gnet-cache-{user}"
+
+
+def _cached(
+    name: str, make: Callable[[Path | None], tuple[dict[str, Tensor], str]]
+) -> tuple[dict[str, Tensor], str]:
+    """Read the set `name` from the cache, or make and keep it; the second value says whence.
+
+    Many processes at once: one makes it, the others wait and read. make(folder) gets the folder
+    that is locked for it, None if there is none.
+    """
+    for folder in (cache_folder(), _spare_folder()):
+        path = folder / f"{name}.safetensors"
+        if tensors := _read(path):
+            return tensors, f"read from the cache {path}"
+        if name in _unsaved:
+            return {key: value.clone() for key, value in _unsaved[name].items()}, "kept in memory"
+        try:
+            lock = _open_lock(folder)
+        except OSError as error:
+            _say(f"The cache folder {folder} cannot be written ({error.strerror}).")
+            continue
+        with lock:
+            _wait_for(lock)
+            if tensors := _read(path):
+                return tensors, f"read from the cache {path}, made by another process"
+            tensors, whence = make(folder)
+            try:
+                _write(path, tensors)
+            except OSError as error:
+                _say(f"{path} cannot be written ({error.strerror}): the data stay in memory.")
+                _unsaved[name] = tensors
+            return tensors, whence
+    tensors, whence = make(None)
+    _unsaved[name] = tensors
+    return tensors, whence
+
+
+def _open_lock(folder: Path) -> IO:
+    """Make the folder if need be and open its lock file; OSError where it cannot be written."""
+    private = folder == _spare_folder()  # in a place where everybody may make folders
+    folder.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
+    if private and hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+        raise PermissionError(errno.EPERM, "it belongs to another user")
+    return open(folder / ".lock", "ab")
+
+
+def _wait_for(lock: IO) -> None:
+    """Wait until this process holds the lock, TOTAL_SECONDS at most.
+
+    The system frees it when its owner dies. Where locks do not work we go on without: files are
+    replaced whole, so only work is doubled.
+    """
+    start = time.monotonic()
+    while not _try_lock(lock) and time.monotonic() - start < TOTAL_SECONDS:
+        if time.monotonic() - start > 3:
+            _say("Another process is preparing the data: waiting for it.")
+        time.sleep(0.1)
+
+
+def _try_lock(lock: IO) -> bool:
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # no locks on this file system
+    return True
+
+
+def _write(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write aside, force to disk, then rename: a reader sees the whole file or none."""
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        digest.update(tensors[key].numpy())
+    content = safetensors.torch.save(tensors, metadata={"sha256": digest.hexdigest()})
+    for left_over in path.parent.glob(f"{path.stem}-*.tmp"):
+        with contextlib.suppress(OSError):  # of a process that died; younger ones may be in use
+            if time.time() - left_over.stat().st_mtime > 3600:
+                left_over.unlink()
+    if path.is_dir():
+        path.rename(path.with_suffix(f".folder-{time.time_ns()}"))
+    aside = path.with_name(f"{path.stem}-{os.getpid()}-{time.time_ns()}.tmp")
+    try:
+        with open(aside, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Tensor] | None:
+    """Read a cached set; None if it is not there, or damaged: then that is said."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        _say(f"{path} cannot be read ({error.strerror}): the data are brought in again.")
+        return None
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        tensors = safetensors.torch.load(content)
+        if {key: tuple(value.shape) for key, value in tensors.items()} != SHAPES:
+            raise ValueError("wrong shapes")
+        digest = hashlib.sha256()
+        for key in sorted(tensors):
+            digest.update(tensors[key].numpy())
+        if digest.hexdigest() != header["__metadata__"]["sha256"]:
+            raise ValueError("its SHA-256 does not match")
+    except (ValueError, KeyError, TypeError, RuntimeError, safetensors.SafetensorError):
+        _say(f"{path} is damaged (cut short or changed): the data are brought in again.")
+        return None
+    return tensors
+
+
+# ---------------------------------------------------------------- the official files
+
+
+def _bring(folder: Path | None, retry: bool) -> tuple[dict[str, Tensor], str]:
+    """Bring the four official files from GNET_DATA_DIR or a mirror, each with its MD5 checked."""
+    share = os.environ.get("GNET_DATA_DIR")
+    problems = [] if share else ["GNET_DATA_DIR is not set"]
+    if share:
+        try:
+            files = {key: _from_share(Path(share), key) for key in OFFICIAL_FILES}
+            return _parse(files), f"copied from GNET_DATA_DIR ({share})"
+        except CourseError as error:
+            _say(f"GNET_DATA_DIR cannot be used: {error}.")
+            problems.append(str(error))
+    failed = folder / "download-failed.txt" if folder else None
+    try:
+        if failed and not retry and time.time() - failed.stat().st_mtime < RETRY_SECONDS:
+            raise CourseError("; ".join([*problems, failed.read_text(encoding="utf-8")]))
+    except OSError:
+        pass  # no such note
+    try:
+        stop = threading.Event()
+        deadline = time.monotonic() + TOTAL_SECONDS
+        try:
+            files = {key: _download(key, deadline, stop) for key in OFFICIAL_FILES}
+        finally:
+            stop.set()
+        if failed:
+            failed.unlink(missing_ok=True)
+        return _parse(files), "downloaded"
+    except CourseError as error:
+        if failed:
+            with contextlib.suppress(OSError):
+                failed.write_text(str(error), encoding="utf-8")
+        raise CourseError("; ".join([*problems, str(error)])) from None
+
+
+def _parse(files: dict[str, bytes]) -> dict[str, Tensor]:
+    """Turn the four unpacked IDX files into tensors (16 or 8 bytes of header, then the bytes)."""
+    tensors = {}
+    for key, content in files.items():
+        header = 16 if key.endswith("images") else 8
+        array = np.frombuffer(content, np.uint8, offset=header).reshape(SHAPES[key])
+        tensors[key] = torch.from_numpy(array.astype(np.uint8 if header == 16 else np.int64))
+    return tensors
+
+
+def _from_share(share: Path, key: str) -> bytes:
+    """The unpacked content of one official file of the folder, packed or not."""
+    name = OFFICIAL_FILES[key]
+    for folder in (share / "FashionMNIST" / "raw", share / "raw", share):
+        for path, md5 in ((folder / f"{name}.gz", _packed_md5(key)), (folder / name, None)):
+            try:
+                content = path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise CourseError(f"{path} cannot be read ({error.strerror})") from None
+            if hashlib.md5(content, usedforsecurity=False).hexdigest() != (
+                md5 or UNPACKED_MD5[key]
+            ):
+                raise CourseError(f"{path} is damaged: its MD5 is not the published one")
+            return gzip.decompress(content) if md5 else content
+    raise CourseError(f"{share / 'FashionMNIST' / 'raw' / name}.gz is missing")
+
+
+def _packed_md5(key: str) -> str:
+    return dict(_torchvision().resources)[f"{OFFICIAL_FILES[key]}.gz"]
+
+
+def _torchvision() -> type:
+    from torchvision.datasets import FashionMNIST  # slow to import, not needed with a full cache
+
+    return FashionMNIST
+
+
+def mirrors() -> list[str]:
+    """The addresses that hold the four files, in the order in which they are tried."""
+    return [*_torchvision().mirrors, AUTHORS_MIRROR]
+
+
+def _download(key: str, deadline: float, stop: threading.Event) -> bytes:
+    """Fetch one official file from the first mirror that gives the right one; unpacked."""
+    name = f"{OFFICIAL_FILES[key]}.gz"
+    problems = []
+    for mirror in mirrors():
+        host = urllib.parse.urlsplit(mirror).netloc
+        seconds = min(FILE_SECONDS, deadline - time.monotonic())
+        if key == "train_images":
+            _say(f"Fetching Fashion-MNIST (30 MB, once) from {host}.")
+        try:
+            content = _fetch(mirror + name, seconds, stop)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            problems.append(f"{host}: {getattr(error, 'reason', None) or error}")
+            continue
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() == _packed_md5(key):
+            return gzip.decompress(content)
+        problems.append(f"{host}: sent {len(content):,} bytes that are not the published file")
+    raise CourseError(f"{name} could not be downloaded ({'; '.join(problems)})")
+
+
+def _fetch(url: str, seconds: float, stop: threading.Event) -> bytes:
+    """The bytes behind an address; TimeoutError after `seconds`, whatever the server does.
+
+    In a thread of its own, since name look-up and slow headers know no time limit.
+    """
+    result: list[bytes | Exception] = []
+
+    def work() -> None:
+        try:
+            content = bytearray()
+            with urllib.request.urlopen(url, timeout=SILENCE_SECONDS) as reply:
+                while chunk := reply.read1(1 << 16):
+                    content += chunk
+                    if stop.is_set() or len(content) > LARGEST_DOWNLOAD:
+                        break
+            result.append(bytes(content))
+        except Exception as error:
+            result.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(max(seconds, 0))
+    if not result:
+        raise TimeoutError(f"no answer within {max(seconds, 0):.0f} s")
+    if isinstance(result[0], Exception):
+        raise result[0]
+    return result[0]
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def opencv() -> ModuleType:
+    """Import cv2; raise a CourseError that names what to install when that fails."""
+    try:
+        import cv2
+    except ImportError as error:
+        if getattr(error, "name", None) == "cv2":
+            raise CourseError("OpenCV is missing: pip install opencv-python") from error
+        raise CourseError(
+            f"OpenCV cannot start ({error}): install the system packages libgl1, libglib2.0-0 and "
+            "libxcb1, or do without them: pip uninstall opencv-python, then "
+            "pip install opencv-python-headless"
+        ) from error
+    return cv2
+
+
+DEMO_PICTURES = ("hopper", "market", "plate")
+LARGEST_PICTURE = 64_000_000  # pixels; checked in the header, before memory is taken
+
+
+def demo_picture(name: str = "hopper") -> np.ndarray:
+    """A picture of the course as uint8 RGB (H, W, 3).
+
+    "hopper" is matplotlib's photo of Grace Hopper; "market" (a cat at a fruit stall) and "plate"
+    (a figure in colours of equal brightness) were drawn for the course by data/pictures/draw.py.
+    """
+    if name not in DEMO_PICTURES:
+        raise ValueError(f"name must be one of {', '.join(DEMO_PICTURES)}, got {name!r}")
+    if name == "hopper":
+        from matplotlib.cbook import get_sample_data
+
+        return load_picture(get_sample_data("grace_hopper.jpg", asfileobj=False))
+    return load_picture(PICTURES / f"{name}.png")
+
+
+def load_picture(path: str | os.PathLike, max_side: int = 1024) -> np.ndarray:
+    """Read a picture file with OpenCV: uint8 RGB (H, W, 3), upright, no side above max_side.
+
+    Gray, transparent (laid on white), 16-bit and rotated pictures are turned into that form.
+    Raises CourseError, one sentence, when there is no such file or it is no whole picture.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise CourseError(
+            f"The picture {path} cannot be read ({error.strerror}): give the path of a JPEG or PNG "
+            "file"
+        ) from None
+    return decode_picture(content, max_side, str(path))
+
+
+def decode_picture(content: bytes, max_side: int = 1024, name: str = "this file") -> np.ndarray:
+    """Like `load_picture`, from the bytes of a file (an upload, say)."""
+    if max_side < 1:
+        raise ValueError(f"max_side must be at least 1 pixel, got {max_side}")
+    cv2 = opencv()
+    turned = _check_picture(content, name)
+    flags = cv2.IMREAD_UNCHANGED  # keeps transparency and 16 bits, does not turn
+    try:
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:
+        picture = None
+    if picture is None:
+        raise CourseError(f"OpenCV cannot decode {name}: save it again as JPEG or PNG")
+    if picture.dtype == np.uint16:
+        picture = (picture / 257).round().astype(np.uint8)
+    elif picture.dtype != np.uint8:
+        raise CourseError(f"{name} has {picture.dtype} pixels: save it with 8 or 16 bits")
+    if picture.ndim == 2:
+        picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
+    elif picture.shape[2] == 4:
+        alpha = picture[..., 3:] / np.float32(255)
+        on_white = (picture[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
+        picture = cv2.cvtColor(on_white, cv2.COLOR_BGR2RGB)
+    else:
+        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    if turned in (5, 6, 7, 8):  # EXIF: where the camera's row 0 and column 0 belong
+        picture = picture.transpose(1, 0, 2)
+    if turned in (2, 3, 6, 7):
+        picture = picture[:, ::-1]
+    if turned in (3, 4, 7, 8):
+        picture = picture[::-1]
+    scale = max_side / max(picture.shape[:2])
+    if scale < 1:
+        height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+        picture = cv2.resize(
+            np.ascontiguousarray(picture), (width, height), interpolation=cv2.INTER_AREA
+        )
+    return np.ascontiguousarray(picture)
+
+
+def _check_picture(content: bytes, name: str) -> int:
+    """Refuse what is no whole picture or too large, before OpenCV decodes; return the EXIF turn.
+
+    Pillow (which matplotlib brings) reads the header alone, and notices a file that was cut short,
+    where OpenCV fills the rest with gray.
+    """
+    from PIL import Image
+
+    if not content:
+        raise CourseError(f"{name} is empty: give a JPEG or PNG file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = Image.open(BytesIO(content))
+            if picture.width * picture.height > LARGEST_PICTURE:
+                raise Image.DecompressionBombError
+            picture.load()
+            return picture.getexif().get(0x0112, 1)
+    except Image.DecompressionBombError:
+        limit = f"{LARGEST_PICTURE // 1_000_000} million pixels"
+        raise CourseError(f"{name} has more than {limit}: make it smaller first") from None
+    except Exception as error:  # Pillow's plug-ins raise many kinds for broken files
+        raise CourseError(
+            f"{name} is no picture, or was cut short ({error}): save it again as JPEG or PNG"
+        ) from None
