@@ -1,7 +1,7 @@
 """Exercises that answer back: `check("02.bottleneck", answer)` and `hint("02.bottleneck")`.
 
 The exercises of notebook 02 are in `n02.py`, a dictionary EXERCISES from the part after the dot
-to an `Exercise`. Most ask for a number:
+to an `Exercise`, and its predictions in a dictionary PREDICTIONS. Most exercises ask for a number:
 
     EXERCISES = {
         "bottleneck": number(
@@ -63,15 +63,33 @@ def hint(name: str) -> None:
     print(f"Hint {index + 1} of {len(exercise.hints)}: {exercise.hints[index]}")
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """What the reader guesses before a cell that measures it."""
+
+    options: Sequence[str]
+    right: int  # index of the right option
+    because: str  # one sentence for those who guessed otherwise
+
+
 def exercises_of(notebook: str) -> dict[str, Exercise]:
     """The exercises of notebook "02" by their full names; empty when there are none."""
+    return _table(notebook, "EXERCISES")
+
+
+def predictions_of(notebook: str) -> dict[str, Prediction]:
+    """The predictions of notebook "02" by their full names; empty when there are none."""
+    return _table(notebook, "PREDICTIONS")
+
+
+def _table(notebook: str, table: str) -> dict[str, Any]:
     try:
         module = importlib.import_module(f"gnet_utils.exercises.n{notebook}")
     except ModuleNotFoundError as error:
         if error.name != f"gnet_utils.exercises.n{notebook}":
             raise
         return {}
-    return {f"{notebook}.{key}": exercise for key, exercise in module.EXERCISES.items()}
+    return {f"{notebook}.{key}": entry for key, entry in getattr(module, table, {}).items()}
 
 
 def _find(name: str) -> Exercise | None:

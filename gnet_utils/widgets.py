@@ -1,0 +1,200 @@
+"""Explorers: controls beside a picture that follows them, in every notebook by one pattern.
+
+An explorer is a pure function from the state of its controls to a Figure (gnet_utils.explorers),
+shown by `explore`. Where a kernel runs, the picture follows the controls; on GitHub, in HTML and
+on paper it is a picture. Only what ipywidgets 7.7 (Colab) and 8 share is used.
+"""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import ipywidgets
+import numpy as np
+from IPython.display import display
+from matplotlib.figure import Figure
+
+from gnet_utils.data import decode_picture
+from gnet_utils.errors import CourseError
+from gnet_utils.exercises import Prediction, predictions_of
+from gnet_utils.plotting import to_png
+
+LABEL = {"description_width": "8em"}
+WIDE = ipywidgets.Layout(width="24em", max_width="95%")
+
+
+# Controls -----------------------------------------------------------------------------------------
+
+
+def slider(
+    label: str, value: float, low: float, high: float, step: float = 1, *, slow: bool = False
+) -> ipywidgets.Widget:
+    """A slider for whole numbers (step 1, 2, ...) or fractions; `slow` waits for its release."""
+    kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
+    return kind(
+        value=value,
+        min=low,
+        max=high,
+        step=step,
+        description=label,
+        continuous_update=not slow,
+        style=LABEL,
+        layout=WIDE,
+    )
+
+
+def choice(label: str, options: Sequence | Mapping, value: Any = None) -> ipywidgets.Dropdown:
+    """A drop-down list; `options` are names, or names with the values they stand for."""
+    pairs = list(options.items()) if isinstance(options, Mapping) else list(options)
+    first = pairs[0][1] if isinstance(options, Mapping) else pairs[0]
+    return ipywidgets.Dropdown(
+        options=pairs,
+        value=first if value is None else value,
+        description=label,
+        style=LABEL,
+        layout=WIDE,
+    )
+
+
+def switch(label: str, value: bool = True) -> ipywidgets.Checkbox:
+    """A box to tick."""
+    return ipywidgets.Checkbox(value=value, description=label, indent=False, layout=WIDE)
+
+
+def upload(label: str = "Own picture") -> ipywidgets.FileUpload:
+    """A button for one picture file; `explore` hands it on as an RGB array, or None before that."""
+    return ipywidgets.FileUpload(accept="image/*", multiple=False, description=label)
+
+
+# The explorer -------------------------------------------------------------------------------------
+
+
+def explore(
+    draw: Callable[..., Figure],
+    alt: str,
+    controls: Mapping[str, ipywidgets.Widget],
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Show `controls` and the picture `draw(**values)`, drawn again whenever a control moves.
+
+    draw: takes one keyword for each control and returns a Figure; a ValueError or CourseError
+        from it is shown above the picture, which stays as it was.
+    alt: one sentence that says what the first picture shows.
+    presets: names of buttons, each with the values that it sets.
+    """
+    picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
+    message = ipywidgets.HTML()
+    busy = False  # while a preset sets several controls, the picture waits for the last one
+
+    def redraw(_=None) -> None:
+        if busy:
+            return
+        try:
+            values = {name: _value(control) for name, control in controls.items()}
+            picture.value = to_png(draw(**values))
+            message.value = ""
+        except (ValueError, CourseError) as error:
+            message.value = f'<b style="color:#b00020">{_escape(str(error))}</b>'
+
+    def use(values: Mapping[str, Any]) -> None:
+        nonlocal busy
+        busy = True
+        try:
+            for name, value in values.items():
+                controls[name].value = value
+        finally:
+            busy = False
+        redraw()
+
+    buttons = []
+    for name, values in (presets or {}).items():
+        button = ipywidgets.Button(description=name, layout=ipywidgets.Layout(width="auto"))
+        button.on_click(lambda _, values=values: use(values))
+        buttons.append(button)
+    for control in controls.values():
+        control.observe(redraw, names="value")
+
+    redraw()
+    rows = ipywidgets.Layout(flex_flow="row wrap")  # narrow screens get one control a row
+    parts = [ipywidgets.Box(list(controls.values()), layout=rows), message, picture]
+    if buttons:
+        parts.insert(0, ipywidgets.Box(buttons, layout=rows))
+    _show(ipywidgets.VBox(parts), alt, picture.value)
+
+
+def _value(control: ipywidgets.Widget) -> Any:
+    if isinstance(control, ipywidgets.FileUpload):
+        return _uploaded(control)
+    return control.value
+
+
+def _uploaded(control: ipywidgets.FileUpload) -> np.ndarray | None:
+    """The newest upload as (H, W, 3) uint8 RGB, scaled down when huge; None when there is none.
+
+    ipywidgets 7 keeps a dictionary by file name, ipywidgets 8 a tuple.
+    """
+    files = control.value
+    if not files:
+        return None
+    name, file = list(files.items())[-1] if isinstance(files, dict) else (None, files[-1])
+    return decode_picture(bytes(file["content"]), name=name or file["name"])
+
+
+def _show(box: ipywidgets.Widget, alt: str, png: bytes | None = None) -> None:
+    """One output with both forms: live controls where a kernel runs, else picture or text."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
+    bundle = {"application/vnd.jupyter.widget-view+json": view, "text/plain": alt}
+    if png:
+        bundle["image/png"] = base64.b64encode(png).decode()
+    display(bundle, raw=True, metadata={"image/png": {"alt": alt}, "alt": alt})
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+# Predictions --------------------------------------------------------------------------------------
+
+_guesses: dict[str, str] = {}  # in memory only: nothing about the reader is stored
+
+
+def predict(name: str) -> None:
+    """Ask for the prediction `name`, such as "02.p1", asked in the text above; noted, not judged.
+
+    `score("02")` at the end of the notebook says how many were right.
+    """
+    prediction = predictions_of(name.partition(".")[0]).get(name)
+    if prediction is None:
+        print(f"There is no prediction {name!r}.")
+        return
+    options = ipywidgets.RadioButtons(
+        options=list(prediction.options),
+        index=None,
+        layout=ipywidgets.Layout(width="max-content", max_width="95%"),
+    )
+    reply = ipywidgets.HTML()
+
+    def note(_) -> None:
+        _guesses[name] = options.value
+        reply.value = "Noted. Read on to see."
+
+    options.observe(note, names="value")
+    choices = "\n".join(f"( ) {option}" for option in prediction.options)
+    _show(ipywidgets.VBox([options, reply]), f"Your prediction:\n{choices}")
+
+
+def score(notebook: str) -> None:
+    """Print how many predictions of notebook "02" were right, and why where they were not."""
+    predictions = predictions_of(notebook)
+    guessed = {name: p for name, p in predictions.items() if name in _guesses}
+    if not guessed:
+        print(f"You made none of the {len(predictions)} predictions of this notebook.")
+        return
+    right = [name for name, p in guessed.items() if _guesses[name] == p.options[p.right]]
+    print(f"You were right in {len(right)} of {len(guessed)} predictions.")
+    for name in guessed.keys() - right:
+        _explain(name, predictions[name])
+
+
+def _explain(name: str, prediction: Prediction) -> None:
+    print(f"{name}: you said {_guesses[name]!r}. {prediction.because}")

@@ -1,0 +1,150 @@
+"""The shell of every explorer: controls move, the picture follows, bad input is said inside it."""
+
+import io
+
+import ipywidgets
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from gnet_utils import widgets
+from gnet_utils.exercises import Prediction
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What was displayed: a list of (bundle, metadata)."""
+    seen = []
+    monkeypatch.setattr(
+        widgets, "display", lambda bundle, raw, metadata: seen.append((bundle, metadata))
+    )
+    return seen
+
+
+def bar(height: float, file=None) -> Figure:
+    if height > 9:
+        raise ValueError("height must be at most 9, got <ten>: lower it")
+    figure = Figure(figsize=(2, 1))
+    figure.subplots().bar([0], [height if file is None else file.mean()])
+    return figure
+
+
+def box_of(shown) -> ipywidgets.VBox:
+    model = shown[-1][0]["application/vnd.jupyter.widget-view+json"]["model_id"]
+    return widgets_by_id()[model]
+
+
+def widgets_by_id() -> dict:
+    registry = getattr(ipywidgets.widgets.widget, "_instances", None)
+    return registry if registry is not None else ipywidgets.Widget.widgets
+
+
+def part(box, kind):
+    return next(child for child in box.children if isinstance(child, kind))
+
+
+def test_the_picture_follows_a_control_and_the_page_gets_a_still_picture(shown):
+    height = widgets.slider("height", 3, 0, 20)
+    widgets.explore(bar, "a bar", {"height": height})
+    bundle, metadata = shown[0]
+    assert bundle["text/plain"] == "a bar" and metadata["image/png"]["alt"] == "a bar"
+    assert bundle["image/png"].startswith("iVBOR")
+    picture = part(box_of(shown), ipywidgets.Image)
+    before = picture.value
+    height.value = 5
+    assert picture.value != before and bytes(picture.value).startswith(b"\x89PNG")
+
+
+def test_a_bad_value_is_said_inside_the_widget_and_the_picture_stays(shown):
+    height = widgets.slider("height", 3, 0, 20)
+    widgets.explore(bar, "a bar", {"height": height})
+    picture, message = part(box_of(shown), ipywidgets.Image), part(box_of(shown), ipywidgets.HTML)
+    before = picture.value
+    height.value = 10
+    assert "at most 9, got &lt;ten>" in message.value and picture.value == before
+    height.value = 4
+    assert message.value == "" and picture.value != before
+
+
+def test_a_preset_sets_all_its_controls_and_draws_once(shown):
+    drawn = []
+
+    def draw(a, b):
+        drawn.append((a, b))
+        return bar(a)
+
+    controls = {"a": widgets.slider("a", 1, 0, 9), "b": widgets.slider("b", 1, 0, 9)}
+    widgets.explore(draw, "two", controls, presets={"large": {"a": 8, "b": 9}})
+    button = box_of(shown).children[0].children[0]
+    button.click()
+    assert drawn == [(1, 1), (8, 9)]
+
+
+def png(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda name, content: ({"name": name, "content": memoryview(content)},),
+        lambda name, content: {name: {"metadata": {"name": name}, "content": content}},
+    ],
+    ids=["ipywidgets 8", "ipywidgets 7"],
+)
+def test_uploads_of_both_widget_generations_arrive_as_rgb(value):
+    red = np.zeros((4, 5, 3), np.uint8)
+    red[..., 0] = 200
+
+    class Upload(ipywidgets.FileUpload):
+        value = None
+
+    control = Upload()
+    assert widgets._uploaded(control) is None
+    control.value = value("red.png", png(red))
+    assert np.array_equal(widgets._uploaded(control), red)
+
+
+def test_a_broken_upload_is_said_inside_the_widget(shown, monkeypatch):
+    file = widgets.upload()
+    widgets.explore(bar, "a bar", {"height": widgets.slider("height", 3, 0, 20), "file": file})
+    broken = ({"name": "no.png", "content": b"not a picture"},)
+    monkeypatch.setattr(widgets, "_value", lambda c: widgets._uploaded(Fake()) if c is file else 3)
+
+    class Fake:
+        value = broken
+
+    file.notify_change({"name": "value", "old": (), "new": broken, "owner": file, "type": "change"})
+    assert "no.png" in part(box_of(shown), ipywidgets.HTML).value
+
+
+@pytest.fixture
+def one_prediction(monkeypatch):
+    prediction = Prediction(("less", "more"), 1, "It grows.")
+    monkeypatch.setattr(widgets, "predictions_of", lambda notebook: {"00.p": prediction})
+    widgets._guesses.clear()
+
+
+def test_predictions_are_noted_and_scored_at_the_end(one_prediction, shown, capsys):
+    widgets.score("00")
+    assert "none of the 1 predictions" in capsys.readouterr().out
+    widgets.predict("00.p")
+    radio, reply = box_of(shown).children
+    radio.value = "less"
+    assert "Noted" in reply.value
+    widgets.score("00")
+    assert capsys.readouterr().out.splitlines() == [
+        "You were right in 0 of 1 predictions.",
+        "00.p: you said 'less'. It grows.",
+    ]
+    radio.value = "more"
+    widgets.score("00")
+    assert "right in 1 of 1" in capsys.readouterr().out
+
+
+def test_an_unknown_prediction_is_one_sentence(capsys):
+    widgets.predict("00.unknown")
+    assert capsys.readouterr().out == "There is no prediction '00.unknown'.\n"
