@@ -6,11 +6,11 @@ one) on the page with its description for readers who cannot see it.
 
 import base64
 import io
-import itertools
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from torch import nn
@@ -110,11 +110,11 @@ def show_pictures(
     return figure
 
 
-def draw_block(block: nn.Module, in_channels: int | None = None) -> Figure:
+def draw_block(block: nn.Module, in_channels: int | None = None, ax: Axes | None = None) -> Figure:
     """Wiring of an Inception block, read from the module itself: what runs after what, how wide.
 
-    Works for any block whose children are named `branch_...`. Bands are as wide as the number of
-    channels that each branch adds.
+    Works for any block whose children are named `branch_...`. The bands are as thick as the
+    number of channels they carry. Draws into `ax` when one is given.
     """
     chains = [
         (name.removeprefix("branch_"), _chain(branch)) for name, branch in block.named_children()
@@ -122,27 +122,45 @@ def draw_block(block: nn.Module, in_channels: int | None = None) -> Figure:
     if in_channels is None:
         in_channels = next(m.in_channels for m in block.modules() if isinstance(m, nn.Conv2d))
     outs = [chain[-1][1] or in_channels for _, chain in chains]
-
-    figure, ax = plt.subplots(figsize=(7.2, 3.6))
-    ax.set(xlim=(-0.6, 4.6), ylim=(-0.75, len(chains) - 0.25))
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7.2, 3.9))
+    middle = (len(chains) - 1) / 2
+    ax.set(xlim=(-0.55, 5.15), ylim=(-0.62, len(chains) - 0.38))
     ax.axis("off")
+
+    thickest = max(in_channels, *(c or 0 for _, chain in chains for _, c in chain))
+    unit = min(0.8 / thickest, (len(chains) - 0.3) / sum(outs))  # height of one channel
+    top = middle + unit * sum(outs) / 2
+    box, columns = 1.08, (1.5, 2.85)
     for row, ((name, chain), out) in enumerate(zip(chains, outs, strict=True)):
         y = len(chains) - 1 - row
         colour = BRANCH_COLOURS.get(name, COLOURS["gray"])
-        xs = [1.5] if len(chain) == 1 else np.linspace(1.0, 2.4, len(chain))
-        points = [0.25, *xs, 3.55]
-        for left, right in itertools.pairwise(points):
-            ax.plot([left, right], [y, y], color=colour, lw=2, zorder=1)
-        for x, (label, channels) in zip(xs, chain, strict=True):
-            text = label if channels is None else f"{label}\n{channels} channels"
-            _box(ax, x, y, text, colour, width=0.98)
-        ax.text(3.1, y + 0.1, f"{out}", ha="center", va="bottom", color=COLOURS["ink"])
-    middle = (len(chains) - 1) / 2
-    for x in (0.25, 3.55):
-        ax.plot([x, x], [0, len(chains) - 1], color=COLOURS["gray"], lw=2, zorder=0)
-    _box(ax, -0.15, middle, f"input\n{in_channels}\nchannels", COLOURS["gray"], width=0.72)
-    _box(ax, 4.0, middle, f"concat\n{sum(outs)}\nchannels", COLOURS["gray"], width=0.78)
-    return figure
+        xs = np.linspace(*columns, len(chain)) if len(chain) > 1 else columns[:1]
+        _band(ax, (0.2, middle), (xs[0] - box / 2, y), unit * in_channels, COLOURS["gray"], 0.18)
+        channels = in_channels
+        ends = [*(x - box / 2 for x in xs[1:]), columns[1] + box / 2]
+        for x, end, (label, made) in zip(xs, ends, chain, strict=True):
+            channels = made or channels
+            _band(ax, (x + box / 2, y), (end, y), unit * channels, colour, 0.45)
+            _box(ax, x, y, f"{label}\n{made} channels" if made else label, colour, box)
+        place = top - unit * out / 2
+        start = (columns[1] + box / 2, y)
+        _band(ax, start, (4.35, place), unit * out, colour, 0.45)
+        ax.bar(4.45, unit * out, 0.2, bottom=top - unit * out, color=colour, edgecolor="white")
+        ax.text(start[0] + 0.18, y, f"{out}", ha="center", va="center", color=COLOURS["ink"])
+        top -= unit * out
+    ax.bar(0.1, unit * in_channels, 0.2, bottom=middle - unit * in_channels / 2, color="#BBBBBB")
+    ax.text(-0.05, middle, f"input\n{in_channels}\nchannels", ha="right", va="center")
+    ax.text(4.6, middle, f"concat\n{sum(outs)}\nchannels", ha="left", va="center")
+    return ax.figure
+
+
+def _band(ax: Axes, start, end, thickness: float, colour: str, alpha: float) -> None:
+    """A smooth band of constant thickness from one (x, y) to another."""
+    t = np.linspace(0, 1, 40)
+    y = start[1] + (end[1] - start[1]) * (3 * t**2 - 2 * t**3)
+    x = start[0] + (end[0] - start[0]) * t
+    ax.fill_between(x, y - thickness / 2, y + thickness / 2, color=colour, alpha=alpha, lw=0)
 
 
 def _chain(branch: nn.Module) -> list[tuple[str, int | None]]:
