@@ -1,0 +1,145 @@
+"""The command line of the course: `python -m gnet_utils COMMAND`, see --help."""
+
+import sys
+
+# Old Pythons must get as far as this sentence: no newer syntax in this file.
+if sys.version_info < (3, 10):  # noqa: UP036 - requires-python does not guard `python -m`
+    sys.exit(
+        f"error: this course needs Python 3.10 or newer, and this is Python "
+        f"{sys.version_info[0]}.{sys.version_info[1]}: install one from python.org, then run it "
+        "by its name, for example python3.12 -m gnet_utils lab"
+    )
+
+import argparse
+import errno
+
+from gnet_utils import environment
+from gnet_utils.errors import CourseError
+
+
+def lab(options: argparse.Namespace) -> None:
+    """Open JupyterLab on the first notebook."""
+    from gnet_utils.notebooks import find_notebooks
+
+    first = find_notebooks(["00"])[0]
+    _report_data()
+    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=localhost"]
+    command += [f"--ServerApp.root_dir={environment.ROOT}"]
+    command += [f"--LabApp.default_url=/lab/tree/notebooks/{first.name}"]
+    if options.no_browser:
+        command.append("--no-browser")
+    environment.replace_process(command)
+
+
+def test(options: argparse.Namespace) -> int:
+    """Run the unit tests and all notebooks; one summary at the end."""
+    from gnet_utils.testing import run_tests
+
+    return run_tests(
+        options.notebooks,
+        stand_in=options.stand_in,
+        expression=options.expression,
+        with_notebooks=not options.no_notebooks,
+    )
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train a network by one of the named recipes."""
+    raise NotImplementedError
+
+
+def data(options: argparse.Namespace) -> None:
+    """Say where Fashion-MNIST is; fetch or repair it first where needed."""
+    _report_data("stand-in" if options.stand_in else None, retry=True)
+
+
+def render(options: argparse.Namespace) -> None:
+    """Execute notebooks at full length and clean them, the form in which they are committed."""
+    from gnet_utils.data import prepare
+    from gnet_utils.notebooks import find_notebooks
+    from gnet_utils.notebooks import render as render_notebooks
+
+    paths = find_notebooks(options.notebooks)
+    prepare("real")
+    render_notebooks(paths)
+
+
+def bundle(options: argparse.Namespace) -> None:
+    """Pack the course into gnet-course.zip, for Colab or a machine without network."""
+    from gnet_utils import notebooks
+
+    if options.repo:
+        notebooks.write_repository(options.repo)
+    target = notebooks.bundle()
+    print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)")
+
+
+def _report_data(source=None, retry: bool = False) -> None:
+    from gnet_utils.data import prepare
+
+    found = prepare(source, retry=retry)
+    name = "Fashion-MNIST" if found.kind == "real" else "the drawn stand-in for Fashion-MNIST"
+    print(f"Data: {name} ({found.why.rstrip('.')}).", flush=True)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = argparse.ArgumentParser(prog="python -m gnet_utils", description=__doc__.split(":")[0])
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(function, cpu: bool = False) -> argparse.ArgumentParser:
+        text = function.__doc__.splitlines()[0]
+        command = commands.add_parser(function.__name__, help=text, description=text)
+        command.set_defaults(function=function, cpu=False)
+        if cpu:
+            help = "install PyTorch without GPU support: smaller, when .venv is made"
+            command.add_argument("--cpu", action="store_true", help=help)
+        return command
+
+    command = add(lab, cpu=True)
+    command.add_argument("--no-browser", action="store_true", help="print the address only")
+
+    command = add(test, cpu=True)
+    help = "only these, by number or name (default: all)"
+    command.add_argument("notebooks", nargs="*", metavar="NN", help=help)
+    help = "run what depends on data, on the drawn stand-in for Fashion-MNIST"
+    command.add_argument("--stand-in", action="store_true", help=help)
+    help = "only unit tests whose names match, as for pytest; no notebooks unless named"
+    command.add_argument("-k", dest="expression", default="", help=help)
+    command.add_argument("--no-notebooks", action="store_true", help="unit tests only")
+
+    command = add(data)
+    help = "draw the stand-in for Fashion-MNIST, for a machine without network"
+    command.add_argument("--stand-in", action="store_true", help=help)
+
+    command = add(render)
+    command.add_argument("notebooks", nargs="*", metavar="NN", help="which ones (default: all)")
+
+    command = add(bundle)
+    help = "GitHub address to write into the notebooks, with Colab badges"
+    command.add_argument("--repo", metavar="URL", help=help)
+    return parser
+
+
+def main(arguments=None) -> int:
+    """Run one command; returns the exit code: 0 only on success, 2 for wrong usage."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+    options = build_parser().parse_args(arguments)
+    try:
+        environment.enter(arguments, cpu=options.cpu)
+        return options.function(options) or 0
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print("error: the disk is full: free some space, then run it again", file=sys.stderr)
+    except (CourseError, ValueError, TypeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""The course's own test: unit tests and all notebooks, some at a time, with one summary.
+
+Each notebook runs through nbval as it is, with the solutions of its exercises run in their places:
+so one run tests that cells work, that compared outputs are as stored, and that solutions work.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gnet_utils.environment import ROOT
+from gnet_utils.notebooks import find_notebooks, put_solutions, read, write
+
+CELL_SECONDS = 300
+MAX_WORKERS = 4  # each takes up to about 2 GB of memory
+NBVAL = [
+    "--nbval-lax",
+    "--nbval-current-env",
+    f"--nbval-cell-timeout={CELL_SECONDS}",
+    f"--nbval-sanitize-with={ROOT / 'tests' / 'nbval_sanitize.cfg'}",
+]
+
+
+@dataclass
+class Result:
+    """Outcome of one pytest run: counts, seconds, and a line for each failure and skip."""
+
+    name: str
+    passed: int = 0
+    seconds: float = 0.0
+    failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    output: str = ""
+
+    def counts(self) -> str:
+        """Such as "12 passed, 1 failed"; the last line of pytest reads the same."""
+        numbers = (
+            (len(self.failed), "failed"),
+            (self.passed, "passed"),
+            (len(self.skipped), "skipped"),
+        )
+        return ", ".join(f"{n} {word}" for n, word in numbers if n) or "nothing run"
+
+
+def run_tests(
+    names: Sequence[str] = (),
+    *,
+    stand_in: bool = False,
+    expression: str = "",
+    with_notebooks: bool = True,
+) -> int:
+    """Run unit tests and notebooks, print a summary; returns 0 when all passed, else 1.
+
+    names: only these notebooks, and no unit tests unless `expression` (pytest's -k) asks for some.
+    stand_in: only what depends on data, on the drawn stand-in for Fashion-MNIST.
+    Raises ValueError for an unknown notebook.
+    """
+    start = time.perf_counter()
+    paths = find_notebooks(names) if with_notebooks and (names or not expression) else []
+    os.environ["GNET_QUICK"] = "1"
+    if stand_in:
+        os.environ["GNET_DATA_SOURCE"] = "stand-in"
+        paths = [path for path in paths if uses_data(path)]
+    from gnet_utils.data import prepare  # imports torch: after the arguments are known to be right
+
+    source = prepare()
+    results = []
+    with tempfile.TemporaryDirectory(prefix=".test-", dir=ROOT) as folder:
+        jobs = [(path.stem, _notebook_command(path, Path(folder))) for path in reversed(paths)]
+        if expression or not names:
+            jobs.insert(0, ("unit tests", _unit_command(expression, stand_in)))
+        workers = min(os.cpu_count() or 1, MAX_WORKERS, len(jobs))
+        print(f"Testing on {source.kind} data: {len(jobs)} runs, {workers} at a time.", flush=True)
+        with ThreadPoolExecutor(workers) as pool:
+            waiting = [pool.submit(_run, *job, Path(folder), workers) for job in jobs]
+            for done in as_completed(waiting):
+                result = done.result()
+                results.append(result)
+                if result.failed:
+                    print(result.output)
+                place = f"[{len(results):2}/{len(jobs)}]"
+                print(
+                    f"{place} {result.name:28} {result.counts()}, {result.seconds:.0f} s",
+                    flush=True,
+                )
+    return _summarise(results, source, time.perf_counter() - start)
+
+
+def uses_data(path: Path) -> bool:
+    """Does this notebook work on Fashion-MNIST?"""
+    return "load_fashion_mnist" in path.read_text(encoding="utf-8")
+
+
+def _unit_command(expression: str, data_only: bool) -> list[str]:
+    command = [str(ROOT / "tests")]
+    if expression:
+        command += ["-k", expression]
+    if data_only:
+        command += ["-m", "data"]
+    return command
+
+
+def _notebook_command(path: Path, folder: Path) -> list[str]:
+    """Prepare a copy of the notebook with its solutions; returns arguments for pytest."""
+    notebook = read(path)
+    put_solutions(notebook)
+    copy = folder / path.name
+    write(notebook, copy)
+    return [*NBVAL, str(copy)]
+
+
+def _run(name: str, arguments: list[str], folder: Path, workers: int) -> Result:
+    report = folder / f"{name}.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"]
+    command += [f"--junitxml={report}", *arguments]
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    start = time.perf_counter()
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": threads},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    result = read_report(name, report)
+    result.seconds = time.perf_counter() - start
+    result.output = done.stdout
+    if done.returncode and not result.failed:  # it died, or nothing was there to run
+        result.failed.append(f"{name} - pytest ended with exit code {done.returncode}")
+    return result
+
+
+def read_report(name: str, report: Path) -> Result:
+    """Read pytest's JUnit XML file."""
+    result = Result(name)
+    cases = ElementTree.parse(report).iter("testcase") if report.is_file() else ()
+    for case in cases:
+        label = f"{case.get('classname')}::{case.get('name')}" if case.get("classname") else name
+        if name != "unit tests":
+            label = f"{name}::{case.get('name')}"
+        bad = case.find("failure") if case.find("failure") is not None else case.find("error")
+        skip = case.find("skipped")
+        if bad is not None:
+            lines = (bad.get("message") or "").splitlines() or [""]
+            result.failed.append(f"{label} - {lines[0][:150]}")
+        elif skip is not None:
+            result.skipped.append(f"{label} - {skip.get('message')}")
+        else:
+            result.passed += 1
+    return result
+
+
+def _summarise(results: list[Result], source: object, seconds: float) -> int:
+    total = Result("all", sum(r.passed for r in results), seconds)
+    print("\n" + " summary ".center(80, "="))
+    for result in sorted(results, key=lambda r: r.name):
+        total.failed += result.failed
+        total.skipped += result.skipped
+        print(f"{result.name:30} {result.counts():34} {result.seconds:6.0f} s")
+    kind = "the real Fashion-MNIST" if source.kind == "real" else "THE DRAWN STAND-IN"
+    print(f"\nData: {kind} ({source.why.rstrip('.')}).")
+    for line in total.skipped:
+        print(f"SKIPPED {line}")
+    for line in total.failed:
+        print(f"FAILED {line}")
+    print(f" {total.counts()} in {seconds:.2f}s ".center(80, "="))
+    return 1 if total.failed or not total.passed else 0
