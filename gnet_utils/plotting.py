@@ -125,7 +125,8 @@ def draw_block(block: nn.Module, in_channels: int | None = None, ax: Axes | None
     if ax is None:
         _, ax = plt.subplots(figsize=(7.2, 3.9))
     middle = (len(chains) - 1) / 2
-    ax.set(xlim=(-0.55, 5.15), ylim=(-0.62, len(chains) - 0.38))
+    rows = max(4, len(chains))  # fewer branches do not make larger boxes
+    ax.set(xlim=(-0.55, 5.15), ylim=(middle - rows / 2 - 0.12, middle + rows / 2 + 0.12))
     ax.axis("off")
 
     thickest = max(in_channels, *(c or 0 for _, chain in chains for _, c in chain))

@@ -1,0 +1,119 @@
+"""Block builder of notebook 03: switches and widths of an Inception block -> what it costs."""
+
+from typing import NamedTuple
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import nn
+
+from gnet_utils.counting import conv_macs, conv_parameters
+from gnet_utils.models import Inception, NaiveInception
+from gnet_utils.plotting import BRANCH_COLOURS, COLOURS, draw_block
+
+BRANCHES = ("1x1", "3x3", "5x5", "pool")
+
+
+class BranchCost(NamedTuple):
+    """What one branch adds and costs, for one picture."""
+
+    channels: int
+    parameters: int  # weights and biases
+    macs: int
+
+
+def block_builder(
+    in_channels: int = 192,
+    map_size: int = 28,
+    out_1x1: int = 64,
+    reduce_3x3: int = 96,
+    out_3x3: int = 128,
+    reduce_5x5: int = 16,
+    out_5x5: int = 32,
+    pool_proj: int = 32,
+    use_1x1: bool = True,
+    use_3x3: bool = True,
+    use_5x5: bool = True,
+    use_pool: bool = True,
+    reductions: bool = True,
+) -> Figure:
+    """Drawing of the block, above it its totals, below it the share of each branch.
+
+    Without `reductions` the block is the naive one: the two reduce widths and the pool projection
+    do nothing. Raises ValueError for no branch and for a width or map size below 1.
+    """
+    widths = (out_1x1, reduce_3x3, out_3x3, reduce_5x5, out_5x5, pool_proj)
+    switches = zip(BRANCHES, (use_1x1, use_3x3, use_5x5, use_pool), strict=True)
+    block = build_block(in_channels, widths, [name for name, on in switches if on], reductions)
+    costs = branch_costs(block, in_channels, map_size)
+    total = BranchCost(*map(sum, zip(*costs.values(), strict=True)))
+
+    figure = Figure(figsize=(7.2, 5.6), dpi=110, facecolor="white")
+    drawing = figure.add_axes((0.02, 0.37, 0.96, 0.57))  # fixed places: a layout engine is slow
+    shares = figure.add_axes((0.18, 0.09, 0.79, 0.27))
+    draw_block(block, in_channels, drawing)
+    drawing.set_title(
+        f"{total.channels:,} channels out, {total.parameters:,} parameters, "
+        f"{total.macs / 1e6:,.1f} M MACs on {map_size}x{map_size}",
+        loc="left",
+        fontsize=11,
+    )
+    draw_shares(shares, costs, total)
+    return figure
+
+
+def build_block(
+    in_channels: int, widths: tuple[int, ...], branches: list[str], reductions: bool = True
+) -> nn.Module:
+    """An Inception block with some of its branches, without memory for weights (to be counted).
+
+    `widths` are the six of a table row. Raises ValueError for no branch or a width below 1.
+    """
+    if not branches:
+        raise ValueError("a block needs a branch, got none: switch one on")
+    out_1x1, _, out_3x3, _, out_5x5, _ = widths
+    with torch.device("meta"):
+        if reductions:
+            block = Inception(in_channels, *widths)
+        else:
+            block = NaiveInception(in_channels, out_1x1, out_3x3, out_5x5)
+    for name in set(BRANCHES) - set(branches):
+        delattr(block, f"branch_{name}")
+    return block
+
+
+def branch_costs(block: nn.Module, in_channels: int, map_size: int) -> dict[str, BranchCost]:
+    """Cost of each branch on a map of `map_size` x `map_size`; a bare pool passes its input on."""
+    if map_size < 1:
+        raise ValueError(f"the map must be 1 pixel or more wide, got {map_size}")
+    costs = {}
+    for name, branch in block.named_children():
+        convs = [layer for layer in branch.modules() if isinstance(layer, nn.Conv2d)]
+        shapes = [(conv.in_channels, conv.out_channels, conv.kernel_size[0]) for conv in convs]
+        costs[name.removeprefix("branch_")] = BranchCost(
+            convs[-1].out_channels if convs else in_channels,
+            sum(conv_parameters(*shape) for shape in shapes),
+            sum(conv_macs(*shape, map_size, map_size) for shape in shapes),
+        )
+    return costs
+
+
+def draw_shares(ax: Axes, costs: dict[str, BranchCost], total: BranchCost) -> None:
+    """Three bars of 100%: how channels, parameters and MACs divide over the branches."""
+    labels = ["output channels", "parameters", "MACs"]
+    left = [0.0, 0.0, 0.0]
+    centred = {"ha": "center", "va": "center", "fontsize": 9, "linespacing": 0.9}
+    for name, cost in costs.items():
+        shares = [100 * part / max(whole, 1) for part, whole in zip(cost, total, strict=True)]
+        ax.barh(labels, shares, left=left, color=BRANCH_COLOURS[name], edgecolor="white")
+        for row, (start, share) in enumerate(zip(left, shares, strict=True)):
+            if share >= 7:  # room for the text
+                text = f"{name}\n{share:.0f}%"
+                middle = start + share / 2
+                ax.text(middle, row, text, color="white" if name == "1x1" else "black", **centred)
+        left = [start + share for start, share in zip(left, shares, strict=True)]
+    ax.set(xlim=(0, 100), xlabel="share of each branch (%)")
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", length=0, labelcolor=COLOURS["ink"])
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
