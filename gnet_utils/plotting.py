@@ -78,11 +78,13 @@ def to_png(figure: Figure) -> bytes:
     # no version or date inside the file: the same figure gives the same bytes
     figure.savefig(buffer, format="png", dpi=figure.dpi, metadata={"Software": None})
     full = buffer.getvalue()
+    picture = Image.open(buffer).convert("RGB")
+    if _many_colours(picture):
+        return full
     buffer = io.BytesIO()
-    picture = Image.open(io.BytesIO(full)).convert("RGB")
     picture.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     small = buffer.getvalue()
-    return small if len(small) < 0.67 * len(full) and not _many_colours(picture) else full
+    return small if len(small) < 0.67 * len(full) else full
 
 
 def _many_colours(picture) -> bool:

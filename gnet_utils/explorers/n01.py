@@ -1,0 +1,115 @@
+"""Gray mixer: a photo through one 1x1 convolution, three weights to gray or 3x3 to colours."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from gnet_utils.data import opencv
+from gnet_utils.plotting import COLOURS
+
+LUMA = (0.2989, 0.5870, 0.1140)
+SEPIA = (  # rows: new red, green, blue; columns: old red, green, blue
+    (0.393, 0.769, 0.189),
+    (0.349, 0.686, 0.168),
+    (0.272, 0.534, 0.131),
+)
+PRESETS = {"luma": LUMA, "mean": (1 / 3, 1 / 3, 1 / 3), "red only": (1.0, 0.0, 0.0), "sepia": SEPIA}
+
+
+def mix(picture: np.ndarray, weights: Sequence) -> np.ndarray:
+    """What a 1x1 convolution without bias makes of a picture, rounded and clipped to 0..255.
+
+    `picture` is uint8 RGB (H, W, 3). Three weights give gray (H, W), 3x3 weights (rows are outputs)
+    give RGB (H, W, 3). Raises ValueError for other shapes.
+    """
+    weights = _checked(picture, weights)
+    return np.rint(picture @ weights.T).clip(0, 255).astype(np.uint8)
+
+
+def opencv_difference(picture: np.ndarray, weights: Sequence) -> np.ndarray:
+    """`mix` minus OpenCV in gray levels: its gray for three weights, its transform for 3x3.
+
+    Returns int16 of the shape that `mix` returns.
+    """
+    cv2 = opencv()
+    weights = _checked(picture, weights)
+    if weights.ndim == 1:
+        theirs = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    else:
+        theirs = cv2.transform(picture, weights)
+    return mix(picture, weights).astype(np.int16) - theirs
+
+
+def formula(picture: np.ndarray, weights: Sequence, pixel: tuple[int, int]) -> str:
+    """The sum behind one pixel (row, column) with its actual numbers, one line per output."""
+    weights = _checked(picture, weights)
+    values = picture[pixel]
+    names = ["gray"] if weights.ndim == 1 else ["red", "green", "blue"]
+    lines = []
+    for name, row in zip(names, np.atleast_2d(weights), strict=True):
+        terms = " ".join(
+            f"{'-' if weight < 0 else '+'} {abs(weight):.4f} · {value}"
+            for weight, value in zip(row, values, strict=True)
+        )
+        exact = float(row @ values)
+        shown = int(np.rint(exact).clip(0, 255))
+        clipped = ", clipped" if not -0.5 <= exact <= 255.5 else ""
+        lines.append(f"{name} = {terms.removeprefix('+ ')} = {exact:.1f} → {shown}{clipped}")
+    return "\n".join(lines)
+
+
+def gray_mixer(
+    picture: np.ndarray, weights: Sequence, pixel: tuple[int, int] | None = None
+) -> Figure:
+    """The picture, what the weights make of it, the difference to OpenCV, and one pixel's sum.
+
+    `pixel` is the (row, column) of the ringed pixel whose sum is written out; the middle if None.
+    """
+    height, width = picture.shape[:2]
+    row, column = pixel if pixel is not None else (height // 2, width // 2)
+    result = mix(picture, weights)
+    difference = opencv_difference(picture, weights)
+    if difference.ndim == 3:  # of the three channels show the one that is furthest off
+        furthest = np.abs(difference).argmax(axis=2)[..., None]
+        difference = np.take_along_axis(difference, furthest, axis=2)[..., 0]
+
+    # places by hand: the automatic layout takes longer than all the rest
+    figure = Figure(figsize=(7.2, 3.5), dpi=110, facecolor="white", layout="none")
+    left, middle, right = (
+        figure.add_axes((x, 0.22, 0.29, 0.69), anchor="S") for x in (0.01, 0.31, 0.61)
+    )
+    for ax in (left, middle, right):
+        ax.axis("off")
+    left.imshow(picture, interpolation="antialiased")
+    left.scatter([column], [row], s=90, facecolors="none", edgecolors=COLOURS["yellow"], lw=2)
+    left.set_title("photo", fontsize=10, loc="left")
+    middle.imshow(result, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
+    middle.set_title("after the 1x1", fontsize=10, loc="left")
+    limit = max(1, int(np.abs(difference).max()))
+    error_map = right.imshow(difference, cmap=mpl.colormaps["RdBu_r"], vmin=-limit, vmax=limit)
+    right.set_title(f"minus OpenCV: at most {np.abs(difference).max()}", fontsize=10, loc="left")
+    bar = figure.colorbar(
+        error_map, cax=figure.add_axes((0.915, 0.3, 0.015, 0.5)), ticks=[-limit, 0, limit]
+    )
+    bar.set_label("gray levels", fontsize=9, labelpad=0)
+    bar.ax.tick_params(labelsize=9)
+    sums = formula(picture, weights, (row, column))
+    figure.text(0.5, 0.1, sums, ha="center", va="center", fontsize=10)
+    return figure
+
+
+def _checked(picture: np.ndarray, weights: Sequence) -> np.ndarray:
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+        raise ValueError(
+            f"picture must be uint8 RGB (H, W, 3), got {picture.dtype} {tuple(picture.shape)}: "
+            "load it with gnet_utils.data.load_picture"
+        )
+    weights = np.asarray(weights, dtype=np.float64)
+    if weights.shape not in ((3,), (3, 3)) or not np.isfinite(weights).all():
+        raise ValueError(
+            f"weights must be 3 (to gray) or 3x3 (to RGB) finite numbers, got the shape "
+            f"{weights.shape}: give one row of three weights per output channel"
+        )
+    return weights
