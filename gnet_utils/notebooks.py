@@ -31,6 +31,7 @@ LANGUAGE = {
 # Traces of one run or one editor in a cell's metadata.
 NOISE = {"ExecuteTime", "collapsed", "colab", "execution", "id", "outputId", "scrolled", "vscode"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"  # points to a kernel that has ended
+BAR = re.compile(r" *\d+%\|")  # what is left of tqdm's bar as text: its first moment
 COLAB = "https://colab.research.google.com"
 BUNDLED = (
     "README.md",
@@ -179,7 +180,8 @@ def _clean_output(output: dict, count: int) -> bool:
         output["evalue"] = without_paths(output["evalue"])
         output["traceback"] = [without_paths(line) for line in output["traceback"]]
         return True
-    output["data"].pop(WIDGET_VIEW, None)
+    if output["data"].pop(WIDGET_VIEW, None) and BAR.match(output["data"].get("text/plain", "")):
+        return False
     output["metadata"].pop(WIDGET_VIEW, None)
     for kind, value in output["data"].items():
         if isinstance(value, str) and kind not in ("image/png", "image/jpeg"):
