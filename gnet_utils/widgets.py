@@ -188,10 +188,10 @@ def score(notebook: str) -> None:
     predictions = predictions_of(notebook)
     guessed = {name: p for name, p in predictions.items() if name in _guesses}
     if not guessed:
-        print(f"You made none of the {len(predictions)} predictions of this notebook.")
+        print(f"No prediction made yet, of {len(predictions)} in this notebook.")
         return
     right = [name for name, p in guessed.items() if _guesses[name] == p.options[p.right]]
-    print(f"You were right in {len(right)} of {len(guessed)} predictions.")
+    print(f"You were right in {len(right)} of {len(guessed)}.")
     for name in guessed.keys() - right:
         _explain(name, predictions[name])
 

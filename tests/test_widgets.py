@@ -130,14 +130,14 @@ def one_prediction(monkeypatch):
 
 def test_predictions_are_noted_and_scored_at_the_end(one_prediction, shown, capsys):
     widgets.score("00")
-    assert "none of the 1 predictions" in capsys.readouterr().out
+    assert "No prediction made yet, of 1" in capsys.readouterr().out
     widgets.predict("00.p")
     radio, reply = box_of(shown).children
     radio.value = "less"
     assert "Noted" in reply.value
     widgets.score("00")
     assert capsys.readouterr().out.splitlines() == [
-        "You were right in 0 of 1 predictions.",
+        "You were right in 0 of 1.",
         "00.p: you said 'less'. It grows.",
     ]
     radio.value = "more"
