@@ -1,0 +1,388 @@
+"""Counts and receptive fields: the exact figures of the paper's net, torchvision and PyTorch."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import models as torchvision_models
+
+from gnet_utils.counting import (
+    ReceptiveField,
+    conv_macs,
+    conv_parameters,
+    count_activations,
+    count_macs,
+    count_parameters,
+    format_table,
+    layer_table,
+    receptive_fields,
+    stage_shapes,
+    stage_table,
+    table1,
+)
+from gnet_utils.models import (
+    GOOGLENET_BLOCKS,
+    AuxiliaryClassifier,
+    FashionGoogLeNet,
+    GoogLeNet,
+    Inception,
+)
+
+PICTURE = (1, 3, 224, 224)
+
+
+def on_meta(build, **arguments):
+    """The net without memory for its numbers: enough for counting, and quick."""
+    with torch.device("meta"):
+        return build(**arguments)
+
+
+# Convolutions -------------------------------------------------------------------------------------
+
+
+def test_the_bottleneck_of_3a_costs_129024_weights_instead_of_221184():
+    direct = conv_parameters(192, 128, 3, bias=False)
+    reduced = conv_parameters(192, 96, 1, bias=False) + conv_parameters(96, 128, 3, bias=False)
+    assert (direct, reduced) == (221_184, 129_024)
+    assert conv_parameters(192, 128, 3) == 221_312
+    assert conv_parameters(192, 96, 1) + conv_parameters(96, 128, 3) == 129_248
+    assert 1 - reduced / direct == pytest.approx(0.417, abs=0.0005)
+    branch = Inception(192, *GOOGLENET_BLOCKS["3a"]).branch_3x3
+    assert count_parameters(branch) == 129_248
+
+
+def test_the_5x5_path_of_3a_needs_9_7_times_fewer_macs_with_its_reduction():
+    direct = conv_macs(192, 32, 5, 28, 28)
+    reduced = conv_macs(192, 16, 1, 28, 28) + conv_macs(16, 32, 5, 28, 28)
+    assert (direct, reduced) == (120_422_400, 12_443_648)
+    assert (
+        count_macs(Inception(192, *GOOGLENET_BLOCKS["3a"]).branch_5x5, (1, 192, 28, 28)) == reduced
+    )
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Conv2d(3, 8, 3), (1, 3, 10, 12)),
+        (nn.Conv2d(4, 8, 5, stride=2, padding=2, bias=False), (2, 4, 11, 9)),
+        (nn.Conv2d(6, 6, 3, padding=1, groups=6), (1, 6, 8, 8)),
+        (nn.Conv2d(4, 6, (1, 7), padding=(0, 3), groups=2), (1, 4, 8, 8)),
+        (nn.Conv2d(4, 6, 3, dilation=2), (1, 4, 9, 9)),
+        (nn.Conv1d(2, 5, 3), (3, 2, 20)),
+        (nn.Linear(7, 4), (1, 7)),
+        (nn.Linear(7, 4), (2, 5, 7)),
+    ],
+    ids=str,
+)
+def test_macs_are_half_the_flops_that_pytorch_counts(layer, shape):
+    with FlopCounterMode(display=False) as flops:
+        layer(torch.zeros(shape))
+    assert 2 * count_macs(layer, shape) == flops.get_total_flops() > 0
+
+
+# Whole nets ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["lrn", "batch", None])
+def test_googlenet_needs_1582671872_macs_whatever_its_normalisation(norm):
+    assert count_macs(on_meta(GoogLeNet, norm=norm), PICTURE) == 1_582_671_872
+
+
+def test_the_heads_bring_the_macs_to_1591044096():
+    heads = [count_macs(AuxiliaryClassifier(n), (1, n, 14, 14)) for n in (512, 528)]
+    assert 1_582_671_872 + sum(heads) == 1_591_044_096
+    with FlopCounterMode(display=False) as flops:
+        GoogLeNet().train()(torch.zeros(PICTURE))
+    assert flops.get_total_flops() == 2 * 1_591_044_096
+
+
+def test_pytorch_counts_the_same_for_both_of_our_nets():
+    for net, shape in ((GoogLeNet(), PICTURE), (FashionGoogLeNet(0.25), (1, 1, 28, 28))):
+        with FlopCounterMode(display=False) as flops, torch.no_grad():
+            net.eval()(torch.zeros(shape))
+        assert flops.get_total_flops() == 2 * count_macs(net, shape)
+
+
+def test_one_gray_channel_and_96_pixels_make_276066304_macs():
+    net = on_meta(GoogLeNet, num_classes=10, in_channels=1, norm=None, aux=False)
+    assert count_macs(net, (1, 1, 96, 96)) == 276_066_304
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "macs"),
+    [
+        ("alexnet", 61_100_840, 714_188_480),
+        ("vgg16", 138_357_544, 15_470_264_320),
+        ("vgg19", 143_667_240, 19_632_062_464),
+        ("resnet18", 11_689_512, 1_814_073_344),
+        ("resnet50", 25_557_032, 4_089_184_256),
+        ("mobilenet_v2", 3_504_872, 300_774_272),
+        ("inception_v3", 27_161_264, 5_713_216_096),
+        ("googlenet", 13_004_888, 1_498_376_192),
+    ],
+)
+def test_torchvisions_nets_have_their_published_sizes(name, parameters, macs):
+    options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    net = on_meta(getattr(torchvision_models, name), weights=None, **options)
+    side = 299 if name == "inception_v3" else 224
+    assert (count_parameters(net), count_macs(net, (1, 3, side, side))) == (parameters, macs)
+
+
+def test_each_stage_of_torchvisions_googlenet_has_its_known_parameters():
+    net = on_meta(torchvision_models.googlenet, weights=None, init_weights=False)
+    counts = {name: count_parameters(stage) for name, stage in net.named_children()}
+    assert {name: count for name, count in counts.items() if count} == {
+        "conv1": 9_536,
+        "conv2": 4_224,
+        "conv3": 110_976,
+        "inception3a": 155_872,
+        "inception3b": 340_224,
+        "inception4a": 364_512,
+        "inception4b": 425_232,
+        "inception4c": 486_192,
+        "inception4d": 573_312,
+        "inception4e": 803_840,
+        "inception5a": 978_944,
+        "inception5b": 1_347_040,
+        "fc": 1_025_000,
+        "aux1": 3_188_968,
+        "aux2": 3_191_016,
+    }
+
+
+# A true 5x5 kernel has 25 - 9 = 16 more weights for each pair of channels than torchvision's 3x3.
+def test_torchvisions_3x3_kernels_leave_out_380928_weights():
+    missing = sum(16 * w.reduce_5x5 * w.out_5x5 for w in GOOGLENET_BLOCKS.values())
+    assert missing == 380_928
+    assert 6_624_904 + missing == count_parameters(on_meta(GoogLeNet, norm="batch", aux=False))
+
+
+# Tables of layers and stages ----------------------------------------------------------------------
+
+
+def test_a_layer_row_holds_what_can_be_counted_by_hand():
+    (row,) = layer_table(nn.Conv2d(3, 8, 3, padding=1), (4, 3, 10, 12))
+    assert row.output == (8, 10, 12)
+    assert (row.weights, row.biases, row.parameters) == (216, 8, 224)
+    assert (row.macs, row.activations) == (4 * 216 * 120, 8 * 120)
+
+
+def test_activations_of_one_picture_add_up_over_the_layers():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.MaxPool2d(2), nn.Conv2d(8, 2, 1))
+    assert count_activations(net, (1, 3, 4, 4)) == 8 * 16 + 2 * 4
+    assert count_activations(net, (5, 3, 4, 4)) == 8 * 16 + 2 * 4
+
+
+def test_stage_rows_are_sums_over_their_own_layers_only():
+    net = nn.Module()
+    net.stage_1 = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Conv2d(2, 3, 1))
+    net.stage_10 = nn.Conv2d(3, 5, 1)
+    net.forward = lambda x: net.stage_10(net.stage_1(x))
+    first, second = stage_table(net, (1, 1, 2, 2))
+    assert (first.name, first.output, first.weights, first.biases) == ("stage_1", (3, 2, 2), 8, 5)
+    assert (second.name, second.output, second.weights, second.macs) == (
+        "stage_10",
+        (5, 2, 2),
+        15,
+        60,
+    )
+
+
+def test_counting_leaves_the_net_as_it_was():
+    net = GoogLeNet(num_classes=2, norm="batch").train()
+    net.inception_3a.eval()
+    before = copy.deepcopy(net.state_dict())
+    count_macs(net, PICTURE)
+    with pytest.raises(ValueError):
+        count_macs(net, (1, 1, 224, 224))
+    assert net.training and net.aux1.training and not net.inception_3a.training
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+def test_counting_works_in_any_number_type():
+    assert count_macs(nn.Conv2d(3, 8, 1).double(), (1, 3, 2, 2)) == 96
+    assert count_macs(nn.Conv2d(3, 8, 1).bfloat16(), (1, 3, 2, 2)) == 96
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "words"),
+    [
+        (nn.Conv2d(3, 8, 1), (), "input_shape must be whole numbers above 0"),
+        (nn.Conv2d(3, 8, 1), (1, 0, 4, 4), "got (1, 0, 4, 4)"),
+        (nn.Conv2d(3, 8, 1), (1, 4, 4, 4), "cannot take an input of shape (1, 4, 4, 4)"),
+        (nn.Conv2d(3, 8, 5), (1, 3, 4, 4), "cannot take an input of shape (1, 3, 4, 4)"),
+        (nn.Linear(3, 8), (1, 4), "cannot take an input of shape (1, 4)"),
+    ],
+)
+def test_impossible_inputs_are_refused_in_one_sentence(module, shape, words):
+    with pytest.raises(ValueError) as error:
+        count_macs(module, shape)
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+# Receptive fields ---------------------------------------------------------------------------------
+
+FIELDS = {  # stride and size on the input, the widest branch of a block counting
+    "conv1": (2, 7),
+    "pool1": (4, 11),
+    "conv2_reduce": (4, 11),
+    "conv2": (4, 19),
+    "pool2": (8, 27),
+    "inception_3a": (8, 59),
+    "inception_3b": (8, 91),
+    "pool3": (16, 107),
+    "inception_4a": (16, 171),
+    "inception_4b": (16, 235),
+    "inception_4c": (16, 299),
+    "inception_4d": (16, 363),
+    "inception_4e": (16, 427),
+    "pool4": (32, 459),
+    "inception_5a": (32, 587),
+    "inception_5b": (32, 715),
+    "avgpool": (32, 907),
+}
+
+
+def test_each_stage_has_the_known_stride_and_receptive_field():
+    fields = receptive_fields(on_meta(GoogLeNet, aux=False))
+    assert {name: (fields[name].stride, fields[name].size) for name in FIELDS} == FIELDS
+    assert fields["norm1"] == fields["pool1"] and fields["linear"] == fields["avgpool"]
+
+
+def thin_copy():
+    """GoogLeNet's wiring with one channel per convolution, all weights above zero, no maxima.
+
+    Then the gradient of one unit is above zero on exactly the pixels that it can see.
+    """
+    net = GoogLeNet(norm=None, aux=False)
+    for parent in list(net.modules()):
+        for name, layer in parent.named_children():
+            if isinstance(layer, nn.Conv2d):
+                thin = nn.LazyConv2d(1, layer.kernel_size, layer.stride, layer.padding, bias=False)
+                setattr(parent, name, thin)
+            elif isinstance(layer, nn.MaxPool2d):
+                how = (layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode)
+                setattr(parent, name, nn.AvgPool2d(*how))
+    net.avgpool = nn.AvgPool2d((7, 1), stride=1)
+    return net.double()
+
+
+@pytest.fixture(scope="module")
+def gradient_supports():
+    """For each stage (number of a middle unit, first pixel row, last pixel row that it sees)."""
+    picture = torch.ones(1, 3, 1536, 32, dtype=torch.float64, requires_grad=True)
+    x, supports = picture, {}
+    for name, stage in thin_copy().stages():
+        if name == "flatten":
+            break
+        with torch.no_grad():
+            stage(x)  # the lazy layers make their weights
+            for weights in stage.parameters():
+                weights.fill_(1 / weights[0].numel())
+        x = stage(x)
+        middle = x.shape[2] // 2
+        (gradient,) = torch.autograd.grad(x[0, :, middle].sum(), picture, retain_graph=True)
+        rows = gradient[0].sum(dim=(0, 2)).nonzero()
+        supports[name] = (middle, rows.min().item(), rows.max().item())
+    return supports
+
+
+@pytest.mark.parametrize("stage", FIELDS)
+def test_the_gradient_of_one_unit_covers_exactly_its_receptive_field(stage, gradient_supports):
+    field = receptive_fields(on_meta(GoogLeNet, norm=None, aux=False))[stage]
+    middle, first, last = gradient_supports[stage]
+    assert (first, last - first + 1) == (field.start + middle * field.stride, field.size)
+
+
+def test_the_branches_of_a_block_see_1_3_5_and_3_pixels():
+    fields = receptive_fields(Inception(8, 1, 1, 1, 1, 1, 1))
+    assert fields == {
+        "branch_1x1": ReceptiveField(1, 1, 0),
+        "branch_3x3": ReceptiveField(3, 1, -1),
+        "branch_5x5": ReceptiveField(5, 1, -2),
+        "branch_pool": ReceptiveField(3, 1, -1),
+    }
+
+
+def test_the_fashion_net_sees_its_whole_picture_from_4a_on():
+    fields = receptive_fields(FashionGoogLeNet(0.125), (1, 1, 28, 28))
+    assert fields["conv2"] == ReceptiveField(5, 1, -2)
+    assert fields["inception_3b"].size == 5 + 4 + 4
+    assert fields["inception_4a"].size == 13 + 2 + 4 * 2
+    assert fields["inception_4b"].size > 28
+
+
+# Table 1 of the paper -----------------------------------------------------------------------------
+
+
+def test_table_1_adds_up_to_22_layers_and_the_exact_counts():
+    rows = table1()
+    assert len(rows) == 18
+    assert sum(row.depth for row in rows) == 22
+    assert sum(row.weights for row in rows) == 6_990_272
+    assert sum(row.macs for row in rows) == 1_582_671_872
+    printed_params = [float(row.printed_params[:-1]) for row in rows if row.printed_params]
+    printed_ops = [float(row.printed_ops[:-1]) for row in rows if row.printed_ops]
+    assert sum(printed_params) == pytest.approx(6797.7)
+    assert sum(printed_ops) == 1502
+
+
+def test_table_1_flags_exactly_the_printed_figures_that_do_not_fit():
+    notes = {row.stage: row.note for row in table1() if row.note}
+    assert notes == {
+        "convolution": "params and ops",
+        "inception (3b)": "params",
+        "inception (4a)": "params and ops",
+        "inception (4b)": "params",
+        "inception (4c)": "params",
+        "inception (4d)": "params",
+        "inception (4e)": "params",
+        "inception (5a)": "params and ops",
+        "inception (5b)": "params",
+    }
+
+
+def test_table_1_shows_the_exact_weights_and_macs_of_each_row():
+    rows = {row.stage: row for row in table1() if row.weights and row.stage != "convolution"}
+    counts = {stage: (row.weights, row.macs) for stage, row in rows.items()}
+    assert counts == {
+        "inception (3a)": (163_328, 128_049_152),
+        "inception (3b)": (388_096, 304_267_264),
+        "inception (4a)": (375_552, 73_608_192),
+        "inception (4b)": (448_512, 87_908_352),
+        "inception (4c)": (509_440, 99_850_240),
+        "inception (4d)": (604_672, 118_515_712),
+        "inception (4e)": (867_328, 169_996_288),
+        "inception (5a)": (1_042_432, 51_079_168),
+        "inception (5b)": (1_442_816, 70_697_984),
+        "linear": (1_024_000, 1_024_000),
+    }
+    conv1, conv2 = (row for row in table1() if row.stage == "convolution")
+    assert (conv1.weights, conv1.macs) == (9_408, 118_013_952)
+    assert (conv2.weights, conv2.macs) == (114_688, 359_661_568)
+
+
+def test_the_outputs_in_table_1_are_those_of_the_net():
+    shapes = stage_shapes(on_meta(GoogLeNet, aux=False), PICTURE)
+    assert [row.output for row in table1()] == [
+        shape
+        for name, shape in shapes.items()
+        if name not in ("norm1", "norm2", "conv2_reduce", "flatten")
+    ]
+
+
+# Text ---------------------------------------------------------------------------------------------
+
+
+def test_tables_of_text_are_aligned_with_numbers_on_the_right():
+    text = format_table([("a", 1_234, (2, 3)), ("bcd", 5, None)], ["name", "n", "shape"])
+    assert text.splitlines() == [
+        "name      n  shape",
+        "----  -----  -----",
+        "a     1,234  2x3",
+        "bcd       5",
+    ]
+    assert format_table(table1()).splitlines()[0].startswith("stage")
