@@ -1,5 +1,12 @@
 """The networks of the course, small parts first."""
 
+from gnet_utils.models.factorised import (
+    AsymmetricInception,
+    ResidualInception,
+    SeparableInception,
+    TwoThreeInception,
+    separable_conv,
+)
 from gnet_utils.models.googlenet import (
     AuxiliaryClassifier,
     FashionGoogLeNet,
@@ -8,16 +15,26 @@ from gnet_utils.models.googlenet import (
 )
 from gnet_utils.models.inception import GOOGLENET_BLOCKS, BlockWidths, Inception, NaiveInception
 from gnet_utils.models.layers import conv_unit, initialise
+from gnet_utils.models.residual import BasicBlock, BottleneckBlock, FashionResNet, ResNet
 
 __all__ = [
     "GOOGLENET_BLOCKS",
+    "AsymmetricInception",
     "AuxiliaryClassifier",
+    "BasicBlock",
     "BlockWidths",
+    "BottleneckBlock",
     "FashionGoogLeNet",
+    "FashionResNet",
     "GoogLeNet",
     "GoogLeNetOutput",
     "Inception",
     "NaiveInception",
+    "ResNet",
+    "ResidualInception",
+    "SeparableInception",
+    "TwoThreeInception",
     "conv_unit",
     "initialise",
+    "separable_conv",
 ]

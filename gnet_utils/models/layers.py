@@ -7,9 +7,9 @@ from torch import nn
 def conv_unit(
     in_channels: int,
     out_channels: int,
-    kernel_size: int,
+    kernel_size: int | tuple[int, int],
     stride: int = 1,
-    padding: int = 0,
+    padding: int | tuple[int, int] = 0,
     norm: str | None = None,
 ) -> nn.Sequential:
     """Convolution + ReLU, or with `norm="batch"` convolution without bias + batch norm + ReLU.

@@ -1,0 +1,196 @@
+"""Residual networks (arXiv 1512.03385), and small ones for 28x28 with plain twins."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gnet_utils.models.googlenet import check_counts
+from gnet_utils.models.inception import scale
+from gnet_utils.models.layers import check_images, initialise
+
+BLOCKS = {  # blocks in each of the four stages
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
+
+
+def conv_norm(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1):
+    """Convolution without bias + batch norm, no ReLU: what a sum is made of."""
+    conv = nn.Conv2d(
+        in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False
+    )
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
+
+
+class PadShortcut(nn.Module):
+    """The paper's option A: every second pixel, new channels are zeros; no parameters."""
+
+    def __init__(self, new_channels: int, stride: int):
+        super().__init__()
+        self.new_channels, self.stride = new_channels, stride
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut: relu(F(x) + x), or relu(F(x)) when `shortcut` is None.
+
+    Maps (N, in_channels, H, W) to (N, channels, H / stride, W / stride).
+    """
+
+    expansion = 1
+
+    def __init__(self, in_channels: int, channels: int, stride: int, shortcut: nn.Module | None):
+        super().__init__()
+        self.body = nn.Sequential(
+            conv_norm(in_channels, channels, 3, stride),
+            nn.ReLU(inplace=True),
+            conv_norm(channels, channels, 3),
+        )
+        self.shortcut = shortcut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        residual = self.body(x)
+        return F.relu(residual if self.shortcut is None else residual + self.shortcut(x))
+
+
+class BottleneckBlock(BasicBlock):
+    """1x1 down, 3x3, 1x1 up to 4 x `channels`, and a shortcut.
+
+    `stride_on` is "3x3" (torchvision, less is thrown away) or "1x1" (the paper, fewer MACs).
+    """
+
+    expansion = 4
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        shortcut: nn.Module | None,
+        stride_on: str = "3x3",
+    ):
+        nn.Module.__init__(self)
+        first, second = (1, stride) if stride_on == "3x3" else (stride, 1)
+        self.body = nn.Sequential(
+            conv_norm(in_channels, channels, 1, first),
+            nn.ReLU(inplace=True),
+            conv_norm(channels, channels, 3, second),
+            nn.ReLU(inplace=True),
+            conv_norm(channels, channels * self.expansion, 1),
+        )
+        self.shortcut = shortcut
+
+
+class ResNet(nn.Module):
+    """ResNet-18, 34, 50, 101 or 152 (Table 1 of the paper), projections where shapes change.
+
+    stride_on: where a bottleneck halves the map, "3x3" (torchvision) or "1x1" (the paper).
+    Maps float images (N, in_channels, H, W), H and W at least 32, to logits (N, num_classes).
+    Raises ValueError for another depth and for images of another form.
+    """
+
+    def __init__(
+        self,
+        depth: int = 18,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        stride_on: str = "3x3",
+    ):
+        super().__init__()
+        if depth not in BLOCKS:
+            raise ValueError(f"depth must be one of {', '.join(map(str, BLOCKS))}, got {depth}")
+        if stride_on not in ("3x3", "1x1"):
+            raise ValueError(f'stride_on must be "3x3" or "1x1", got {stride_on!r}')
+        check_counts(num_classes, in_channels)
+        self.in_channels = in_channels
+
+        self.conv1 = nn.Sequential(conv_norm(in_channels, 64, 7, 2), nn.ReLU(inplace=True))
+        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)
+        before = 64
+        for index, count in enumerate(BLOCKS[depth]):
+            blocks = []
+            for number in range(count):
+                channels, stride = 64 * 2**index, 2 if index and number == 0 else 1
+                block = BasicBlock if depth < 50 else BottleneckBlock
+                out = channels * block.expansion
+                same = stride == 1 and before == out
+                shortcut = nn.Identity() if same else conv_norm(before, out, 1, stride)
+                options = {} if depth < 50 else {"stride_on": stride_on}
+                blocks.append(block(before, channels, stride, shortcut, **options))
+                before = out
+            self.add_module(f"stage{index + 2}", nn.Sequential(*blocks))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.linear = nn.Linear(before, num_classes)
+        initialise(self)
+
+    def stages(self) -> Iterator[tuple[str, nn.Module]]:
+        """The (name, module) pairs from picture to logits, in order."""
+        return self.named_children()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        check_images(images, self.in_channels, smallest=32)
+        x = images
+        for _, stage in self.stages():
+            x = stage(x)
+        return x
+
+
+class FashionResNet(nn.Module):
+    """The paper's CIFAR-10 net (section 4.2) for 28x28: maps of 28, 14 and 7, option A shortcuts.
+
+    depth: 6n + 2 layers with weights (8, 14, 20, 32, 44, 56, ...).
+    width: factor on the channels 16, 32 and 64.
+    residual: False gives the plain twin with the same parameters and no sums.
+
+    Maps float images (N, in_channels, 28, 28) to logits (N, num_classes).
+    Raises ValueError for another depth, a width that leaves no channel, images of another form.
+    """
+
+    def __init__(
+        self,
+        depth: int = 20,
+        width: float = 1.0,
+        residual: bool = True,
+        num_classes: int = 10,
+        in_channels: int = 1,
+    ):
+        super().__init__()
+        if depth < 8 or depth % 6 != 2:
+            raise ValueError(f"depth must be 6n + 2 (8, 14, 20, 32, ...), got {depth}")
+        check_counts(num_classes, in_channels)
+        self.in_channels = in_channels
+
+        before = scale(16, width)
+        self.conv1 = nn.Sequential(conv_norm(in_channels, before, 3), nn.ReLU(inplace=True))
+        for index, base in enumerate((16, 32, 64)):
+            blocks = []
+            for number in range((depth - 2) // 6):
+                channels, stride = scale(base, width), 2 if index and number == 0 else 1
+                shortcut = None
+                if residual:
+                    same = stride == 1 and before == channels
+                    shortcut = nn.Identity() if same else PadShortcut(channels - before, stride)
+                blocks.append(BasicBlock(before, channels, stride, shortcut))
+                before = channels
+            self.add_module(f"stage{index + 1}", nn.Sequential(*blocks))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.linear = nn.Linear(before, num_classes)
+        initialise(self)
+
+    stages = ResNet.stages
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        check_images(images, self.in_channels, smallest=4)
+        x = images
+        for _, stage in self.stages():
+            x = stage(x)
+        return x
