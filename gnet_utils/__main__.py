@@ -16,6 +16,9 @@ import errno
 from gnet_utils import environment
 from gnet_utils.errors import CourseError
 
+# All that `train` and `data` import, so that they run wherever these packages are.
+FEW = ("torch", "torchvision", "numpy", "safetensors", "matplotlib", "opencv-python", "tqdm")
+
 
 def lab(options: argparse.Namespace) -> None:
     """Open JupyterLab on the first notebook."""
@@ -87,10 +90,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gnet_utils", description=__doc__.split(":")[0])
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(function, cpu: bool = False) -> argparse.ArgumentParser:
+    def add(function, cpu: bool = False, packages=()) -> argparse.ArgumentParser:
         text = function.__doc__.splitlines()[0]
         command = commands.add_parser(function.__name__, help=text, description=text)
-        command.set_defaults(function=function, cpu=False)
+        command.set_defaults(function=function, cpu=False, packages=packages)
         if cpu:
             help = "install PyTorch without GPU support: smaller, when .venv is made"
             command.add_argument("--cpu", action="store_true", help=help)
@@ -108,14 +111,14 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("-k", dest="expression", default="", help=help)
     command.add_argument("--no-notebooks", action="store_true", help="unit tests only")
 
-    command = add(data)
+    command = add(data, packages=FEW)
     help = "draw the stand-in for Fashion-MNIST, for a machine without network"
     command.add_argument("--stand-in", action="store_true", help=help)
 
     command = add(render)
     command.add_argument("notebooks", nargs="*", metavar="NN", help="which ones (default: all)")
 
-    command = add(bundle)
+    command = add(bundle, packages=("nbval",))
     help = "GitHub address to write into the notebooks, with Colab badges"
     command.add_argument("--repo", metavar="URL", help=help)
     return parser
@@ -127,7 +130,7 @@ def main(arguments=None) -> int:
         arguments = sys.argv[1:]
     options = build_parser().parse_args(arguments)
     try:
-        environment.enter(arguments, cpu=options.cpu)
+        environment.enter(arguments, cpu=options.cpu, names=options.packages)
         return options.function(options) or 0
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -2,8 +2,10 @@
 
 Standard library only: this runs on a fresh machine. Which environment a command uses:
 
-- an active one of the reader (virtualenv, conda, Colab) that has every package of
-  requirements.txt: used as it is, never changed;
+- an active one of the reader (virtualenv, conda) that has every package of requirements.txt:
+  used as it is, never changed;
+- for `train`, `data` and `bundle` any Python that has the packages which they import: on Colab,
+  in a container;
 - else the folder `.venv` of the course: made, completed or repaired first, then the command
   starts again inside it.
 
@@ -24,7 +26,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from gnet_utils.errors import CourseError
@@ -61,10 +63,12 @@ def is_quick() -> bool:
     return os.environ.get("GNET_QUICK", "") not in ("", "0")
 
 
-def missing_packages() -> list[str]:
-    """The lines of requirements.txt that the running Python does not fulfil."""
+def missing_packages(names: Collection[str] = ()) -> list[str]:
+    """The lines of requirements.txt, or those for `names`, that the running Python lacks."""
     missing = []
     for name, lowest in _requirements():
+        if names and name not in names:
+            continue
         try:
             found = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -75,16 +79,17 @@ def missing_packages() -> list[str]:
     return missing
 
 
-def enter(arguments: Sequence[str], cpu: bool = False) -> None:
+def enter(arguments: Sequence[str], cpu: bool = False, names: Collection[str] = ()) -> None:
     """Return when this process has all packages; else prepare .venv and start again in it.
 
     arguments: of `python -m gnet_utils`, for the new start. cpu=True asks for PyTorch's build
-    without GPU support. Raises CourseError, one sentence, when .venv cannot be made.
+    without GPU support. names: the packages that are enough, for a command that imports few.
+    Raises CourseError, one sentence, when .venv cannot be made.
     """
     if _is_complete(cpu) and _inside():
         return
-    if not cpu and _in_active_environment() and not missing_packages():
-        if not _inside():
+    if not cpu and (names or _in_active_environment()) and not missing_packages(names):
+        if not (names or _inside()):
             print(f"Using the active environment {sys.prefix}", flush=True)
         return
     prepare(cpu)
@@ -327,7 +332,8 @@ def _install(cpu: bool) -> None:
         if uv is None and _run([str(venv_python()), "-m", "pip", "--version"], quiet=True)[0]:
             _run([str(venv_python()), "-m", "ensurepip"])  # made by uv or without pip
         for command in install_commands(cpu, uv):
-            code, output = _run(command)
+            code, text = _run(command)
+            output += text
             if code:
                 break
         else:

@@ -1,0 +1,419 @@
+"""gnet_utils.environment: one command makes, completes and repairs .venv, or says what to do."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from gnet_utils import environment
+from gnet_utils.errors import CourseError
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+
+
+class FakeInstaller:
+    """Stands for venv and pip: makes a tiny .venv, notes each step, fails when told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.steps: list[str] = []
+        self.failure: BaseException | None = None
+        for name in ("REQUIREMENTS", "CONSTRAINTS"):
+            monkeypatch.setattr(environment, name, folder / f"{name.lower()}.txt")
+            getattr(environment, name).write_text("numpy>=2.1\n")
+        monkeypatch.setattr(environment, "ROOT", folder)
+        monkeypatch.setattr(environment, "VENV", folder / ".venv")
+        monkeypatch.setattr(environment, "GIGABYTES_CUDA", 0.001)
+        monkeypatch.setattr(environment, "GIGABYTES_CPU", 0.001)
+        monkeypatch.setattr(environment, "_create_venv", self.create)
+        monkeypatch.setattr(environment, "_install", self.install)
+        monkeypatch.setattr(environment, "_verify", lambda: self.steps.append("verify"))
+
+    def create(self) -> None:
+        self.steps.append("create")
+        python = environment.venv_python()
+        python.parent.mkdir(parents=True)
+        python.symlink_to(sys.executable)
+        (environment.VENV / "pyvenv.cfg").write_text("version = 3.11.7\n")
+
+    def install(self, cpu: bool) -> None:
+        assert environment._stamp()["state"] == "installing"
+        self.steps.append("install cpu" if cpu else "install")
+        if self.failure:
+            raise self.failure
+
+
+@pytest.fixture
+def installer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeInstaller:
+    return FakeInstaller(monkeypatch, tmp_path)
+
+
+# ---------------------------------------------------------------- when it installs
+
+
+def test_a_fresh_folder_gets_a_venv_and_the_next_command_leaves_it_alone(installer):
+    environment.prepare()
+    assert installer.steps == ["create", "install", "verify"]
+    environment.prepare()
+    assert installer.steps == ["create", "install", "verify"]
+
+
+@pytest.mark.parametrize("changed", ["REQUIREMENTS", "CONSTRAINTS"])
+def test_changed_requirements_are_installed_into_the_same_venv(installer, changed):
+    environment.prepare()
+    getattr(environment, changed).write_text("numpy>=2.2\n")
+    environment.prepare()
+    assert installer.steps == ["create", "install", "verify", "install", "verify"]
+
+
+def test_a_venv_of_another_python_version_is_not_taken_for_complete(installer):
+    environment.prepare()
+    (environment.VENV / "pyvenv.cfg").write_text("version = 3.12.1\n")
+    environment.prepare()
+    assert installer.steps.count("install") == 2
+
+
+def test_an_installation_that_was_killed_is_made_anew(installer):
+    environment.prepare()
+    (environment.VENV / "rest").write_text("of the killed installation")
+    environment._write_stamp(state="installing")
+    environment.prepare()
+    assert installer.steps.count("create") == 2
+    assert not (environment.VENV / "rest").exists()
+
+
+@pytest.mark.parametrize("half", ["empty folder", "no python", "broken link", "a file"])
+def test_a_half_made_venv_is_made_anew(installer, half):
+    python = environment.venv_python()
+    if half == "a file":
+        environment.VENV.write_text("")
+    else:
+        environment.VENV.mkdir()
+    if half == "broken link":
+        python.parent.mkdir()
+        python.symlink_to("/nowhere/python")
+    if half == "no python":
+        (environment.VENV / "pyvenv.cfg").write_text("version = 3.11.7\n")
+    environment.prepare()
+    assert installer.steps == ["create", "install", "verify"]
+    assert python.exists()
+
+
+def test_a_working_venv_made_by_the_reader_is_completed_not_deleted(installer):
+    installer.create()
+    (environment.VENV / "mine").write_text("keep")
+    environment.prepare()
+    assert installer.steps == ["create", "install", "verify"]
+    assert (environment.VENV / "mine").exists()
+
+
+@pytest.mark.parametrize("failure", [CourseError("no network"), KeyboardInterrupt(), OSError(28)])
+def test_a_failed_first_installation_leaves_nothing_behind(installer, failure):
+    installer.failure = failure
+    with pytest.raises((CourseError, KeyboardInterrupt)):
+        environment.prepare()
+    assert not environment.VENV.exists()
+
+
+def test_a_failed_update_keeps_the_venv_and_tries_again_next_time(installer):
+    environment.prepare()
+    environment.REQUIREMENTS.write_text("numpy>=2.2\n")
+    installer.failure = CourseError("no network")
+    with pytest.raises(CourseError, match="no network"):
+        environment.prepare()
+    assert environment.venv_python().exists()
+    installer.failure = None
+    environment.prepare()
+    assert installer.steps.count("create") == 1
+    assert environment._stamp()["state"] == "complete"
+
+
+def test_cpu_is_remembered_when_requirements_change(installer):
+    environment.prepare(cpu=True)
+    environment.REQUIREMENTS.write_text("numpy>=2.2\n")
+    environment.prepare()
+    assert [step for step in installer.steps if "install" in step] == ["install cpu"] * 2
+
+
+def test_cpu_asked_for_over_the_usual_build_says_to_delete_venv(installer):
+    environment.prepare()
+    with pytest.raises(CourseError, match="delete it"):
+        environment.prepare(cpu=True)
+    assert environment._stamp()["state"] == "complete"
+
+
+def test_two_processes_at_once_install_once(tmp_path):
+    script = tmp_path / "prepare.py"
+    go = tmp_path / "go"
+    script.write_text(
+        f"""
+import sys, time
+from pathlib import Path
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+import pytest
+from test_environment import FakeInstaller, environment
+fake = FakeInstaller(pytest.MonkeyPatch(), Path({str(tmp_path)!r}))
+quick = fake.install
+def slow(cpu):
+    quick(cpu)
+    while not Path({str(go)!r}).exists():
+        time.sleep(0.05)
+environment._install = slow
+environment.prepare()
+print(fake.steps)
+"""
+    )
+    first = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    assert first.stdout.readline().startswith("Installing")
+    second = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    assert second.stdout.readline().startswith("Another process is installing")
+    go.touch()
+    assert first.communicate()[0] == "['create', 'install', 'verify']\n"
+    assert second.communicate()[0] == "[]\n"
+
+
+# ---------------------------------------------------------------- where a command runs
+
+
+def test_a_complete_active_environment_is_used(installer, monkeypatch):
+    monkeypatch.setattr(environment, "_in_active_environment", lambda: True)
+    environment.enter(["test"])
+    assert installer.steps == []
+
+
+@pytest.mark.parametrize("lacking", ["numpy>=99", "no-such-package>=1"])
+def test_an_active_environment_that_lacks_a_package_is_not_touched(installer, monkeypatch, lacking):
+    started = []
+    monkeypatch.setattr(environment, "_in_active_environment", lambda: True)
+    monkeypatch.setattr(environment, "_start_again", started.append)
+    environment.REQUIREMENTS.write_text(f"{lacking}\n")
+    assert environment.missing_packages()[0].startswith(lacking)
+    environment.enter(["lab"])
+    assert installer.steps == ["create", "install", "verify"]
+    assert started == [["lab"]]
+
+
+def test_a_python_that_is_no_environment_gets_a_venv_for_lab_but_not_for_data(
+    installer, monkeypatch
+):
+    monkeypatch.setattr(environment, "_in_active_environment", lambda: False)
+    monkeypatch.setattr(environment, "_start_again", lambda arguments: None)
+    environment.enter(["data"], names=("numpy",))
+    assert installer.steps == []
+    environment.enter(["lab"])
+    assert "create" in installer.steps
+
+
+def test_windows_and_posix_paths_of_python(monkeypatch):
+    assert environment.venv_python().relative_to(environment.VENV) == Path("bin/python")
+    monkeypatch.setattr(environment.os, "name", "nt")
+    path = environment.venv_python()
+    monkeypatch.undo()
+    assert path.relative_to(environment.VENV) == Path("Scripts/python.exe")
+
+
+@pytest.mark.parametrize(
+    ("value", "quick"), [("1", True), ("0", False), ("", False), (None, False)]
+)
+def test_quick_runs_are_asked_for_by_a_variable(monkeypatch, value, quick):
+    monkeypatch.delenv("GNET_QUICK", raising=False)
+    if value is not None:
+        monkeypatch.setenv("GNET_QUICK", value)
+    assert environment.is_quick() is quick
+
+
+# ---------------------------------------------------------------- command lines
+
+
+@pytest.mark.parametrize("uv", [None, "/usr/bin/uv"])
+def test_cpu_takes_torch_and_torchvision_together_from_pytorchs_own_index(uv):
+    first, second = environment.install_commands(True, uv)
+    assert first[-4:] == ["--index-url", environment.CPU_INDEX, "torch", "torchvision"]
+    assert environment.CPU_INDEX == "https://download.pytorch.org/whl/cpu"
+    assert environment.CPU_INDEX not in second
+    assert str(environment.venv_python()) in first
+    assert second[second.index("-r") + 1] == str(environment.REQUIREMENTS)
+
+
+def test_the_usual_installation_is_one_command_with_the_tested_versions():
+    (command,) = environment.install_commands(False, None)
+    assert command[1:4] == ["-m", "pip", "install"]
+    assert command[-2:] == ["-c", str(environment.CONSTRAINTS)]
+    assert (ROOT / "tests" / "constraints.txt").samefile(environment.CONSTRAINTS)
+
+
+def test_a_newer_python_warns_and_takes_the_newest_packages(installer, monkeypatch, capsys):
+    monkeypatch.setattr(environment, "NEWEST_TESTED", (3, 9))
+    assert "-c" not in environment.install_commands(False, None)[0]
+    environment.prepare()
+    assert "newer than this course was tested with" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- one sentence for each trouble
+
+
+def test_a_python_that_is_too_old_gets_one_sentence(tmp_path):
+    code = (
+        "import sys, runpy; sys.version_info = (3, 8, 10, 'final', 0);"
+        "runpy.run_module('gnet_utils', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "needs Python 3.10 or newer, and this is Python 3.8" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "__main__.py"])
+def test_an_old_python_can_read_the_file_that_says_so(name):
+    source = (ROOT / "gnet_utils" / name).read_text(encoding="utf-8")
+    ast.parse(source, feature_version=(3, 7))
+    assert "from __future__ import annotations" not in source  # Python 3.6 rejects it
+
+
+def test_a_missing_venv_module_names_the_package_to_install(monkeypatch):
+    monkeypatch.setattr(environment.shutil, "which", lambda name: None)
+    monkeypatch.setattr(
+        environment.importlib.util, "find_spec", lambda name: None if name == "ensurepip" else 1
+    )
+    with pytest.raises(CourseError, match=r"sudo apt install python3\.\d+-venv"):
+        environment._create_venv()
+
+
+def test_too_little_disk_is_said_before_anything_is_made(installer, monkeypatch):
+    monkeypatch.setattr(environment, "GIGABYTES_CUDA", 10.0**9)
+    monkeypatch.setattr(environment, "GIGABYTES_CPU", 10.0**9 - 1)
+    with pytest.raises(CourseError, match=r"GB free: free some space"):
+        environment.prepare()
+    assert installer.steps == []
+    assert not environment.VENV.exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "sentence"),
+    [
+        ("ERROR: [Errno 28] No space left on device", "disk is full"),
+        ("OSError: [Errno 122] Disk quota exceeded", "disk is full"),
+        ("NewConnectionError: Failed to establish a new connection", "cannot be reached"),
+        ("error: Failed to fetch: `https://x/simple/`\n dns error", "cannot be reached"),
+        ("Temporary failure in name resolution", "cannot be reached"),
+        (
+            "ERROR: No matching distribution found for torch>=2.11",
+            "PyTorch has no build for Python 3",
+        ),
+    ],
+)
+def test_what_installers_print_is_translated(output, sentence):
+    assert sentence in environment._cause(f"line before\n{output}\n", cpu=False)
+    assert environment._cause("some other failure", cpu=False) is None
+
+
+@pytest.mark.parametrize("with_uv", [False, True])
+def test_no_network_is_one_sentence_and_leaves_nothing(course, tmp_path, with_uv):
+    """The real command in a copied course, with an index that nobody answers at."""
+    base = Path(environment._base_python())
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    if with_uv:  # stands for uv: makes a venv as uv does, then finds no network
+        uv = tools / "uv"
+        uv.write_text(
+            f"#!/bin/sh\ncase $1 in venv) exec {base} -m venv --without-pip .venv;; esac\n"
+            "echo 'error: Failed to fetch: dns error' >&2\nexit 2\n"
+        )
+        uv.chmod(0o755)
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if not re.match("PIP_|UV_|VIRTUAL_ENV|PYTHONPATH|CONDA", name)
+    }
+    nowhere = "http://127.0.0.1:9/simple"
+    variables |= {"PIP_INDEX_URL": nowhere, "PIP_RETRIES": "1", "PIP_CONFIG_FILE": os.devnull}
+    variables["PATH"] = f"{tools}{os.pathsep}/usr/bin{os.pathsep}/bin"
+    command = [base, "-m", "gnet_utils", "test"]
+    done = subprocess.run(command, cwd=course, env=variables, capture_output=True, text=True)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: the package index cannot be reached: connect to the internet")
+    assert "Traceback" not in done.stderr
+    assert not (course / ".venv").exists()
+
+
+def test_a_torchvision_that_does_not_fit_torch_is_named(monkeypatch, tmp_path):
+    fake = tmp_path / "torchvision"
+    fake.mkdir()
+    text = "raise RuntimeError('operator torchvision::nms does not exist')"
+    (fake / "__init__.py").write_text(text)
+    monkeypatch.setattr(environment, "venv_python", lambda: sys.executable)
+    environment._verify()  # the real pair fits
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(CourseError, match=r"nms does not exist\): they must come from one index"):
+        environment._verify()
+
+
+def test_a_folder_that_cannot_be_written_says_so(installer, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(CourseError, match="copy the course to a folder of your own"):
+        environment.prepare()
+
+
+# ---------------------------------------------------------------- requirements and constraints
+
+
+def _lines(name: str) -> list[Requirement]:
+    rows = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    rows = [row.split("#")[0].strip() for row in rows]
+    return [Requirement(row) for row in rows if row]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_constraints_pin_each_requirement_once_for_every_python(python):
+    version = {"python_version": python, "python_full_version": f"{python}.9"}
+    pins: dict[str, list[str]] = {}
+    for pin in _lines("tests/constraints.txt"):
+        if pin.marker is None or pin.marker.evaluate(version):
+            (exact,) = pin.specifier
+            assert exact.operator == "=="
+            pins.setdefault(pin.name, []).append(exact.version)
+    assert all(len(versions) == 1 for versions in pins.values())
+    for requirement in _lines("requirements.txt"):
+        if requirement.name not in ("torch", "torchvision"):
+            (pinned,) = pins[requirement.name]
+            assert requirement.specifier.contains(pinned)
+
+
+def test_torch_is_never_pinned_and_nothing_has_an_upper_bound():
+    assert not {"torch", "torchvision"} & {pin.name for pin in _lines("tests/constraints.txt")}
+    for requirement in _lines("requirements.txt"):
+        assert {part.operator for part in requirement.specifier} == {">="}
+
+
+@pytest.mark.parametrize(
+    ("name", "on_colab"),
+    [
+        ("torch", "2.11"),
+        ("torchvision", "0.26"),
+        ("numpy", "2.1.3"),
+        ("matplotlib", "3.10.0"),
+        ("ipywidgets", "7.7.1"),
+        ("opencv-python", "5.0"),
+    ],
+)
+def test_lower_bounds_are_at_or_below_colab(name, on_colab):
+    (requirement,) = [line for line in _lines("requirements.txt") if line.name == name]
+    assert requirement.specifier.contains(on_colab)
+
+
+def test_the_stamp_tells_what_was_installed(installer):
+    environment.prepare()
+    stamp = json.loads((environment.VENV / "gnet-stamp.json").read_text())
+    assert stamp["state"] == "complete"
+    assert stamp["digest"] == environment._digest("3.11")
+    assert stamp["digest"] != environment._digest("3.12")
