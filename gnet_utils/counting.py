@@ -2,9 +2,10 @@
 
 One MAC is one multiply-add; a FLOP count is twice the MAC count. Only layers with weights are
 counted (convolutions and linear layers): additions of biases, batch norm, ReLU and pooling are
-left out, as in the papers.
+left out, as in the papers. `measure_ms` asks the clock instead.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -144,19 +145,71 @@ def _run(module: nn.Module, input_shape: Sequence[int]) -> None:
         raise ValueError(
             f"input_shape must be whole numbers above 0 such as (1, 3, 224, 224), got {input_shape}"
         )
-    modes = [(m, m.training) for m in module.modules()]
     like = next(module.parameters(), torch.zeros(()))
     try:
-        module.eval()
-        with torch.no_grad():
+        with _evaluating(module), torch.no_grad():
             module(torch.zeros(shape, dtype=like.dtype, device=like.device))
     except RuntimeError as error:
         raise ValueError(
             f"the module cannot take an input of shape {shape}: {str(error).splitlines()[0]}"
         ) from error
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Eval mode, every module's own mode restored afterwards."""
+    modes = [(m, m.training) for m in module.modules()]
+    module.eval()
+    try:
+        yield
     finally:
         for m, training in modes:
             m.training = training
+
+
+# By the clock -----------------------------------------------------------------------------------
+
+
+class Milliseconds(NamedTuple):
+    """How long a forward pass took: the middle of several runs, and its quartiles."""
+
+    median: float
+    low: float
+    high: float
+
+
+def measure_ms(
+    module: nn.Module, input_shape: Sequence[int], runs: int = 15, seconds: float = 1.0
+) -> Milliseconds:
+    """Milliseconds of a forward pass: median and quartiles of `runs` after three for warm-up.
+
+    Stops early, with at least three runs, when `seconds` are over. A CPU works with one thread:
+    steadier when other programs run, and alike on machines with few and many cores.
+    Raises ValueError for fewer than three runs and for an impossible shape.
+    """
+    if runs < 3:
+        raise ValueError(f"runs must be 3 or more for a median with quartiles, got {runs}")
+    _run(module, input_shape)  # a wrong shape is named before the clock starts
+    like = next(module.parameters(), torch.zeros(()))
+    images = torch.randn(tuple(input_shape), dtype=like.dtype, device=like.device)
+    wait = torch.cuda.synchronize if like.is_cuda else lambda: None
+    times, threads = [], torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with _evaluating(module), torch.inference_mode():
+            for _ in range(3):
+                module(images)
+            deadline = time.perf_counter() + seconds
+            while len(times) < runs and (len(times) < 3 or time.perf_counter() < deadline):
+                wait()
+                start = time.perf_counter()
+                module(images)
+                wait()
+                times.append(1000 * (time.perf_counter() - start))
+    finally:
+        torch.set_num_threads(threads)
+    low, median, high = torch.tensor(times).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
+    return Milliseconds(median, low, high)
 
 
 # Receptive fields -------------------------------------------------------------------------------
