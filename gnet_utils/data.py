@@ -1,7 +1,7 @@
 """Data of the course: Fashion-MNIST as tensors, and pictures to look at.
 
 Offers: `load_fashion_mnist`, `data_source`, `prepare`, `CLASS_NAMES`, `to_float`,
-`split_train_validation`; `demo_picture`, `load_picture`, `decode_picture`, `opencv`.
+`split_train_validation`; and, from `pictures.py`, `demo_picture`, `load_picture`, `opencv`.
 
 Where Fashion-MNIST comes from, in this order:
 1. the cache: one file, written whole, its SHA-256 checked at each load;
@@ -26,13 +26,12 @@ import tempfile
 import textwrap
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
-import warnings
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from types import ModuleType
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -41,7 +40,33 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from gnet_utils import garments
 from gnet_utils.errors import CourseError
+from gnet_utils.pictures import (  # the fixed names of the course
+    DEMO_PICTURES,
+    decode_picture,
+    demo_picture,
+    load_picture,
+    opencv,
+)
+
+__all__ = [
+    "CLASS_NAMES",
+    "DEMO_PICTURES",
+    "MEAN",
+    "STD",
+    "DataSource",
+    "cache_folder",
+    "data_source",
+    "decode_picture",
+    "demo_picture",
+    "load_fashion_mnist",
+    "load_picture",
+    "opencv",
+    "prepare",
+    "split_train_validation",
+    "to_float",
+]
 
 CLASS_NAMES = (
     "T-shirt/top",
@@ -58,7 +83,6 @@ CLASS_NAMES = (
 MEAN, STD = 0.2860, 0.3530  # of the 60,000 training pictures, pixels scaled to 0..1
 
 COURSE = Path(__file__).resolve().parents[1]
-PICTURES = COURSE / "data" / "pictures"
 
 SHAPES = {
     "train_images": (60_000, 1, 28, 28),
@@ -236,8 +260,6 @@ def _dataset(source: str | None, retry: bool = False) -> tuple[dict[str, Tensor]
 
 
 def _draw() -> dict[str, Tensor]:
-    from gnet_utils import garments
-
     _say("Drawing the stand-in for Fashion-MNIST: 70,000 pictures, some seconds, once.")
     return garments.draw_dataset()
 
@@ -254,7 +276,9 @@ def _announce(why: str) -> None:
         f"What to do: {WHAT_TO_DO}.",
         "The accuracy numbers in the text do not apply to the stand-in.",
     ]
-    text = "\n".join(textwrap.fill(line, 92, subsequent_indent="    ") for line in lines)
+    text = "\n".join(
+        textwrap.fill(line, 92, subsequent_indent="    ", break_on_hyphens=False) for line in lines
+    )
     if text in _said:
         return
     _said.add(text)
@@ -290,6 +314,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("GNET_CACHE_DIR") or COURSE / "data" / "cache")
 
 
+def _short(path: Path) -> str:
+    """A path that can stand in a committed notebook: no machine's own folders in it."""
+    if path.is_relative_to(COURSE):
+        return path.relative_to(COURSE).as_posix()
+    name = "GNET_CACHE_DIR" if path.parent == cache_folder() else "the temporary folder"
+    return f"{path.name} in {name}"
+
+
 def _spare_folder() -> Path:
     """A folder of this user in the system's temporary one, for a course that is read-only."""
     user = os.getuid() if hasattr(os, "getuid") else ""
@@ -307,7 +339,7 @@ def _cached(
     for folder in (cache_folder(), _spare_folder()):
         path = folder / f"{name}.safetensors"
         if tensors := _read(path):
-            return tensors, f"read from the cache {path}"
+            return tensors, f"read from the cache, {_short(path)}"
         if name in _unsaved:
             return {key: value.clone() for key, value in _unsaved[name].items()}, "kept in memory"
         try:
@@ -318,7 +350,7 @@ def _cached(
         with lock:
             _wait_for(lock)
             if tensors := _read(path):
-                return tensors, f"read from the cache {path}, made by another process"
+                return tensors, f"read from the cache, {_short(path)}"
             tensors, whence = make(folder)
             try:
                 _write(path, tensors)
@@ -431,7 +463,7 @@ def _bring(folder: Path | None, retry: bool) -> tuple[dict[str, Tensor], str]:
     if share:
         try:
             files = {key: _from_share(Path(share), key) for key in OFFICIAL_FILES}
-            return _parse(files), f"copied from GNET_DATA_DIR ({share})"
+            return _parse(files), "copied from the folder that GNET_DATA_DIR names"
         except CourseError as error:
             _say(f"GNET_DATA_DIR cannot be used: {error}.")
             problems.append(str(error))
@@ -514,12 +546,20 @@ def _download(key: str, deadline: float, stop: threading.Event) -> bytes:
         try:
             content = _fetch(mirror + name, seconds, stop)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            problems.append(f"{host}: {getattr(error, 'reason', None) or error}")
+            problems.append(f"{host}: {_reason(error)}")
             continue
         if hashlib.md5(content, usedforsecurity=False).hexdigest() == _packed_md5(key):
             return gzip.decompress(content)
         problems.append(f"{host}: sent {len(content):,} bytes that are not the published file")
     raise CourseError(f"{name} could not be downloaded ({'; '.join(problems)})")
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in the system's words, without numbers and wrappers."""
+    if isinstance(error, urllib.error.HTTPError):
+        return " ".join(str(error).split())
+    error = getattr(error, "reason", error)
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
 
 def _fetch(url: str, seconds: float, stop: threading.Event) -> bytes:
@@ -549,123 +589,3 @@ def _fetch(url: str, seconds: float, stop: threading.Event) -> bytes:
     if isinstance(result[0], Exception):
         raise result[0]
     return result[0]
-
-
-# ---------------------------------------------------------------- pictures
-
-
-def opencv() -> ModuleType:
-    """Import cv2; raise a CourseError that names what to install when that fails."""
-    try:
-        import cv2
-    except ImportError as error:
-        if getattr(error, "name", None) == "cv2":
-            raise CourseError("OpenCV is missing: pip install opencv-python") from error
-        raise CourseError(
-            f"OpenCV cannot start ({error}): install the system packages libgl1, libglib2.0-0 and "
-            "libxcb1, or do without them: pip uninstall opencv-python, then "
-            "pip install opencv-python-headless"
-        ) from error
-    return cv2
-
-
-DEMO_PICTURES = ("hopper", "market", "plate")
-LARGEST_PICTURE = 64_000_000  # pixels; checked in the header, before memory is taken
-
-
-def demo_picture(name: str = "hopper") -> np.ndarray:
-    """A picture of the course as uint8 RGB (H, W, 3).
-
-    "hopper" is matplotlib's photo of Grace Hopper; "market" (a cat at a fruit stall) and "plate"
-    (a figure in colours of equal brightness) were drawn for the course by data/pictures/draw.py.
-    """
-    if name not in DEMO_PICTURES:
-        raise ValueError(f"name must be one of {', '.join(DEMO_PICTURES)}, got {name!r}")
-    if name == "hopper":
-        from matplotlib.cbook import get_sample_data
-
-        return load_picture(get_sample_data("grace_hopper.jpg", asfileobj=False))
-    return load_picture(PICTURES / f"{name}.png")
-
-
-def load_picture(path: str | os.PathLike, max_side: int = 1024) -> np.ndarray:
-    """Read a picture file with OpenCV: uint8 RGB (H, W, 3), upright, no side above max_side.
-
-    Gray, transparent (laid on white), 16-bit and rotated pictures are turned into that form.
-    Raises CourseError, one sentence, when there is no such file or it is no whole picture.
-    """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise CourseError(
-            f"The picture {path} cannot be read ({error.strerror}): give the path of a JPEG or PNG "
-            "file"
-        ) from None
-    return decode_picture(content, max_side, str(path))
-
-
-def decode_picture(content: bytes, max_side: int = 1024, name: str = "this file") -> np.ndarray:
-    """Like `load_picture`, from the bytes of a file (an upload, say)."""
-    if max_side < 1:
-        raise ValueError(f"max_side must be at least 1 pixel, got {max_side}")
-    cv2 = opencv()
-    turned = _check_picture(content, name)
-    flags = cv2.IMREAD_UNCHANGED  # keeps transparency and 16 bits, does not turn
-    try:
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except cv2.error:
-        picture = None
-    if picture is None:
-        raise CourseError(f"OpenCV cannot decode {name}: save it again as JPEG or PNG")
-    if picture.dtype == np.uint16:
-        picture = (picture / 257).round().astype(np.uint8)
-    elif picture.dtype != np.uint8:
-        raise CourseError(f"{name} has {picture.dtype} pixels: save it with 8 or 16 bits")
-    if picture.ndim == 2:
-        picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
-    elif picture.shape[2] == 4:
-        alpha = picture[..., 3:] / np.float32(255)
-        on_white = (picture[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
-        picture = cv2.cvtColor(on_white, cv2.COLOR_BGR2RGB)
-    else:
-        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-    if turned in (5, 6, 7, 8):  # EXIF: where the camera's row 0 and column 0 belong
-        picture = picture.transpose(1, 0, 2)
-    if turned in (2, 3, 6, 7):
-        picture = picture[:, ::-1]
-    if turned in (3, 4, 7, 8):
-        picture = picture[::-1]
-    scale = max_side / max(picture.shape[:2])
-    if scale < 1:
-        height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
-        picture = cv2.resize(
-            np.ascontiguousarray(picture), (width, height), interpolation=cv2.INTER_AREA
-        )
-    return np.ascontiguousarray(picture)
-
-
-def _check_picture(content: bytes, name: str) -> int:
-    """Refuse what is no whole picture or too large, before OpenCV decodes; return the EXIF turn.
-
-    Pillow (which matplotlib brings) reads the header alone, and notices a file that was cut short,
-    where OpenCV fills the rest with gray.
-    """
-    from PIL import Image
-
-    if not content:
-        raise CourseError(f"{name} is empty: give a JPEG or PNG file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            picture = Image.open(BytesIO(content))
-            if picture.width * picture.height > LARGEST_PICTURE:
-                raise Image.DecompressionBombError
-            picture.load()
-            return picture.getexif().get(0x0112, 1)
-    except Image.DecompressionBombError:
-        limit = f"{LARGEST_PICTURE // 1_000_000} million pixels"
-        raise CourseError(f"{name} has more than {limit}: make it smaller first") from None
-    except Exception as error:  # Pillow's plug-ins raise many kinds for broken files
-        raise CourseError(
-            f"{name} is no picture, or was cut short ({error}): save it again as JPEG or PNG"
-        ) from None

@@ -17,6 +17,8 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
+from gnet_utils.pictures import opencv
+
 SIDE = 28
 CANVAS = 2 * SIDE
 PLAIN_BOLTS = 8
@@ -523,8 +525,6 @@ CLASSES = (
 
 def _weave(rng: Generator) -> np.ndarray:
     """Bolts of cloth (k, 112, 112), float32 around 1: PLAIN_BOLTS plain ones, then patterns."""
-    from gnet_utils.data import opencv
-
     cv2 = opencv()
     size = 2 * CANVAS
     y, x = np.mgrid[:size, :size].astype(np.float32)
@@ -552,8 +552,6 @@ def _weave(rng: Generator) -> np.ndarray:
 
 def _draw(sketch: _Sketch, rng: Generator, fabrics: np.ndarray) -> np.ndarray:
     """Cut, sew and photograph n garments: uint8 (n, 28, 28)."""
-    from gnet_utils.data import opencv
-
     cv2 = opencv()
     n = len(sketch.fills[0][0])
     place = _pose(rng, n)

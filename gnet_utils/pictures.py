@@ -1,0 +1,131 @@
+"""Pictures to look at, read with OpenCV: uint8 RGB arrays (H, W, 3).
+
+Offers: `demo_picture`, `load_picture`, `decode_picture`, `opencv` (also from `gnet_utils.data`).
+"""
+
+import os
+import warnings
+from io import BytesIO
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from gnet_utils.errors import CourseError
+
+PICTURES = Path(__file__).resolve().parents[1] / "data" / "pictures"
+DEMO_PICTURES = ("hopper", "market", "plate")
+LARGEST_PICTURE = 64_000_000  # pixels; checked in the header, before memory is taken
+
+
+def opencv() -> ModuleType:
+    """Import cv2; raise a CourseError that names what to install when that fails."""
+    try:
+        import cv2
+    except ImportError as error:
+        if getattr(error, "name", None) == "cv2":
+            raise CourseError("OpenCV is missing: pip install opencv-python") from error
+        raise CourseError(
+            f"OpenCV cannot start ({error}): install the system packages libgl1, libglib2.0-0 and "
+            "libxcb1, or do without them: pip uninstall opencv-python, then "
+            "pip install opencv-python-headless"
+        ) from error
+    return cv2
+
+
+def demo_picture(name: str = "hopper") -> np.ndarray:
+    """A picture of the course as uint8 RGB (H, W, 3).
+
+    "hopper" is matplotlib's photo of Grace Hopper; "market" (a cat at a fruit stall) and "plate"
+    (a figure in colours of equal brightness) were drawn for the course by data/pictures/draw.py.
+    """
+    if name not in DEMO_PICTURES:
+        raise ValueError(f"name must be one of {', '.join(DEMO_PICTURES)}, got {name!r}")
+    if name == "hopper":
+        from matplotlib.cbook import get_sample_data
+
+        return load_picture(get_sample_data("grace_hopper.jpg", asfileobj=False))
+    return load_picture(PICTURES / f"{name}.png")
+
+
+def load_picture(path: str | os.PathLike, max_side: int = 1024) -> np.ndarray:
+    """Read a picture file with OpenCV: uint8 RGB (H, W, 3), upright, no side above max_side.
+
+    Gray, transparent (laid on white), 16-bit and rotated pictures are turned into that form.
+    Raises CourseError, one sentence, when there is no such file or it is no whole picture.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise CourseError(
+            f"The picture {path} cannot be read ({error.strerror}): give the path of a JPEG or PNG "
+            "file"
+        ) from None
+    return decode_picture(content, max_side, str(path))
+
+
+def decode_picture(content: bytes, max_side: int = 1024, name: str = "this file") -> np.ndarray:
+    """Like `load_picture`, from the bytes of a file (an upload, say)."""
+    if max_side < 1:
+        raise ValueError(f"max_side must be at least 1 pixel, got {max_side}")
+    cv2 = opencv()
+    turned = _check_picture(content, name)
+    flags = cv2.IMREAD_UNCHANGED  # keeps transparency and 16 bits, does not turn
+    try:
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:
+        picture = None
+    if picture is None:
+        raise CourseError(f"OpenCV cannot decode {name}: save it again as JPEG or PNG")
+    if picture.dtype == np.uint16:
+        picture = (picture / 257).round().astype(np.uint8)
+    elif picture.dtype != np.uint8:
+        raise CourseError(f"{name} has {picture.dtype} pixels: save it with 8 or 16 bits")
+    if picture.ndim == 2:
+        picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
+    elif picture.shape[2] == 4:
+        alpha = picture[..., 3:] / np.float32(255)
+        on_white = (picture[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
+        picture = cv2.cvtColor(on_white, cv2.COLOR_BGR2RGB)
+    else:
+        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    if turned in (5, 6, 7, 8):  # EXIF: where the camera's row 0 and column 0 belong
+        picture = picture.transpose(1, 0, 2)
+    if turned in (2, 3, 6, 7):
+        picture = picture[:, ::-1]
+    if turned in (3, 4, 7, 8):
+        picture = picture[::-1]
+    scale = max_side / max(picture.shape[:2])
+    if scale < 1:
+        height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+        picture = cv2.resize(
+            np.ascontiguousarray(picture), (width, height), interpolation=cv2.INTER_AREA
+        )
+    return np.ascontiguousarray(picture)
+
+
+def _check_picture(content: bytes, name: str) -> int:
+    """Refuse what is no whole picture or too large, before OpenCV decodes; return the EXIF turn.
+
+    Pillow (which matplotlib brings) reads the header alone, and notices a file that was cut short,
+    where OpenCV fills the rest with gray.
+    """
+    from PIL import Image
+
+    if not content:
+        raise CourseError(f"{name} is empty: give a JPEG or PNG file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = Image.open(BytesIO(content))
+            if picture.width * picture.height > LARGEST_PICTURE:
+                raise Image.DecompressionBombError
+            picture.load()
+            return picture.getexif().get(0x0112, 1)
+    except Image.DecompressionBombError:
+        limit = f"{LARGEST_PICTURE // 1_000_000} million pixels"
+        raise CourseError(f"{name} has more than {limit}: make it smaller first") from None
+    except Exception as error:  # Pillow's plug-ins raise many kinds for broken files
+        raise CourseError(
+            f"{name} is no picture, or was cut short ({error}): save it again as JPEG or PNG"
+        ) from None
