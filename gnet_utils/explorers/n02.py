@@ -1,0 +1,246 @@
+"""Bottleneck designer: a k x k convolution with and without a 1x1 before it, in four budgets."""
+
+from collections.abc import Sequence
+from math import inf
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import nn
+
+from gnet_utils.counting import Milliseconds, conv_macs, conv_parameters, measure_ms
+from gnet_utils.plotting import BRANCH_COLOURS, COLOURS
+
+MEASURED_UP_TO = 2e9  # MACs: beyond, one run alone would take longer than a reader waits
+
+
+class Design(NamedTuple):
+    """A bottleneck in_channels -> reduce -> out_channels with a k x k kernel on a map."""
+
+    in_channels: int = 192
+    reduce: int = 96
+    out_channels: int = 128
+    kernel_size: int = 3
+    height: int = 28
+    width: int = 28
+
+    @property
+    def break_even(self) -> float:
+        """The reduction, in channels, at which the bottleneck costs as much as the plain layer."""
+        area = self.kernel_size**2
+        dense = area * self.in_channels * self.out_channels
+        return dense / (self.in_channels + area * self.out_channels)
+
+
+class Cost(NamedTuple):
+    """What a layer costs for one picture; no biases, as before batch norm."""
+
+    parameters: int
+    macs: int
+    activation_bytes: int  # of its output in float32
+
+
+def bottleneck_designer(
+    in_channels: int = 192,
+    reduce: int = 96,
+    out_channels: int = 128,
+    kernel_size: int = 3,
+    height: int = 28,
+    width: int = 28,
+) -> Figure:
+    """Count and measure the plain layer and the bottleneck, and draw them (see `draw_design`)."""
+    design = Design(in_channels, reduce, out_channels, kernel_size, height, width)
+    return draw_design(design, measure(design))
+
+
+def layer_costs(design: Design) -> tuple[Cost, Cost, Cost]:
+    """Costs of the plain k x k layer, then of the bottleneck's 1x1 and of its k x k.
+
+    Raises ValueError for sizes below 1 and for even kernels, which cannot keep the map's size.
+    """
+    check_design(design)
+    c_in, reduce, c_out, k, height, width = design
+
+    def cost(a: int, b: int, kernel: int) -> Cost:
+        weights = conv_parameters(a, b, kernel, bias=False)
+        return Cost(weights, conv_macs(a, b, kernel, height, width), 4 * b * height * width)
+
+    return cost(c_in, c_out, k), cost(c_in, reduce, 1), cost(reduce, c_out, k)
+
+
+def build(design: Design) -> tuple[nn.Module, nn.Module]:
+    """The plain layer and the bottleneck as modules with random weights, both ending in a ReLU."""
+    check_design(design)
+    c_in, reduce, c_out, k, *_ = design
+    same = {"padding": k // 2, "bias": False}
+    plain = nn.Sequential(nn.Conv2d(c_in, c_out, k, **same), nn.ReLU())
+    bottleneck = nn.Sequential(
+        nn.Conv2d(c_in, reduce, 1, bias=False),
+        nn.ReLU(),
+        nn.Conv2d(reduce, c_out, k, **same),
+        nn.ReLU(),
+    )
+    return plain, bottleneck
+
+
+def measure(
+    design: Design, runs: int = 9, seconds: float = 0.06
+) -> tuple[Milliseconds, Milliseconds] | None:
+    """Milliseconds of plain layer and bottleneck on one picture; None when that takes too long."""
+    plain, first, second = layer_costs(design)
+    if max(plain.macs, first.macs + second.macs) > MEASURED_UP_TO:
+        return None
+    shape = (1, design.in_channels, design.height, design.width)
+    plain, bottleneck = (measure_ms(m, shape, runs, seconds) for m in build(design))
+    return plain, bottleneck
+
+
+def pytorch_line(design: Design) -> str:
+    """The bottleneck as one line of PyTorch, to copy."""
+    check_design(design)
+    c_in, reduce, c_out, k, *_ = design
+    padding = f", padding={k // 2}" if k > 1 else ""
+    return (
+        f"nn.Sequential(nn.Conv2d({c_in}, {reduce}, 1), nn.ReLU(), "
+        f"nn.Conv2d({reduce}, {c_out}, {k}{padding}), nn.ReLU())"
+    )
+
+
+def draw_design(
+    design: Design, milliseconds: tuple[Milliseconds, Milliseconds] | None = None
+) -> Figure:
+    """Bars for parameters, MACs, activations and time; the break-even line; the line to copy.
+
+    `milliseconds` are the measured times of the plain layer and of the bottleneck.
+    """
+    plain, first, second = layer_costs(design)
+    # places by hand: the automatic layout takes longer than all the rest
+    figure = Figure(figsize=(7.2, 5.2), dpi=110, facecolor="white", layout="none")
+    k = design.kernel_size
+    names = "parameters", "MACs (millions)", "activations (KiB)"
+    for i, (name, unit) in enumerate(zip(names, (1, 1e6, 1024), strict=True)):
+        ax = figure.add_axes((0.03 + 0.245 * i, 0.56, 0.205, 0.3))
+        _stacked(ax, name, plain[i] / unit, first[i] / unit, second[i] / unit, k)
+    _times(figure.add_axes((0.765, 0.56, 0.205, 0.3)), milliseconds)
+
+    figure.text(
+        0.03, 0.96, f"{_route(design)} on {design.height}x{design.width}", fontsize=12, va="center"
+    )
+    legend = (0.63, BRANCH_COLOURS["1x1"], "the 1x1 before"), (0.87, _colour(k), f"the {k}x{k}")
+    for x, colour, name in legend:
+        figure.text(x, 0.96, name, fontsize=10, va="center")
+        figure.text(x - 0.03, 0.96, "■", color=colour, fontsize=14, va="center")
+    _break_even(figure.add_axes((0.09, 0.19, 0.87, 0.23)), design)
+    figure.text(0.5, 0.035, pytorch_line(design), family="monospace", fontsize=9, ha="center")
+    return figure
+
+
+def _route(design: Design) -> str:
+    c_in, reduce, c_out, k, *_ = design
+    return f"{c_in} → {reduce} → {c_out}, {k}x{k},"
+
+
+def _colour(kernel_size: int) -> str:
+    if kernel_size == 1:  # apart from the reduction, which is a 1x1 too
+        return COLOURS["sky"]
+    return BRANCH_COLOURS.get(f"{kernel_size}x{kernel_size}", COLOURS["purple"])
+
+
+def _stacked(ax: Axes, name: str, plain: float, first: float, second: float, k: int) -> None:
+    ax.bar([0, 1], [plain, second], bottom=[0, first], color=_colour(k), width=0.7)
+    ax.bar([1], [first], color=BRANCH_COLOURS["1x1"], width=0.7)
+    _label(ax, name, (plain, first + second))
+
+
+def _times(ax: Axes, milliseconds: tuple[Milliseconds, Milliseconds] | None) -> None:
+    if milliseconds is None:
+        ax.axis("off")
+        text = f"time not measured:\nover {MEASURED_UP_TO / 1e9:.0f} GMACs"
+        ax.text(0.5, 0.5, text, ha="center", va="center", fontsize=9)
+        return
+    medians = [m.median for m in milliseconds]
+    # a quartile can fall on the median: rounding must not make the error negative
+    errors = [
+        [max(0.0, m.median - m.low) for m in milliseconds],
+        [max(0.0, m.high - m.median) for m in milliseconds],
+    ]
+    ax.bar([0, 1], medians, color=COLOURS["gray"], width=0.7, yerr=errors, capsize=4)
+    _label(ax, "milliseconds here", medians, [m.high for m in milliseconds])
+
+
+def _label(
+    ax: Axes, name: str, values: Sequence[float], tops: Sequence[float] | None = None
+) -> None:
+    change = values[1] / values[0] - 1 if values[0] else inf
+    ax.set_title(f"{name}\n{change:+.0%}", fontsize=10, loc="left")
+    heights = values if tops is None else tops  # the number stands above bar and error bar
+    highest = max(heights)
+    for x, value in enumerate(values):
+        digits = 0 if value >= 1000 else 1 if value >= 10 else 2
+        text = f"{value:,.{0 if value == int(value) else digits}f}"
+        ax.text(x, heights[x] + 0.02 * highest, text, ha="center", va="bottom", fontsize=9)
+    ax.set_ylim(0, 1.16 * highest)
+    ax.set_xticks([0, 1], ["plain", "bottleneck"], fontsize=9)
+    ax.set_yticks([])
+    ax.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _break_even(ax: Axes, design: Design) -> None:
+    limit = design.break_even
+    end = max(1.25 * limit, 1.1 * design.reduce)
+    ax.plot([0, end], [0, end / limit], color=COLOURS["ink"])
+    ax.axhline(1, color=COLOURS["gray"], lw=1)
+    ax.axvline(limit, color=COLOURS["red"], ls="--")
+    ax.axvspan(0, min(limit, end), color=COLOURS["green"], alpha=0.1, lw=0)
+    ax.plot([design.reduce], [design.reduce / limit], "o", ms=9, color=COLOURS["blue"], zorder=3)
+    ax.set(xlim=(0, end), ylim=(0, 1.08 * end / limit))
+    ax.set_ylabel("cost / plain", fontsize=9)
+    ax.set_xlabel("channels between the two convolutions (reduce)", fontsize=9)
+    ax.tick_params(labelsize=9)
+    ax.spines[["top", "right"]].set_visible(False)
+    verdict = "pays" if design.reduce < limit else "does not pay"
+    ax.set_title(
+        f"Break-even at {limit:.1f} channels: {design.reduce} {verdict} "
+        f"({design.reduce / limit:.1%} of the plain MACs)",
+        fontsize=10,
+        loc="left",
+    )
+
+
+def draw_profile(
+    ax: Axes, channels: Sequence[int], layers: Sequence[tuple[str, int]], title: str, top: int = 0
+) -> None:
+    """The shape of a chain of layers: a bar as tall as each map has channels, layers between.
+
+    channels: at the input and after each layer; layers: (kernel such as "3x3", its weights);
+    top: channels at the upper edge, to give several drawings one scale.
+    """
+    if len(channels) != len(layers) + 1:
+        raise ValueError(
+            f"n layers join n + 1 maps, got {len(layers)} layers and {len(channels)} channel counts"
+        )
+    top = top or max(channels)
+    for x, (kernel, weights) in enumerate(layers):
+        left, right = channels[x] / 2, channels[x + 1] / 2
+        colour = BRANCH_COLOURS.get(kernel.split()[0], COLOURS["gray"])
+        ax.fill([x, x + 1, x + 1, x], [left, right, -right, -left], color=colour, alpha=0.45, lw=0)
+        label = f"{kernel}\n{weights:,}"
+        ax.text(x + 0.5, 0, label, ha="center", va="center", fontsize=9)
+    for x, count in enumerate(channels):
+        ax.plot([x, x], [-count / 2, count / 2], color=COLOURS["ink"], lw=3)
+        ax.text(x, count / 2 + 0.03 * top, str(count), ha="center", va="bottom", fontsize=9)
+    ax.set(xlim=(-0.25, len(layers) + 0.25), ylim=(-0.52 * top, 0.62 * top))
+    ax.set_title(title, fontsize=10, loc="center")
+    ax.axis("off")
+
+
+def check_design(design: Design) -> None:
+    """Raise ValueError unless all sizes are whole numbers above 0 and the kernel is odd."""
+    for name, value in design._asdict().items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number above 0, got {value!r}")
+    if design.kernel_size % 2 == 0:
+        raise ValueError(
+            f"kernel_size must be odd to keep the map's size, got {design.kernel_size}: "
+            "use 1, 3, 5 or 7"
+        )
