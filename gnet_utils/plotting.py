@@ -134,23 +134,25 @@ def draw_block(block: nn.Module, in_channels: int | None = None, ax: Axes | None
     thickest = max(in_channels, *(c or 0 for _, chain in chains for _, c in chain))
     unit = min(0.8 / thickest, (len(chains) - 0.3) / sum(outs))  # height of one channel
     top = middle + unit * sum(outs) / 2
-    box, columns = 1.08, (1.5, 2.85)
+    longest = max(len(chain) for _, chain in chains)
+    box = min(1.08, (2.43 - 0.12 * (longest - 1)) / longest)
+    columns = (0.96 + box / 2, 3.39 - box / 2)
     for row, ((name, chain), out) in enumerate(zip(chains, outs, strict=True)):
         y = len(chains) - 1 - row
         colour = BRANCH_COLOURS.get(name, COLOURS["gray"])
         xs = np.linspace(*columns, len(chain)) if len(chain) > 1 else columns[:1]
         _band(ax, (0.2, middle), (xs[0] - box / 2, y), unit * in_channels, COLOURS["gray"], 0.18)
         channels = in_channels
-        ends = [*(x - box / 2 for x in xs[1:]), columns[1] + box / 2]
-        for x, end, (label, made) in zip(xs, ends, chain, strict=True):
+        for x, next_x, (label, made) in zip(xs, [*xs[1:], None], chain, strict=True):
             channels = made or channels
-            _band(ax, (x + box / 2, y), (end, y), unit * channels, colour, 0.45)
             _box(ax, x, y, f"{label}\n{made} channels" if made else label, colour, box)
-        place = top - unit * out / 2
-        start = (columns[1] + box / 2, y)
-        _band(ax, start, (4.35, place), unit * out, colour, 0.45)
+            if next_x is not None:
+                ends = (x + box / 2, y), (next_x - box / 2, y)
+                _band(ax, *ends, unit * channels, colour, 0.45)
+        end = (4.35, top - unit * out / 2)
+        _band(ax, (xs[-1] + box / 2, y), end, unit * out, colour, 0.45, bend=3.39)
         ax.bar(4.45, unit * out, 0.2, bottom=top - unit * out, color=colour, edgecolor="white")
-        ax.text(start[0] + 0.18, y, f"{out}", ha="center", va="center", color=COLOURS["ink"])
+        ax.text(3.57, y, f"{out}", ha="center", va="center", color=COLOURS["ink"])
         top -= unit * out
     ax.bar(0.1, unit * in_channels, 0.2, bottom=middle - unit * in_channels / 2, color="#BBBBBB")
     ax.text(-0.05, middle, f"input\n{in_channels}\nchannels", ha="right", va="center")
@@ -158,11 +160,12 @@ def draw_block(block: nn.Module, in_channels: int | None = None, ax: Axes | None
     return ax.figure
 
 
-def _band(ax: Axes, start, end, thickness: float, colour: str, alpha: float) -> None:
-    """A smooth band of constant thickness from one (x, y) to another."""
+def _band(ax: Axes, start, end, thickness, colour, alpha, bend: float | None = None) -> None:
+    """A band from one (x, y) to another, level until x = `bend`, then a smooth curve."""
     t = np.linspace(0, 1, 40)
-    y = start[1] + (end[1] - start[1]) * (3 * t**2 - 2 * t**3)
-    x = start[0] + (end[0] - start[0]) * t
+    bend = start[0] if bend is None else bend
+    x = np.r_[start[0], bend + (end[0] - bend) * t]
+    y = np.r_[start[1], start[1] + (end[1] - start[1]) * (3 * t**2 - 2 * t**3)]
     ax.fill_between(x, y - thickness / 2, y + thickness / 2, color=colour, alpha=alpha, lw=0)
 
 
