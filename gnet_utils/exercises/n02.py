@@ -1,0 +1,279 @@
+"""Checks of notebook 02: bottlenecks and budgets."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from gnet_utils.exercises import Exercise, Prediction, number
+
+# 02.breakeven -------------------------------------------------------------------------------------
+
+
+def judge_break_even(answer: Any) -> str | None:
+    """`answer(in_channels, out_channels, kernel_size)` must be the largest r that saves weights."""
+    if not callable(answer):
+        return f"a function is asked for, this is a {type(answer).__name__}."
+    if answer(256, 64, 3) == 62:
+        return "in and out are swapped: the 1x1 meets the incoming channels, the kernel the others."
+    cases = {(192, 128, 3): 164, (192, 32, 5): 154, (256, 64, 3): 177}
+    for (c_in, c_out, k), right in cases.items():
+        got = answer(c_in, c_out, k)
+        where = f"for {c_in} -> r -> {c_out} with {k}x{k}"
+        if got == c_in * c_out // (c_in + c_out):
+            return f"{where} you forgot the kernel's area: k * k weights for each pair of channels."
+        if got == right + 1:
+            return f"{where} you rounded up: one channel fewer, or it costs more than it saves."
+        if got != int(got):
+            return f"{where} you gave {got:.2f}: channels are whole numbers."
+        if got != right:
+            return f"{where} you gave {got}, which is too {'small' if got < right else 'large'}."
+    if answer(64, 64, 1) == 32:
+        return (
+            "for 64 -> r -> 64 with 1x1 you gave 32: there both cost exactly 4,096 weights, "
+            "nothing is saved."
+        )
+    if answer(64, 64, 1) != 31:
+        return f"for 64 -> r -> 64 with 1x1 you gave {answer(64, 64, 1)}: exact ties save nothing."
+    return None
+
+
+# 02.lowrank ---------------------------------------------------------------------------------------
+
+
+def judge_low_rank(answer: Any) -> str | None:
+    """`answer(weight, r)` must return (down, up) whose product is the best rank-r copy."""
+    if not callable(answer):
+        return f"a function is asked for, this is a {type(answer).__name__}."
+    weight = torch.randn(12, 20, generator=torch.Generator().manual_seed(0))
+    pair = answer(weight, 5)
+    if isinstance(pair, torch.Tensor):
+        return "return the two matrices down and up, not their product: two layers are built."
+    if len(pair) != 2:
+        return f"two matrices are asked for, down and up, these are {len(pair)}."
+    down, up = pair
+    if tuple(down.shape) == (12, 5) and tuple(up.shape) == (5, 20):
+        return "the order is down, then up: the 1x1 that reduces comes first."
+    if tuple(down.shape) != (5, 20) or tuple(up.shape) != (12, 5):
+        shapes = f"{tuple(down.shape)} and {tuple(up.shape)}"
+        return f"for r = 5 and a weight (12, 20), down is (5, 20) and up (12, 5); you gave {shapes}"
+    u, s, vh = torch.linalg.svd(weight)
+    product = up @ down
+
+    def like(scales: torch.Tensor, part: slice) -> bool:
+        return torch.allclose(product, (u[:, part] * scales) @ vh[: len(s)][part], atol=1e-4)
+
+    first, last = slice(0, 5), slice(len(s) - 5, len(s))
+    if like(s[first], first):
+        return None
+    if like(torch.ones(5), first):
+        return "the singular values are missing: multiply them into down or up."
+    if like(s[first] ** 2, first):
+        return "the singular values are in twice: into down or up, not whole into both."
+    if like(s[last], last):
+        return "you kept the smallest singular values: svd sorts them from large to small."
+    error = (weight - product).norm() / weight.norm()
+    best = s[5:].norm() / weight.norm()
+    return f"up @ down is off by {error:.0%} of the weight, the best of rank 5 by {best:.0%}."
+
+
+# 02.spindle ---------------------------------------------------------------------------------------
+
+
+def judge_spindle(answer: Any) -> str | None:
+    """`answer` must be 64 -> 384, depthwise 3x3, -> 64, without biases, linear at its end."""
+    if not isinstance(answer, nn.Module):
+        return f"a module is asked for, this is a {type(answer).__name__}."
+    images = torch.randn(2, 64, 14, 14, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        output = answer(images)
+    convs = [m for m in answer.modules() if isinstance(m, nn.Conv2d)]
+    if len(convs) != 3:
+        return f"three convolutions are asked for, these are {len(convs)}."
+    if convs[1].groups == 1:
+        weights = convs[1].weight.numel()
+        return f"the 3x3 is dense ({weights:,} weights): depthwise is groups=384."
+    if any(conv.bias is not None for conv in convs):
+        return "there are biases: bias=False in all three."
+    if output.shape[2:] != images.shape[2:]:
+        return f"14x14 came out as {output.shape[2]}x{output.shape[3]}: the 3x3 needs padding=1."
+    if tuple(output.shape) != tuple(images.shape):
+        return f"64 channels must come out, these are {output.shape[1]}."
+    if (output >= 0).all():
+        return "there is a ReLU after the last convolution: the narrow end stays linear."
+    if sum(isinstance(m, (nn.ReLU, nn.ReLU6)) for m in answer.modules()) < 2:
+        return "a ReLU is missing: one after the expansion and one after the depthwise 3x3."
+    weights = sum(conv.weight.numel() for conv in convs)
+    if weights != 52_608:
+        return f"it has {weights:,} weights, not those of 64 -> 384 -> 384 -> 64."
+    return None
+
+
+def _dense_spindle() -> nn.Module:
+    return _spindle(groups=1)
+
+
+def _spindle(groups: int = 384, padding: int = 1, bias: bool = False, *end: nn.Module) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(64, 384, 1, bias=bias),
+        nn.ReLU6(),
+        nn.Conv2d(384, 384, 3, padding=padding, groups=groups, bias=bias),
+        nn.ReLU6(),
+        nn.Conv2d(384, 64, 1, bias=bias),
+        *end,
+    )
+
+
+def _factors(r_first: bool, power: float) -> Callable:
+    """A wrong `low_rank`: the first or last r directions, singular values to some power."""
+
+    def low_rank(weight: torch.Tensor, r: int) -> tuple[torch.Tensor, torch.Tensor]:
+        u, s, vh = torch.linalg.svd(weight, full_matrices=False)
+        part = slice(0, r) if r_first else slice(len(s) - r, len(s))
+        return s[part, None] ** power * vh[part], u[:, part]
+
+    return low_rank
+
+
+EXERCISES = {
+    "bottleneck": number(
+        254_272,
+        mistakes={
+            253_952: "these are the weights alone: each output channel also has one bias.",
+            442_560: "that is one 3x3 over all 256 channels: the 1x1 has already cut them to 128.",
+            221_376: "that is the 3x3 alone: the 1x1 before it has weights too.",
+            254_080: "the biases of the 3x3 are missing.",
+            254_144: "the biases of the 1x1 are missing.",
+            57_664: "you counted the 3x3 as a 1x1: each pair of channels has 3 * 3 weights.",
+        },
+        hints=[
+            "Two layers: 256 -> 128 with 1x1, then 128 -> 192 with 3x3. Count each, then add.",
+            "Weights of a layer: k * k * in * out. Biases: one for each output channel.",
+            "The 1x1 has 256 * 128 + 128 parameters.",
+        ],
+        right="32,896 in the 1x1 and 221,376 in the 3x3.",
+    ),
+    "macs": number(
+        44_255_232,
+        mistakes={
+            88_510_464: "these are FLOPs: a multiply-add counts once here.",
+            225_792: "these are the weights: each works once for every pixel of the map.",
+            177_020_928: "that is on a 28x28 map: block 4a comes after another pooling, at 14x14.",
+            35_223_552: "that is the 3x3 alone: the 1x1 before it works too.",
+            176_117_760: "that is the 3x3 over all 480 channels.",
+            3_161_088: "you multiplied by 14, not by 14 * 14 pixels.",
+        },
+        hints=[
+            "Count the weights of both layers first, without biases.",
+            "Each weight is used once for each of the 14 * 14 output pixels.",
+            "(480 * 96 + 96 * 208 * 3 * 3) weights, times the pixels.",
+        ],
+        right="225,792 weights, each used at 196 pixels.",
+    ),
+    "breakeven": Exercise(
+        judge_break_even,
+        right="r (C_in + k² C_out) < k² C_in C_out, and the largest whole r below that.",
+        hints=[
+            "Write both costs down: k² C_in C_out, and r C_in + k² r C_out. Which r makes them "
+            "equal?",
+            "r = k² C_in C_out / (C_in + k² C_out). Then think about whole numbers and ties.",
+            "The largest whole number strictly below a / b is (a - 1) // b.",
+        ],
+        wrong=[
+            (lambda c_in, c_out, k: c_in * c_out // (c_in + c_out), "kernel's area"),
+            (
+                lambda c_in, c_out, k: (k * k * c_in * c_out - 1) // (c_out + k * k * c_in),
+                "swapped",
+            ),
+            (lambda c_in, c_out, k: k * k * c_in * c_out // (c_in + k * k * c_out), "nothing is"),
+            (lambda c_in, c_out, k: k * k * c_in * c_out / (c_in + k * k * c_out), "whole numbers"),
+            (
+                lambda c_in, c_out, k: -(-k * k * c_in * c_out // (c_in + k * k * c_out)),
+                "rounded up",
+            ),
+            (164, "a function is asked for"),
+        ],
+    ),
+    "budget": number(
+        28,
+        mistakes={
+            29: "rounded up: 29 channels cost 60.4 million MACs.",
+            31: "the 1x1 is missing: it costs 256 * r MACs at each pixel.",
+            14: "60 million MACs are 120 million FLOPs: you halved the budget.",
+            32: "that is the paper's choice for block 3b, and it costs 66.6 million MACs.",
+            217: "you counted the 5x5 as a 1x1: each pair of channels has 5 * 5 weights.",
+        },
+        hints=[
+            "What does one channel of the reduction cost, in MACs, on the whole map?",
+            "One channel costs (256 + 5 * 5 * 96) MACs at each of the 28 * 28 pixels.",
+            "Divide 60 million by that, and round down.",
+        ],
+        right="one channel costs 2,082,304 MACs, and 28 of them 58.3 million.",
+    ),
+    "lowrank": Exercise(
+        judge_low_rank,
+        right="up @ down is the best copy of rank r (Eckart and Young), in two layers.",
+        hints=[
+            "u, s, vh = torch.linalg.svd(weight, full_matrices=False) gives weight = u diag(s) vh.",
+            "Keep the first r columns of u, the first r of s and the first r rows of vh.",
+            "down = s[:r, None] * vh[:r] has the shape (r, in); up = u[:, :r] has (out, r).",
+        ],
+        wrong=[
+            (lambda w, r: _factors(True, 1)(w, r)[1] @ _factors(True, 1)(w, r)[0], "two matrices"),
+            (lambda w, r: _factors(True, 1)(w, r)[::-1], "the order is down"),
+            (_factors(True, 0), "singular values are missing"),
+            (_factors(True, 2), "in twice"),
+            (_factors(False, 1), "smallest"),
+        ],
+    ),
+    "spindle": Exercise(
+        judge_spindle,
+        right="52,608 weights, of which the depthwise 3x3 has 3,456.",
+        hints=[
+            "nn.Sequential of five parts: convolution, ReLU6, convolution, ReLU6, convolution.",
+            "Depthwise means that each channel has its own kernel: groups = number of channels.",
+            "The middle: nn.Conv2d(384, 384, 3, padding=1, groups=384, bias=False).",
+        ],
+        wrong=[
+            (_dense_spindle(), "dense"),
+            (_spindle(padding=0), "padding=1"),
+            (_spindle(bias=True), "biases"),
+            (_spindle(384, 1, False, nn.ReLU()), "stays linear"),
+            (nn.Sequential(nn.Conv2d(64, 64, 1)), "three convolutions"),
+        ],
+    ),
+}
+
+PREDICTIONS = {
+    "p1": Prediction(
+        ["nothing: two layers cost more than one", "about 10%", "about 42%", "exactly 50%"],
+        right=2,
+        because="The 3x3 costs half, but the 1x1 before it costs something too.",
+    ),
+    "p2": Prediction(
+        ["both stay", "weights stay, MACs double", "weights stay, MACs times 4", "both times 4"],
+        right=2,
+        because="The same weights work at every pixel, and there are four times as many pixels.",
+    ),
+    "p3": Prediction(
+        ["less than the plain layer", "the same", "more than the plain layer"],
+        right=2,
+        because="The reduced maps are kept for the backward pass, beside everything else.",
+    ),
+    "p4": Prediction(
+        ["64", "96", "128", "164"],
+        right=3,
+        because="A 1x1 is cheap beside a 3x3, so even a reduction from 192 to 164 pays for itself.",
+    ),
+    "p5": Prediction(
+        ["2 times", "5 times", "10 times", "12 times"],
+        right=2,
+        because="The 5x5 alone costs 12 times less, the 1x1 before it takes some of that back.",
+    ),
+    "p6": Prediction(
+        ["64", "96", "128", "192"],
+        right=1,
+        because="All that the 3x3 sees passed through 96 numbers at each pixel.",
+    ),
+}
