@@ -1,0 +1,264 @@
+"""Exercises and predictions of notebook 05, training on Fashion-MNIST."""
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gnet_utils.data import load_fashion_mnist, to_float
+from gnet_utils.exercises import Exercise, Prediction, number
+
+# 05.overfit ---------------------------------------------------------------------------------------
+
+
+def judge_overfit(answer: Any) -> str | None:
+    """Whether a network knows the first ten training pictures by heart, in eval mode."""
+    if isinstance(answer, type) and issubclass(answer, nn.Module):
+        return f"this is the class {answer.__name__}, not a network made from it: add brackets."
+    if not isinstance(answer, nn.Module):
+        return f"the trained network is asked for, this is a {type(answer).__name__}."
+    images, labels = load_fashion_mnist("train")
+    batch, labels = to_float(images[:10]), labels[:10]
+    net = copy.deepcopy(answer).float().cpu()
+    with torch.no_grad():
+        logits = net.eval()(batch)
+        practised = net.train()(batch)
+    if not isinstance(logits, torch.Tensor) or logits.shape != (10, 10):
+        shape = tuple(getattr(logits, "shape", ()))
+        return f"ten pictures should give ten logits each, (10, 10), they give {shape}."
+    if not torch.isfinite(logits).all():
+        return "its logits are not finite: the learning rate was too large."
+    right = int((logits.argmax(1) == labels).sum())
+    if right < 10:
+        if int((practised.argmax(1) == labels).sum()) == 10:
+            return (
+                f"in train() mode it knows all ten, in eval() mode {right}: the running averages "
+                "of batch norm lag behind; take some more steps."
+            )
+        return f"it knows {right} of the ten: take more steps, always on the same ten pictures."
+    loss = F.cross_entropy(logits, labels).item()
+    if loss > 0.1:
+        return f"all ten are right, but not surely: the loss is {loss:.2f}; go on until below 0.1."
+    return None
+
+
+class FiveClasses(nn.Sequential):
+    """A wrong answer: a network whose last layer has the wrong size."""
+
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(784, 5))
+
+
+class Exploded(nn.Sequential):
+    """A wrong answer: what a learning rate far too large leaves behind."""
+
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(784, 10))
+        nn.init.constant_(self[1].bias, math.nan)
+
+
+class Untrained(nn.Sequential):
+    """A wrong answer: the same logits for every picture."""
+
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(784, 10))
+        nn.init.zeros_(self[1].weight)
+
+
+# 05.range -----------------------------------------------------------------------------------------
+
+
+def judge_range(answer: Any) -> str | None:
+    """Whether a function steps -> learning rates grows from 0.001 to 10 by one factor."""
+    if not callable(answer):
+        return f"a function is asked for, this is a {type(answer).__name__}: answer = rates."
+    for steps in (5, 41):
+        got = answer(steps)
+        if got is None:
+            return "the function returns nothing: does it end with return?"
+        if not isinstance(got, (Sequence, torch.Tensor)) and not hasattr(got, "__array__"):
+            return f"it should return a list or a tensor of rates, it returns {got!r}."
+        got = [float(rate) for rate in got]
+        if len(got) != steps:
+            return f"for {steps} steps it returns {len(got)} learning rates."
+        wanted = [0.001 * 10 ** (4 * step / (steps - 1)) for step in range(steps)]
+        if _near(got, wanted):
+            continue
+        if _near(got, wanted[::-1]):
+            return "it falls: begin with the smallest rate, or the first step ends the test."
+        if _near([10**rate for rate in got if abs(rate) < 9], wanted):
+            return "these are the exponents, -3 to 1: raise 10 to them."
+        if _near(got, [0.001 + (10 - 0.001) * step / (steps - 1) for step in range(steps)]):
+            return "it grows by adding: half of all steps would have a rate above 5; multiply."
+        if _near(got, [0.001 * 10 ** (4 * step / steps) for step in range(steps)]):
+            return (
+                f"it ends at {got[-1]:.3g}, not at 10: between {steps} rates lie {steps - 1} gaps."
+            )
+        return f"for {steps} steps it begins {got[0]:.4g}, {got[1]:.4g} and ends {got[-1]:.4g}."
+    return None
+
+
+def _near(got: list[float], wanted: list[float]) -> bool:
+    return len(got) == len(wanted) and all(
+        math.isclose(a, b, rel_tol=1e-3) for a, b in zip(got, wanted, strict=True)
+    )
+
+
+def by_adding(steps: int) -> torch.Tensor:
+    return torch.linspace(0.001, 10, steps)
+
+
+def exponents(steps: int) -> torch.Tensor:
+    return torch.linspace(-3, 1, steps)
+
+
+def falling(steps: int) -> torch.Tensor:
+    return torch.logspace(1, -3, steps)
+
+
+def stops_early(steps: int) -> list[float]:
+    return [0.001 * 10 ** (4 * step / steps) for step in range(steps)]
+
+
+# ---------------------------------------------------------------------------------------- the table
+
+EXERCISES = {
+    "mean": number(
+        472 / 520,
+        mistakes={
+            (230 / 256 + 240 / 256 + 2 / 8) / 3: (
+                "the mean of three means: the eight pictures of the last batch count as much as "
+                "256 others."
+            ),
+            470 / 512: "the last batch is missing.",
+            472: "that is the number of right answers: divide by the number of pictures.",
+            100 * 472 / 520: "right, in percent: give it as a fraction.",
+        },
+        hints=[
+            "How many pictures are there, and how many were right?",
+            "An Accumulator adds up right answers and pictures; it divides once, at the end.",
+            "(230 + 240 + 2) / (256 + 256 + 8)",
+        ],
+        right="472 of 520. The mean of the three means would say 0.695.",
+        tolerance=0.0005,
+    ),
+    "error": number(
+        0.3,
+        mistakes={
+            0.003: "that is the fraction: one point is 0.01.",
+            0.0009: "that is the variance in points: take the root before you turn to points.",
+            0.09: "that is p (1 - p): divide by the number of pictures, then take the root.",
+            30: "that is the spread of one picture: divide by the root of the number of pictures.",
+            0.9487: "that is for 1,000 pictures.",
+        },
+        hints=[
+            "One picture is right (1) or wrong (0); its variance is p (1 - p).",
+            "The variance of a mean of n independent ones is n times smaller.",
+            "100 * (0.9 * 0.1 / 10_000) ** 0.5",
+        ],
+        right="two runs of the same recipe differ by that much for no reason at all.",
+        tolerance=0.0002,
+    ),
+    "overfit": Exercise(
+        judge=judge_overfit,
+        right="it knows all ten by heart, so the loop, the labels and the gradients work.",
+        hints=[
+            "Take the loop from above, and the same ten pictures at every step.",
+            "net.train() before the steps; check with net.eval(), as the world will use it.",
+            "50 steps of SGD with learning rate 0.1 and momentum 0.9 are plenty for width 0.125.",
+        ],
+        wrong=[
+            (nn.Linear, "not a network made from it"),
+            ([0.1, 0.05], "the trained network is asked for"),
+            (FiveClasses(), "ten logits each"),
+            (Exploded(), "not finite"),
+            (Untrained(), "of the ten"),
+        ],
+    ),
+    "time": number(
+        17.6,
+        mistakes={
+            281.25: "you took the 2.4 s for one batch: they are for all 16.",
+            9000: "you took the time of one batch for that of one picture.",
+            7.32: "that is how many times 16 batches fit into the epoch: multiply by 2.4 s.",
+            144_000: "you took the 2.4 s for one picture.",
+            0.29: "that is minutes; give seconds.",
+        },
+        hints=[
+            "How many pictures were timed?",
+            "16 batches of 512 are 8,192 pictures in 2.4 s.",
+            "60_000 / (16 * 512 / 2.4)",
+        ],
+        right="8,192 pictures in 2.4 s are 3,413 a second, and 60,000 of them take 17.6 s.",
+        tolerance=0.15,
+    ),
+    "range": Exercise(
+        judge=judge_range,
+        right="every step multiplies by the same factor, so each power of ten gets its share.",
+        hints=[
+            "Equal steps on a logarithmic axis: each rate is the one before times a constant.",
+            "The exponent goes from -3 to 1 in equal steps.",
+            "torch.logspace counts in exponents.",
+        ],
+        wrong=[
+            (0.1, "a function is asked for"),
+            (by_adding, "grows by adding"),
+            (exponents, "these are the exponents"),
+            (falling, "it falls"),
+            (stops_early, "not at 10"),
+        ],
+    ),
+    "width": number(
+        4,
+        mistakes={
+            2: "channels in and channels out are both halved.",
+            16: "width 0.25 is half of 0.5, not a quarter.",
+            0.25: "turn the ratio round: how many times fewer.",
+            8: "the map keeps its size; only channels in and channels out are halved.",
+        },
+        hints=[
+            "A convolution costs k * k * in * out for each pixel of its map.",
+            "Halve in, halve out.",
+        ],
+        right="half the channels in times half the channels out is a quarter of the work.",
+        tolerance=0.15,
+    ),
+}
+
+PREDICTIONS = {
+    "people": Prediction(
+        options=("about 99%", "about 93%", "about 83%", "about 67%"),
+        right=2,
+        because="Three people voting reached 83.5% in one test, about 67 of them 82.2% in another.",
+    ),
+    "twenty": Prediction(
+        options=("90.0%", "about 90.2%", "about 90.6%", "about 92%"),
+        right=2,
+        because="The best of twenty lies almost two standard errors of 0.3 points above the mean.",
+    ),
+    "first_loss": Prediction(
+        options=("0", "about 0.1", "about 2.3", "about 10"),
+        right=2,
+        because="Who gives each of ten classes a tenth has the loss ln 10, about 2.303.",
+    ),
+    "start": Prediction(
+        options=(
+            "a warm-up of the learning rate",
+            "another initialisation",
+            "batch norm",
+            "only all three together",
+        ),
+        right=2,
+        because="Batch norm makes pictures differ at every stage, whatever the weights are.",
+    ),
+    "hardest": Prediction(
+        options=("Sandal", "Bag", "Shirt", "Ankle boot"),
+        right=2,
+        because="Shirts look like T-shirts, pullovers and coats; shoes and bags look like nothing "
+        "else.",
+    ),
+}

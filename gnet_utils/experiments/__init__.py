@@ -1,0 +1,1 @@
+"""The recorded comparisons of the notebooks: one module each, run from the command line."""

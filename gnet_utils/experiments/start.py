@@ -1,0 +1,188 @@
+"""The first steps of training, one change at a time: what makes a GoogLeNet start (notebook 05).
+
+    python -m gnet_utils.experiments.start            all small runs, minutes on two cores
+    python -m gnet_utils.experiments.start tutorial_96    one run, by name
+
+Each run becomes one JSON file in data/runs/start; what is recorded already is not run again.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gnet_utils.data import load_fashion_mnist
+from gnet_utils.models import FashionGoogLeNet, GoogLeNet
+
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "runs" / "start"
+
+
+@dataclass(frozen=True)
+class Start:
+    """How the first steps are made; without changes it is the recipe of the tutorials in small.
+
+    size: side of the pictures in pixels: 28, or 96 for the net of the tutorials itself.
+    warm_up: the learning rate rises to `learning_rate` over the first quarter of the steps.
+    kaiming: He et al.'s initialisation, biases zero; else Glorot's and PyTorch's biases.
+    """
+
+    size: int = 28
+    width: float = 0.125
+    batch_norm: bool = False
+    kaiming: bool = False
+    warm_up: bool = False
+    learning_rate: float = 0.1
+    batch: int = 128
+    steps: int = 120
+
+    def net(self) -> nn.Module:
+        """The untrained network, without dropout."""
+        if self.size == 28:
+            net = FashionGoogLeNet(self.width)
+        else:
+            norm = "batch" if self.batch_norm else None
+            net = GoogLeNet(num_classes=10, in_channels=1, norm=norm, aux=False)
+        net.dropout = nn.Identity()
+        if not self.batch_norm:
+            remove_batch_norm(net)
+        if not self.kaiming:
+            start_like_tutorials(net)
+        return net.to(memory_format=torch.channels_last)
+
+
+OURS = {"batch_norm": True, "kaiming": True, "warm_up": True}
+RUNS = {  # the first five differ from each other in one thing, but for the last of them
+    "tutorial": Start(),
+    "warm_up": Start(warm_up=True),
+    "initialisation": Start(kaiming=True),
+    "batch_norm": Start(batch_norm=True),
+    "all_three": Start(**OURS),
+    "rate_0.01": Start(**OURS, learning_rate=0.01),
+    "rate_1": Start(**OURS, learning_rate=1.0),
+    "width_0.25": Start(**OURS, width=0.25),
+    "tutorial_96": Start(size=96, width=1.0, steps=60),
+}
+
+
+def remove_batch_norm(module: nn.Module) -> None:
+    """Take every batch norm out, and give each convolution a bias of zeros instead."""
+    for layer in module.modules():
+        for name, child in layer.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(layer, name, nn.Identity())
+            elif isinstance(child, nn.Conv2d) and child.bias is None:
+                child.bias = nn.Parameter(torch.zeros(child.out_channels))
+
+
+def start_like_tutorials(module: nn.Module) -> None:
+    """Glorot's uniform weights (`nn.init.xavier_uniform_`), PyTorch's default for the biases."""
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            layer.reset_parameters()
+            nn.init.xavier_uniform_(layer.weight)
+
+
+def first_steps(
+    net: nn.Module, data: tuple[Tensor, Tensor], start: Start, seed: int = 0
+) -> Iterator[float]:
+    """Train `net` with plain SGD and yield the loss of each step.
+
+    data: uint8 images (N, 1, 28, 28) and labels (N,).
+    """
+    images, labels = data
+    optimiser = torch.optim.SGD(net.parameters(), lr=start.learning_rate)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    net.train()
+    for step, rows in enumerate(order.split(start.batch)[: start.steps]):
+        if start.warm_up:
+            risen = min(1.0, (step + 1) / (0.25 * start.steps))
+            optimiser.param_groups[0]["lr"] = start.learning_rate * risen
+        batch = images[rows].float() / 255
+        if start.size != 28:
+            batch = F.interpolate(batch, size=(start.size, start.size), mode="bilinear")
+        loss = F.cross_entropy(net(batch), labels[rows])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        yield loss.item()
+
+
+def spread(net: nn.Module, images: Tensor) -> dict[str, float]:
+    """How much of each stage's output differs from picture to picture: 0 nothing, 1 all of it.
+
+    images: float (N, C, H, W). The square root of the share that the deviations from the mean
+    picture have in the sum of squares, while the net is in training mode.
+    """
+    shares = {}
+
+    def note(name, output):
+        rest = output - output.mean(0)
+        shares[name] = (rest.square().sum() / output.square().sum()).sqrt().item()
+
+    hooks = [
+        stage.register_forward_hook(lambda m, _, output, name=name: note(name, output))
+        for name, stage in net.named_children()
+        if not isinstance(stage, (nn.Flatten, nn.Identity))
+    ]
+    with torch.no_grad():
+        net.train()(images)
+    for hook in hooks:
+        hook.remove()
+    return shares
+
+
+def record(name: str, seed: int) -> None:
+    """Run `name` and write its JSON file, unless that is there."""
+    path = FOLDER / f"{name}-seed{seed}.json"
+    if path.exists():
+        return
+    start, losses = RUNS[name], []
+    data = load_fashion_mnist("train", source="real")
+    torch.manual_seed(seed)
+    net = start.net()
+    began = time.perf_counter()
+    for loss in first_steps(net, data, start, seed):
+        losses.append(round(loss, 4))
+        print(f"\r{name} seed {seed}: {len(losses)}/{start.steps}, loss {loss:.3f}", end="")
+    print()
+    run = {
+        "name": name,
+        "seed": seed,
+        "command": f"python -m gnet_utils.experiments.start {name}",
+        "recipe": asdict(start) | {"optimiser": "SGD without momentum", "precision": "float32"},
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "seconds": round(time.perf_counter() - began, 1),
+        "date": date.today().isoformat(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, no GPU",
+        "loss": losses,
+    }
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(run) + "\n", encoding="utf-8")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help=f"runs, from {', '.join(RUNS)}; default all")
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds of each run")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(RUNS):
+        parser.error(f"there is no run {', '.join(unknown)}: choose from {', '.join(RUNS)}")
+    for seed in range(options.seeds):
+        for name in options.names or RUNS:
+            record(name, seed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

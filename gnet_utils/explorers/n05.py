@@ -1,0 +1,155 @@
+"""Explorers of notebook 05: two recorded runs compared, and any picture classified."""
+
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from gnet_utils.data import CLASS_NAMES, COURSE, to_float
+from gnet_utils.errors import CourseError
+from gnet_utils.pictures import opencv
+from gnet_utils.plotting import COLOURS
+
+# Recorded runs ------------------------------------------------------------------------------------
+
+
+def first_steps_recorded() -> dict[str, dict[str, Any]]:
+    """The runs of `gnet_utils.experiments.start` by file name, as they were written.
+
+    Raises CourseError when there are none.
+    """
+    files = sorted((COURSE / "data" / "runs" / "start").glob("*.json"))
+    if not files:
+        raise CourseError(
+            "data/runs/start holds no recorded runs: fetch the whole course, or make them with "
+            "python -m gnet_utils.experiments.start"
+        )
+    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
+
+
+def compare_runs(first: str = "tutorial-seed0", second: str = "all_three-seed0") -> Figure:
+    """The loss of two recorded runs, step by step, and below it where their recipes differ."""
+    runs = first_steps_recorded()
+    for name in (first, second):
+        if name not in runs:
+            raise ValueError(f"there is no recorded run {name!r}: choose from {', '.join(runs)}")
+    figure = Figure(figsize=(7.2, 3.8), layout="constrained")
+    ax = figure.subplots()
+    for name, colour in ((first, "blue"), (second, "orange")):
+        ax.plot(runs[name]["loss"], color=COLOURS[colour], alpha=0.25, lw=1)
+        ax.plot(smooth(runs[name]["loss"]), color=COLOURS[colour], lw=2, label=name)
+    ax.axhline(np.log(10), color=COLOURS["gray"], lw=1, ls="--", label="guessing: ln 10")
+    ax.set(xlabel="step", ylabel="loss of the batch", ylim=(0, 3.2))
+    ax.legend(loc="lower left")
+    recipes = runs[first]["recipe"], runs[second]["recipe"]
+    changed = [
+        f"{key.replace('_', ' ')}: {recipes[0][key]} / {recipes[1][key]}"
+        for key in recipes[0]
+        if recipes[0][key] != recipes[1][key]
+    ]
+    ax.set_title("What differs: " + ("; ".join(changed) or "only the seed"), fontsize=9)
+    return figure
+
+
+def smooth(values: list[float], window: int = 9) -> np.ndarray:
+    """The running mean over the last `window` values, fewer at the beginning."""
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - window, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+# Own pictures -------------------------------------------------------------------------------------
+
+
+def as_the_net_sees(picture: np.ndarray) -> np.ndarray:
+    """Turn a picture (H, W, 3) uint8 RGB of one garment into (28, 28) uint8, bright on black.
+
+    Gray, inverted when the border is bright, the border's tone taken as black, trimmed, the
+    longer edge scaled to 28 pixels, centred: the steps by which Fashion-MNIST itself was made
+    (arXiv 1708.07747, section 2), but for its sharpening. Raises ValueError when the picture has
+    another form or nothing stands out from the border.
+    """
+    cv2 = opencv()
+    if not isinstance(picture, np.ndarray) or picture.ndim != 3 or picture.shape[2] != 3:
+        shape = getattr(picture, "shape", type(picture).__name__)
+        raise ValueError(f"picture must be (H, W, 3) uint8 RGB, got {shape}: use load_picture")
+    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
+    if np.median(border) > 127:
+        gray, border = 255 - gray, 255 - border
+    gray = gray - np.minimum(gray, np.uint8(np.median(border)))  # paper becomes black
+    seen = gray > 0.2 * gray.max()
+    if gray.max() < 25 or seen.mean() < 0.001:
+        raise ValueError("nothing stands out from the border: put one garment on a plain ground")
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    cut = gray[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = 28 / max(cut.shape)
+    height, width = (max(1, round(side * scale)) for side in cut.shape)
+    small = cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA)
+    canvas = np.zeros((28, 28), np.uint8)
+    top, left = (28 - height) // 2, (28 - width) // 2
+    canvas[top : top + height, left : left + width] = small
+    return canvas
+
+
+def probabilities(net: nn.Module, images: Tensor) -> Tensor:
+    """What `net` gives each class: (N, 10) on the CPU for uint8 images (N, 1, 28, 28)."""
+    device = next(net.parameters()).device
+    was_training = net.training
+    with torch.no_grad():
+        logits = net.eval()(to_float(images).to(device))
+    net.train(was_training)
+    return logits.float().softmax(1).cpu()
+
+
+def nearest(images: Tensor, picture: Tensor, count: int = 5) -> Tensor:
+    """Indices of the `count` images (N, 1, 28, 28) nearest to picture (1, 28, 28), pixel by pixel.
+
+    The first is the nearest; the distance is the sum of squared differences.
+    """
+    differences = images.flatten(1).float() - picture.flatten().float()
+    return differences.square().sum(1).topk(count, largest=False).indices
+
+
+def classify(
+    net: nn.Module, picture: np.ndarray, gallery: tuple[Tensor, Tensor], title: str = ""
+) -> Figure:
+    """A picture, what the net sees of it, the ten probabilities, and its nearest neighbours.
+
+    picture: uint8, (H, W, 3) RGB of any size, or (28, 28) as in the data set.
+    gallery: uint8 images (N, 1, 28, 28) and labels (N,), among which neighbours are looked for.
+    """
+    small = picture if picture.shape == (28, 28) else as_the_net_sees(picture)
+    seen = torch.from_numpy(small)[None]
+    chances = probabilities(net, seen[None])[0]
+    images, labels = gallery
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    grid = figure.add_gridspec(2, 5, height_ratios=(1.75, 1))
+
+    views = [(picture, title or "the picture"), (small, "28 x 28, as the net sees it")]
+    for column, (view, name) in enumerate(views):
+        ax = figure.add_subplot(grid[0, column])
+        ax.imshow(view, cmap="gray", interpolation="nearest")
+        ax.set_title(name.replace(", ", ",\n"), fontsize=9, loc="center")
+        ax.axis("off")
+
+    ax = figure.add_subplot(grid[0, 3:])
+    best = int(chances.argmax())
+    colours = [COLOURS["blue" if k == best else "gray"] for k in range(10)]
+    ax.barh(CLASS_NAMES, chances, color=colours)
+    ax.set(xlim=(0, 1.15), xticks=[0, 0.5, 1], xlabel="probability")
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", labelsize=9, length=0)
+    ax.text(chances[best] + 0.02, best, f"{chances[best]:.0%}", va="center", fontsize=9)
+
+    for column, index in enumerate(nearest(images, seen)):
+        ax = figure.add_subplot(grid[1, column])
+        ax.imshow(images[index, 0], cmap="gray", interpolation="nearest")
+        name = CLASS_NAMES[labels[index]]
+        ax.set_title(f"nearest:\n{name}" if column == 0 else f"\n{name}", fontsize=9, loc="center")
+        ax.axis("off")
+    return figure
