@@ -58,13 +58,13 @@ def data(options: argparse.Namespace) -> None:
 
 def render(options: argparse.Namespace) -> None:
     """Execute notebooks at full length and clean them, the form in which they are committed."""
-    from gnet_utils.data import prepare
-    from gnet_utils.notebooks import find_notebooks
-    from gnet_utils.notebooks import render as render_notebooks
+    from gnet_utils import notebooks
 
-    paths = find_notebooks(options.notebooks)
+    paths = notebooks.find_notebooks(options.notebooks)
+    from gnet_utils.data import prepare  # imports torch: only when the names are right
+
     prepare("real")
-    render_notebooks(paths)
+    notebooks.render(paths)
 
 
 def bundle(options: argparse.Namespace) -> None:

@@ -29,7 +29,10 @@ LANGUAGE = {
     "pygments_lexer": "ipython3",
 }
 # Traces of one run or one editor in a cell's metadata.
-NOISE = {"ExecuteTime", "collapsed", "colab", "execution", "id", "outputId", "scrolled", "vscode"}
+NOISE = {
+    *("ExecuteTime", "collapsed", "colab", "execution", "id", "lines_to_next_cell", "outputId"),
+    *("scrolled", "vscode"),
+}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"  # points to a kernel that has ended
 BAR = re.compile(r" *\d+%\|")  # what is left of tqdm's bar as text: its first moment
 COLAB = "https://colab.research.google.com"
@@ -222,10 +225,15 @@ def solutions(notebook: dict) -> list[tuple[int, str, str]]:
 
 
 def put_solutions(notebook: dict) -> None:
-    """Insert a code cell with the solution under each folded solution, where a reader tries it."""
+    """Insert each folded solution as a code cell below it; it fails unless its check says right."""
     import nbformat
 
-    for index, _, code in reversed(solutions(notebook)):
+    for index, name, code in reversed(solutions(notebook)):
+        code += (
+            "\n\nfrom gnet_utils.exercises import exercises_of\n"
+            f"mistake = exercises_of({name[:2]!r})[{name!r}].judge(answer)\n"
+            "assert mistake is None, mistake\n"
+        )
         notebook["cells"].insert(index + 1, nbformat.v4.new_code_cell(code))
 
 

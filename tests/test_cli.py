@@ -1,0 +1,429 @@
+"""python -m gnet_utils: each command does what it says, or fails with one sentence."""
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbval.plugin import get_sanitize_patterns
+
+from gnet_utils import __main__ as cli
+from gnet_utils import environment, notebooks, testing
+from gnet_utils.errors import CourseError
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = ["lab", "test", "train", "data", "render", "bundle"]
+
+
+def sentence(done: subprocess.CompletedProcess) -> str:
+    """The one sentence of a failed command."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert lines[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
+    return lines[-1]
+
+
+def make_notebook(course: Path, name: str, *cells: str | dict) -> Path:
+    """Write a notebook with the set-up cell; a cell is code, or a whole cell."""
+    new = nbformat.v4
+    notebook = new.new_notebook(cells=[new.new_markdown_cell(f"# {name[:2]} Title\n\nPromise.")])
+    notebooks.put_setup_cell(notebook)
+    for cell in cells:
+        notebook["cells"].append(new.new_code_cell(cell) if isinstance(cell, str) else cell)
+    path = course / "notebooks" / f"{name}.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+def compared(source: str, text: str) -> dict:
+    """A code cell whose output nbval compares with `text`."""
+    output = nbformat.v4.new_output("stream", name="stdout", text=text)
+    tags = {"tags": ["nbval-check-output"]}
+    return nbformat.v4.new_code_cell(source, metadata=tags, outputs=[output])
+
+
+# ---------------------------------------------------------------- help and usage
+
+
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_help_needs_nothing_installed(name):
+    """-I -S: without site-packages, as on a fresh machine."""
+    code = "import sys; sys.path.insert(0, '.'); sys.argv[0] = 'x';"
+    code += "from gnet_utils.__main__ import main; main()"
+    arguments = [name, "--help"] if name else ["--help"]
+    command = [sys.executable, "-I", "-S", "-c", code, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: python -m gnet_utils")
+
+
+@pytest.mark.parametrize("arguments", [[], ["nothing"], ["test", "--nothing"]])
+def test_wrong_usage_ends_with_code_2(arguments):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (CourseError("no data"), 1, "error: no data\n"),
+        (ValueError("bad width"), 1, "error: bad width\n"),
+        (OSError(28, "No space left on device"), 1, "error: the disk is full"),
+        (KeyboardInterrupt(), 130, "stopped\n"),
+    ],
+)
+def test_troubles_are_one_sentence_on_stderr(monkeypatch, capsys, error, code, said):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(notebooks, "bundle", lambda: fail(None))
+    assert cli.main(["bundle"]) == code
+    printed = capsys.readouterr()
+    assert printed.err.startswith(said)
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+
+
+def test_other_os_errors_are_not_hidden(monkeypatch):
+    def fail():
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(notebooks, "bundle", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        cli.main(["bundle"])
+
+
+# ---------------------------------------------------------------- lab
+
+
+@pytest.mark.data
+def test_lab_opens_notebook_00_and_keeps_the_token(monkeypatch, capsys, course):
+    started = []
+    monkeypatch.setattr(environment, "replace_process", started.append)
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", course / "notebooks")
+    make_notebook(course, "00_start_here")
+    make_notebook(course, "01_next")
+    assert cli.main(["lab", "--no-browser"]) == 0
+    (command,) = started
+    assert command[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" in command
+    assert "--ServerApp.ip=localhost" in command
+    assert "--no-browser" in command
+    assert not [part for part in command if "token" in part or "password" in part]
+    assert capsys.readouterr().out.startswith("Data: ")
+
+
+def test_lab_without_notebooks_says_so(command):
+    assert "there are no notebooks" in sentence(command("lab"))
+
+
+# ---------------------------------------------------------------- test
+
+
+@pytest.mark.data
+def test_test_command_counts_names_and_fails(command, course):
+    """One run with a pass, a skip, two failures; the summary names each, the code is 1."""
+    make_notebook(course, "01_good", compared("print(2 + 3)", "5\n"), "import gnet_utils")
+    make_notebook(course, "02_bad", compared("print(2 + 3)", "6\n"), "1 / 0")
+    (course / "tests" / "test_some.py").write_text(
+        "import pytest\n"
+        "def test_good(): pass\n"
+        "def test_bad(): assert 1 + 1 == 3\n"
+        "def test_skipped(): pytest.skip('for a reason')\n"
+    )
+    done = command("test")
+    assert done.returncode == 1
+    summary = done.stdout[done.stdout.index(" summary ") :]
+    assert re.search(r"^01_good +3 passed +\d+ s$", summary, re.MULTILINE)
+    assert re.search(r"^02_bad +2 failed, 1 passed +\d+ s$", summary, re.MULTILINE)
+    assert re.search(r"^unit tests +1 failed, 1 passed, 1 skipped", summary, re.MULTILINE)
+    assert "SKIPPED tests.test_some::test_skipped - for a reason" in summary
+    assert "FAILED tests.test_some::test_bad - assert (1 + 1) == 3" in summary
+    assert len(re.findall(r"^FAILED 02_bad::Cell [12] - ", summary, re.MULTILINE)) == 2
+    assert re.search(r"^Data: .+ \(.+\)\.$", summary, re.MULTILINE)
+    last = summary.strip().splitlines()[-1]
+    assert re.fullmatch(r"=+ 3 failed, 5 passed, 1 skipped in [\d.]+s =+", last)
+    assert len(re.findall(r"^\[ ?\d/3\] ", done.stdout, re.MULTILINE)) == 3
+    assert not list(course.glob(".test-*"))
+
+
+@pytest.mark.data
+def test_a_wrong_solution_fails_its_notebook_and_a_right_one_passes(command, course):
+    def solution(value: int) -> dict:
+        text = "<details><summary>Solution</summary>\n\n```python\nanswer = {}\n```\n</details>"
+        cell = nbformat.v4.new_markdown_cell(text.format(value))
+        cell["metadata"]["solution"] = "00.pixels"
+        return cell
+
+    make_notebook(course, "01_wrong", "answer = None", solution(56))
+    make_notebook(course, "02_right", "answer = None", solution(784), "assert answer == 784")
+    done = command("test", "01", "02")
+    assert done.returncode == 1
+    assert re.search(r"^01_wrong +1 failed, 2 passed", done.stdout, re.MULTILINE)
+    assert re.search(r"^02_right +4 passed", done.stdout, re.MULTILINE)
+    assert "AssertionError: 56: that is 28 + 28" in done.stdout
+
+
+@pytest.mark.data
+def test_stand_in_runs_what_depends_on_data_and_says_so(command, course, tmp_path):
+    quick = "import os; assert os.environ['GNET_QUICK'] == '1'"
+    source = "from gnet_utils.data import data_source; assert data_source().kind == 'stand-in'"
+    make_notebook(course, "01_with", f"{quick}\n{source}  # load_fashion_mnist")
+    make_notebook(course, "02_without", "1 / 0")
+    (course / "tests" / "test_some.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.data\n"
+        "def test_with_data(): pass\n"
+        "def test_without_data(): assert False\n"
+    )
+    done = command("test", "--stand-in", GNET_CACHE_DIR=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "01_with" in done.stdout
+    assert "02_without" not in done.stdout
+    assert "Data: THE DRAWN STAND-IN (GNET_DATA_SOURCE asks for it)." in done.stdout
+    assert re.search(r"=+ 3 passed in [\d.]+s =+\n$", done.stdout)
+
+
+def test_an_unknown_notebook_is_one_sentence(command, course):
+    make_notebook(course, "01_good")
+    for name in ("test", "render"):
+        said = sentence(command(name, "42"))
+        assert said == "error: there is no notebook '42': choose from 01_good"
+
+
+@pytest.mark.data
+def test_a_test_run_that_runs_nothing_fails(command, course):
+    (course / "tests" / "test_some.py").write_text("def test_good(): pass\n")
+    done = command("test", "-k", "no_such_test")
+    assert done.returncode == 1
+    assert "FAILED unit tests - pytest ended with exit code 5" in done.stdout
+
+
+def test_notebooks_are_run_by_nbval_as_the_rules_say():
+    assert testing.NBVAL[:3] == ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300"]
+    name, path = testing.NBVAL[3].split("=")
+    assert name == "--nbval-sanitize-with"
+    text = Path(path).read_text()
+    assert len(get_sanitize_patterns(text)) == text.count("regex:") == text.count("replace: ")
+
+
+# ---------------------------------------------------------------- data
+
+
+@pytest.mark.data
+def test_data_says_what_was_found_and_why(command, tmp_path):
+    done = command("data", "--stand-in", GNET_CACHE_DIR=str(tmp_path / "cache"))
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].startswith("Data: the drawn stand-in for Fashion-MNIST (")
+
+
+# ---------------------------------------------------------------- render and clean
+
+
+def test_render_executes_cleans_and_repeats_itself_exactly(course, monkeypatch, capsys):
+    monkeypatch.setenv("GNET_QUICK", "1")
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", course / "notebooks")
+    path = make_notebook(
+        course,
+        "01_some",
+        "print(1)\nprint(2)",
+        "",
+        "import os, sys\nprint(os.environ.get('GNET_QUICK'), sys.prefix)\nos.getcwd()",
+        "from tqdm.auto import tqdm\nfor i in tqdm(range(3)): pass",
+        "from ipywidgets import IntSlider\nIntSlider()",
+    )
+    notebook = notebooks.read(path)
+    notebook["metadata"]["widgets"] = {}
+    notebook["cells"][1]["source"] = "# Set-up of an older edition"
+    notebook["cells"][2]["metadata"]["execution"] = {"a": 1}
+    notebooks.write(notebook, path)
+    notebooks.render([path])
+    first = path.read_bytes()
+    notebook = notebooks.read(path)
+    assert notebook["cells"][1]["source"] == notebooks.setup_cell()
+    cells = notebooks.code_cells(notebook)
+    assert [cell["execution_count"] for cell in cells] == [1, 2, 3, 4, 5]
+    assert [output["text"] for output in cells[1]["outputs"]] == ["1\n2\n"]
+    assert cells[2]["outputs"][0]["text"].startswith("None ")  # at full length, so not quick
+    assert cells[3]["outputs"] == []  # the bar's first moment says nothing
+    text = first.decode()
+    for trace in (str(course), str(ROOT), sys.prefix, "widget-view", '"execution"', "widgets"):
+        assert trace not in text.replace("ipywidgets", "")
+    assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
+    notebooks.render([path])
+    assert path.read_bytes() == first
+    assert re.search(r"01_some \.\.\. \d+ s, \d+ kB", capsys.readouterr().out)
+
+
+def test_a_notebook_that_fails_stays_as_it_was(course, capsys):
+    path = make_notebook(course, "01_bad", "x = 1", "1 / 0")
+    before = path.read_bytes()
+    with pytest.raises(CourseError, match=r"01_bad.ipynb was left as it was: code cell 3 failed"):
+        notebooks.render([path])
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == ["01_bad.ipynb"]
+
+
+def test_render_warns_of_a_large_notebook(course, capsys, monkeypatch):
+    monkeypatch.setattr(notebooks, "execute", lambda *_: None)
+    path = make_notebook(course, "01_large", "#" * 1_600_000)
+    notebooks.render([path])
+    assert "more than 1500000" in capsys.readouterr().err
+
+
+@pytest.mark.data
+def test_render_insists_on_the_real_data(command, course, tmp_path):
+    make_notebook(course, "01_some")
+    variables = {"GNET_CACHE_DIR": str(tmp_path), "GNET_DATA_SOURCE": "stand-in"}
+    empty = {"GNET_DATA_DIR": str(tmp_path), "https_proxy": "http://127.0.0.1:9"}
+    empty["http_proxy"] = empty["https_proxy"]
+    assert "No real Fashion-MNIST" in sentence(command("render", **variables, **empty))
+
+
+def test_a_cells_id_stays_when_cells_are_inserted_before_it():
+    new = nbformat.v4
+    cells = [new.new_markdown_cell("a"), new.new_markdown_cell("b"), new.new_markdown_cell("b")]
+    one = new.new_notebook(cells=cells)
+    other = new.new_notebook(cells=[new.new_markdown_cell("c"), *cells])
+    notebooks.clean(one)
+    ids = [cell["id"] for cell in one["cells"]]
+    notebooks.clean(other)
+    assert [cell["id"] for cell in other["cells"]][1:] == ids
+    assert len(set(ids)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        (f"{ROOT}/data/runs", "data/runs"),
+        (str(ROOT), "."),
+        (f"{Path.home()}/pictures", "~/pictures"),
+        ("/tmp/ipykernel_123/456.py:3: UserWarning", "cell:3: UserWarning"),
+    ],
+)
+def test_folders_of_this_machine_do_not_stay_in_outputs(text, cleaned):
+    assert notebooks.without_paths(text) == cleaned
+
+
+def test_what_is_not_a_notebook_is_named(course):
+    path = course / "notebooks" / "01_broken.ipynb"
+    for text in ("{", "[]", '{"cells": 1}', ""):
+        path.write_text(text)
+        with pytest.raises(CourseError, match=r"01_broken.ipynb is not a readable notebook"):
+            notebooks.read(path)
+
+
+# ---------------------------------------------------------------- bundle and the set-up cell
+
+
+@pytest.fixture
+def own_course(course: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The copied course, as the one that gnet_utils.notebooks works on."""
+    monkeypatch.setattr(notebooks, "ROOT", course)
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", course / "notebooks")
+    return course
+
+
+def test_bundle_holds_the_course_without_caches_under_one_folder(own_course):
+    make_notebook(own_course, "01_some")
+    for unwanted in ("data/cache/x", "gnet_utils/__pycache__/x.pyc", ".venv/x", ".git/x"):
+        file = own_course / unwanted
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+    (own_course / "data" / "pictures").mkdir()
+    (own_course / "data" / "pictures" / "a.png").write_text("x")
+    target = notebooks.bundle(own_course / "gnet-course.zip")
+    names = set(zipfile.ZipFile(target).namelist())
+    for wanted in ("gnet_utils/data.py", "notebooks/01_some.ipynb", "data/pictures/a.png"):
+        assert f"gnet-course/{wanted}" in names
+    assert all(name.startswith("gnet-course/") for name in names)
+    assert not [n for n in names if re.search(r"/cache/|__pycache__|\.venv|\.git/|\.zip", n)]
+    assert not list(own_course.glob("*.tmp"))
+
+
+def test_repository_goes_into_set_up_cells_and_badges_and_can_be_changed(own_course):
+    path = make_notebook(own_course, "01_some", "x = 1")
+    for owner in ("ada", "grace"):
+        notebooks.write_repository(f"https://github.com/{owner}/course.git")
+        notebook = notebooks.read(path)
+        link = f"https://colab.research.google.com/github/{owner}/course/blob/main/notebooks/"
+        title = notebook["cells"][0]["source"]
+        assert title.startswith("# 01 Title\n\n[![Open in Colab](")
+        assert title.count(f"]({link}01_some.ipynb)\n\nPromise.") == title.count("badge.svg") == 1
+        line = f'REPO_URL = "https://github.com/{owner}/course"'
+        assert line in notebook["cells"][1]["source"]
+        assert notebook["cells"][1]["source"] == notebooks.setup_cell()
+        compile(notebooks.setup_cell(), "setup", "exec")
+
+
+@pytest.mark.parametrize("url", ["http://example.org/a/b", "ada/course", "https://github.com/ada"])
+def test_a_repository_that_colab_cannot_open_is_refused(own_course, url):
+    before = notebooks.setup_cell()
+    with pytest.raises(ValueError, match=r"--repo must be https://github.com/OWNER/NAME"):
+        notebooks.write_repository(url)
+    assert notebooks.setup_cell() == before
+
+
+def run_setup_cell(folder: Path, before: str = "") -> subprocess.CompletedProcess:
+    after = "\nimport gnet_utils; print(gnet_utils.__file__)"
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-c", before + notebooks.setup_cell() + after],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_set_up_cell_is_short_and_uses_the_standard_library_only():
+    lines = notebooks.setup_cell().splitlines()
+    assert len(lines) < 25
+    imported = re.findall(r"^(?:import|from) (\w+)", notebooks.setup_cell(), re.MULTILINE)
+    assert set(imported) <= sys.stdlib_module_names
+
+
+def test_set_up_cell_finds_the_nearest_course_above(course):
+    inner = course / "notebooks" / "deep"
+    inner.mkdir()
+    (course.parent / "gnet_utils").mkdir()  # a farther one
+    for folder in (course, course / "notebooks", inner):
+        assert str(course / "gnet_utils") in run_setup_cell(folder).stdout
+
+
+def test_set_up_cell_without_a_course_says_what_to_do(tmp_path):
+    done = run_setup_cell(tmp_path)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert "open this in the course folder, or put gnet-course.zip beside it" in last
+
+
+COLAB = "import sys, types; sys.modules['google.colab'] = types.ModuleType('colab')\n"
+
+
+def test_set_up_cell_unpacks_the_bundle_on_colab(own_course, tmp_path):
+    make_notebook(own_course, "01_some")
+    content = tmp_path / "content"
+    content.mkdir()
+    notebooks.bundle(content / "gnet-course.zip")
+    for _ in range(2):  # the second time it is there already
+        done = run_setup_cell(content, COLAB)
+        assert str(content / "gnet-course" / "gnet_utils") in done.stdout, done.stderr
+
+
+def test_set_up_cell_clones_the_repository_on_colab(course, tmp_path):
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *arguments], cwd=course, check=True)
+    content = tmp_path / "content"
+    content.mkdir()
+    source = notebooks.setup_cell().replace('REPO_URL = ""', f'REPO_URL = "{course.as_uri()}"')
+    code = COLAB + source + "\nimport gnet_utils; print(gnet_utils.__file__)"
+    environ = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
+    command = [sys.executable, "-I", "-S", "-c", code]
+    done = subprocess.run(command, cwd=content, capture_output=True, text=True, env=environ)
+    assert str(content / "gnet-course" / "gnet_utils") in done.stdout, done.stderr

@@ -1,0 +1,487 @@
+"""Each rule for notebooks, held by all of them, and seen to catch a notebook that breaks it.
+
+A rule is a function from a notebook to a list of what is wrong with it.
+"""
+
+import ast
+import copy
+import re
+from collections.abc import Callable, Iterator
+
+import nbformat
+import pytest
+
+from gnet_utils import exercises
+from gnet_utils.notebooks import (
+    MAX_BYTES,
+    NOTEBOOKS,
+    WIDGET_VIEW,
+    clean,
+    code_cells,
+    put_setup_cell,
+    read,
+    setup_cell,
+    solutions,
+)
+
+MAX_LINES = 40  # of a code cell
+COMPARED = "nbval-check-output"
+PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
+
+
+def tags(cell: dict) -> list[str]:
+    return cell["metadata"].get("tags", [])
+
+
+def outputs(notebook: dict) -> Iterator[tuple[dict, dict]]:
+    """Each (cell, output) pair."""
+    return ((cell, output) for cell in code_cells(notebook) for output in cell["outputs"])
+
+
+def texts(output: dict) -> list[str]:
+    """What an output holds as text, pictures left out."""
+    data = output.get("data", {})
+    found = [value for kind, value in data.items() if isinstance(value, str)]
+    found = [value for value, kind in zip(found, data, strict=False) if kind not in PICTURES]
+    return [*found, output.get("text", ""), *output.get("traceback", [])]
+
+
+def short(cell: dict) -> str:
+    return f"cell {cell['source'].strip().splitlines()[0][:60]!r}" if cell["source"] else "a cell"
+
+
+def markdown(notebook: dict) -> list[dict]:
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+
+
+def number(notebook: dict) -> str:
+    """Such as "02", from the title."""
+    found = re.match(r"# (\d\d) ", notebook["cells"][0]["source"])
+    return found[1] if found else "no number"
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+
+
+# ---------------------------------------------------------------- the file
+
+
+def executed_in_order(notebook: dict) -> list[str]:
+    counts = [cell["execution_count"] for cell in code_cells(notebook)]
+    if counts != list(range(1, len(counts) + 1)):
+        return [f"execution counts are {counts}, not 1 to {len(counts)}: render it"]
+    return []
+
+
+def no_error_outputs(notebook: dict) -> list[str]:
+    return [
+        f"{short(cell)} ends with {output['ename']} and is not tagged raises-exception"
+        for cell, output in outputs(notebook)
+        if output["output_type"] == "error" and "raises-exception" not in tags(cell)
+    ]
+
+
+def no_warnings(notebook: dict) -> list[str]:
+    return [
+        f"{short(cell)} printed on stderr: {output['text'][:80]!r}"
+        for cell, output in outputs(notebook)
+        if output["output_type"] == "stream" and output["name"] == "stderr"
+    ]
+
+
+def plain_metadata(notebook: dict) -> list[str]:
+    metadata = notebook["metadata"]
+    found = []
+    if metadata.get("kernelspec", {}).get("name") != "python3":
+        found.append(f"kernelspec is {metadata.get('kernelspec')}, not python3")
+    if "version" in metadata.get("language_info", {}):
+        found.append("language_info names the version of Python")
+    extra = metadata.keys() - {"kernelspec", "language_info"}
+    return found + [f"metadata.{key} does not belong there" for key in sorted(extra)]
+
+
+def no_widget_state(notebook: dict) -> list[str]:
+    found = ["metadata.widgets"] if "widgets" in notebook["metadata"] else []
+    return found + [
+        f"{short(cell)} stores a widget view: it points to a kernel that has ended"
+        for cell, output in outputs(notebook)
+        if WIDGET_VIEW in output.get("data", {})
+    ]
+
+
+def no_absolute_paths(notebook: dict) -> list[str]:
+    pattern = re.compile(r"/(?:root|home|tmp|work|Users)/[\w.-]+|\b[A-Z]:\\\w+")
+    places = [(cell, cell["source"]) for cell in notebook["cells"]]
+    places += [(cell, text) for cell, output in outputs(notebook) for text in texts(output)]
+    return [
+        f"{short(cell)} holds the path {match[0]}"
+        for cell, text in places
+        for match in pattern.finditer(text)
+    ]
+
+
+def no_time_stamps(notebook: dict) -> list[str]:
+    found = [
+        f"{short(cell)} has metadata {key}"
+        for cell in notebook["cells"]
+        for key in ("execution", "ExecuteTime")
+        if key in cell["metadata"]
+    ]
+    stamp = re.compile(r"\b20\d\d-\d\d-\d\d[ T]\d\d:\d\d|\b0x[0-9a-f]{8,}")
+    return found + [
+        f"{short(cell)} prints {match[0]}, which changes with every run"
+        for cell, output in outputs(notebook)
+        for text in texts(output)
+        for match in stamp.finditer(text)
+    ]
+
+
+def small_file(notebook: dict) -> list[str]:
+    size = len(nbformat.writes(notebook).encode())
+    return [f"{size} bytes, more than {MAX_BYTES}"] if size > MAX_BYTES else []
+
+
+def cleaned_by_render(notebook: dict) -> list[str]:
+    again = copy.deepcopy(notebook)
+    clean(again)
+    return [] if again == notebook else ["render would change it without running it: render it"]
+
+
+# ---------------------------------------------------------------- cells
+
+
+def same_setup_cell(notebook: dict) -> list[str]:
+    cells = code_cells(notebook)
+    if not cells or cells[0]["source"] != setup_cell():
+        return ["the first code cell is not the set-up cell of gnet_utils/setup_cell.py"]
+    return []
+
+
+def short_cells(notebook: dict) -> list[str]:
+    lengths = [(cell, len(cell["source"].splitlines())) for cell in code_cells(notebook)]
+    return [f"{short(cell)} has {n} lines" for cell, n in lengths if n > MAX_LINES]
+
+
+def prose_between_code(notebook: dict) -> list[str]:
+    found, row = [], 0
+    for cell in notebook["cells"]:
+        row = row + 1 if cell["cell_type"] == "code" else 0
+        if row == 3:
+            found.append(f"third code cell without prose: {short(cell)}")
+    return found
+
+
+def text_is_compared(notebook: dict) -> list[str]:
+    """60% of the cells that print text, and of those that show text in any form."""
+    shown = [cell for cell in code_cells(notebook) if any(map(_prints, cell["outputs"]))]
+    printed = [
+        cell
+        for cell in shown
+        if any(_prints(output) and not _pictures(output) for output in cell["outputs"])
+    ]
+    found = []
+    for what, cells in {"print text": printed, "show text or pictures": shown}.items():
+        compared = sum(COMPARED in tags(cell) for cell in cells)
+        if compared < 0.6 * len(cells):
+            found.append(f"only {compared} of {len(cells)} cells that {what} are compared")
+    return found
+
+
+def _prints(output: dict) -> bool:
+    return output.get("name") == "stdout" or "text/plain" in output.get("data", {})
+
+
+def _pictures(output: dict) -> list[str]:
+    return [kind for kind in output.get("data", {}) if kind in PICTURES]
+
+
+def comparable_cells(notebook: dict) -> list[str]:
+    """Compared cells hold nothing that nbval cannot compare."""
+    trap = re.compile(r";\s*$|\bclear_output\b|\binteract\b|\bOutput\(|\btqdm\b|\btime\.\w")
+    return [
+        f"{short(cell)} is compared and holds {match[0]!r}"
+        for cell in code_cells(notebook)
+        if COMPARED in tags(cell)
+        for match in trap.finditer(cell["source"])
+    ]
+
+
+def no_magic(notebook: dict) -> list[str]:
+    return [
+        f"{short(cell)} runs {match[0].strip()!r}"
+        for cell in code_cells(notebook)
+        for match in re.finditer(r"^\s*[%!].*", cell["source"], re.MULTILINE)
+    ]
+
+
+def pictures_have_alt_text(notebook: dict) -> list[str]:
+    return [
+        f"{short(cell)} shows a picture without a sentence of alt text"
+        for cell, output in outputs(notebook)
+        for kind in _pictures(output)
+        if len(output["metadata"].get(kind, {}).get("alt", "").split()) < 3
+    ]
+
+
+# ---------------------------------------------------------------- text
+
+
+def title_and_table(notebook: dict) -> list[str]:
+    first = notebook["cells"][0]
+    found = []
+    if first["cell_type"] != "markdown" or number(notebook) == "no number":
+        found.append('the first cell does not begin with a title such as "# 02 Bottlenecks"')
+    words = ("read", "run", "needs", "you will be able to")
+    rows = "\n".join(row for row in first["source"].splitlines() if row.startswith("|")).lower()
+    return found + [f"the table under the title does not say {w!r}" for w in words if w not in rows]
+
+
+def closing_sections(notebook: dict) -> list[str]:
+    if number(notebook) == "00":
+        return []
+    headings = " ".join(_headings(notebook)).lower()
+    wanted = ("recap", "common misunderstandings", "further reading")
+    return [f"no section {name!r}" for name in wanted if name not in headings]
+
+
+def _headings(notebook: dict) -> list[str]:
+    text = "\n".join(re.sub(r"```.*?```", "", c["source"], flags=re.S) for c in markdown(notebook))
+    return re.findall(r"^#+ .*", text, re.MULTILINE)
+
+
+def headings_in_order(notebook: dict) -> list[str]:
+    levels = [len(heading.split()[0]) for heading in _headings(notebook)]
+    found = [] if levels.count(1) == 1 else [f"{levels.count(1)} titles of level 1"]
+    jumps = [i for i in range(1, len(levels)) if levels[i] > levels[i - 1] + 1]
+    return found + [f"{_headings(notebook)[i]!r} jumps a level" for i in jumps]
+
+
+def asks_for_predictions(notebook: dict) -> list[str]:
+    text = "".join(cell["source"] for cell in markdown(notebook))
+    return [] if "**Prediction" in text else ["no **Prediction.** is asked for"]
+
+
+def style(notebook: dict) -> list[str]:
+    """No words of style.md's list, no emoji."""
+    words = r"\b(simply|obviously|powerful|in this tutorial)\b"
+    pattern = re.compile(rf"{words}|[\U0001f300-\U0001faff✅✨❌⚡]", re.IGNORECASE)
+    return [
+        f"{short(cell)} says {match[0]!r}"
+        for cell in markdown(notebook)
+        for match in pattern.finditer(without_code(cell["source"]))
+    ]
+
+
+# ---------------------------------------------------------------- exercises
+
+
+def exercises_have_solutions(notebook: dict) -> list[str]:
+    """Each exercise: a heading, a stub that checks the answer, then a folded solution that parses.
+
+    Whether solutions run and pass their check is tested with the notebook, see put_solutions.
+    """
+    found = []
+    cells = notebook["cells"]
+    asked = [(i, c["metadata"]["exercise"]) for i, c in enumerate(cells) if _is(c, "exercise")]
+    solved = [(i, name) for i, name, _ in solutions(notebook)]
+    if [name for _, name in asked] != [name for _, name in solved]:
+        found.append(f"exercises {asked} and solutions {solved} are not in pairs")
+    if len(set(asked)) != len(asked):
+        found.append("an exercise's id is used twice")
+    headings = sum(h.startswith("### Exercise ") for h in _headings(notebook))
+    if headings != len(asked):
+        found.append(f"{headings} headings '### Exercise ...' for {len(asked)} exercises")
+    lowest = 1 if number(notebook) == "00" else 3
+    if len(asked) < lowest:
+        found.append(f"{len(asked)} exercises, at least {lowest} are wanted")
+    for index, name in asked:
+        if name not in exercises.exercises_of(number(notebook)):
+            found.append(f"gnet_utils.exercises does not know {name!r}")
+        if f'check("{name}"' not in cells[index]["source"]:
+            found.append(f"the stub of {name} does not call its check")
+    for index, name, code in solutions(notebook):
+        if not re.match(r"<details>\s*<summary>", cells[index]["source"]):
+            found.append(f"the solution of {name} is not folded")
+        try:
+            if not ast.parse(code).body:
+                found.append(f"the solution of {name} holds no code")
+        except SyntaxError as error:
+            found.append(f"the solution of {name} is not Python: {error}")
+    marked = {index for index, _, _ in solutions(notebook)}
+    for index, cell in enumerate(cells):
+        if "<summary>Solution" in cell["source"] and index not in marked:
+            found.append(f"a solution without its id in the metadata: {short(cell)}")
+    return found
+
+
+def _is(cell: dict, key: str) -> bool:
+    return cell["cell_type"] == "code" and key in cell["metadata"]
+
+
+RULES = [
+    executed_in_order,
+    no_error_outputs,
+    no_warnings,
+    plain_metadata,
+    no_widget_state,
+    no_absolute_paths,
+    no_time_stamps,
+    small_file,
+    cleaned_by_render,
+    same_setup_cell,
+    short_cells,
+    prose_between_code,
+    text_is_compared,
+    comparable_cells,
+    no_magic,
+    pictures_have_alt_text,
+    title_and_table,
+    closing_sections,
+    headings_in_order,
+    asks_for_predictions,
+    style,
+    exercises_have_solutions,
+]
+PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_notebook_keeps_the_rule(rule, path):
+    assert rule(read(path)) == []
+
+
+def test_there_are_notebooks():
+    assert len(PATHS) >= 6
+
+
+# ---------------------------------------------------------------- each rule catches a breach
+
+
+@pytest.fixture
+def good(monkeypatch: pytest.MonkeyPatch) -> dict:
+    """A small notebook that keeps every rule."""
+    known = {f"02.{name}": None for name in ("one", "two", "three")}
+    monkeypatch.setattr(exercises, "exercises_of", lambda _: known)
+    new = nbformat.v4
+    title = "# 02 Small\n\nA promise.\n\n| read | run | needs | you will be able to |\n|-|-|-|-|"
+    picture = {"image/png": "iVBORw0KGgo=", "text/plain": "A gray square.\n"}
+    cells = [
+        new.new_markdown_cell(title),
+        new.new_markdown_cell("## One\n\n**Prediction.** Guess."),
+        new.new_code_cell(
+            "print(5)",
+            metadata={"tags": [COMPARED]},
+            outputs=[new.new_output("stream", name="stdout", text="5\n")],
+        ),
+        new.new_code_cell(
+            "show(figure)",
+            metadata={"tags": [COMPARED]},
+            outputs=[
+                new.new_output(
+                    "display_data", picture, metadata={"image/png": {"alt": "A gray square."}}
+                )
+            ],
+        ),
+    ]
+    for name in known:
+        stub = f'answer = None\ncheck("{name}", answer)'
+        solved = "<details><summary>Solution</summary>\n\n```python\nanswer = 1\n```\n\n</details>"
+        cells += [
+            new.new_markdown_cell(f"### Exercise {name}"),
+            new.new_code_cell(stub, metadata={"exercise": name}),
+            new.new_markdown_cell(solved, metadata={"solution": name}),
+        ]
+    cells.append(new.new_markdown_cell("## Recap\n## Common misunderstandings\n## Further reading"))
+    notebook = new.new_notebook(cells=cells)
+    put_setup_cell(notebook)
+    notebook["cells"].insert(3, new.new_markdown_cell("Why?"))
+    clean(notebook)
+    return notebook
+
+
+SETUP, PRINT, PICTURE, STUB, SOLUTION = 2, 4, 5, 7, 8  # places of these cells in `good`
+
+
+def _output(notebook: dict, cell: int) -> dict:
+    return notebook["cells"][cell]["outputs"][0]
+
+
+BREACHES: list[tuple[Callable, Callable[[dict], object]]] = [
+    (executed_in_order, lambda nb: nb["cells"][PRINT].update(execution_count=None)),
+    (executed_in_order, lambda nb: nb["cells"][PRINT].update(execution_count=7)),
+    (
+        no_error_outputs,
+        lambda nb: nb["cells"][PRINT]["outputs"].append(
+            nbformat.v4.new_output("error", ename="ValueError", evalue="x", traceback=[])
+        ),
+    ),
+    (no_warnings, lambda nb: _output(nb, PRINT).update(name="stderr")),
+    (plain_metadata, lambda nb: nb["metadata"].update(kernelspec={"name": "venv"})),
+    (plain_metadata, lambda nb: nb["metadata"]["language_info"].update(version="3.11.7")),
+    (plain_metadata, lambda nb: nb["metadata"].update(jupytext={})),
+    (no_widget_state, lambda nb: nb["metadata"].update(widgets={})),
+    (no_widget_state, lambda nb: _output(nb, PICTURE)["data"].update({WIDGET_VIEW: {}})),
+    (no_absolute_paths, lambda nb: _output(nb, PRINT).update(text="in /home/ada/course")),
+    (no_absolute_paths, lambda nb: nb["cells"][PRINT].update(source='open("/tmp/x.png")')),
+    (no_absolute_paths, lambda nb: _output(nb, PRINT).update(text="C:\\course\\data")),
+    (no_time_stamps, lambda nb: nb["cells"][PRINT]["metadata"].update(execution={})),
+    (no_time_stamps, lambda nb: _output(nb, PRINT).update(text="2026-01-02T03:04:05")),
+    (no_time_stamps, lambda nb: _output(nb, PRINT).update(text="<Line2D at 0x7f8a4da8ea70>")),
+    (small_file, lambda nb: _output(nb, PICTURE)["data"].update({"image/png": "A" * 1_600_000})),
+    (cleaned_by_render, lambda nb: nb["cells"][PRINT].update(id="another")),
+    (same_setup_cell, lambda nb: nb["cells"][SETUP].update(source=setup_cell() + "\n")),
+    (short_cells, lambda nb: nb["cells"][PRINT].update(source="x = 1\n" * 41)),
+    (prose_between_code, lambda nb: nb["cells"].insert(5, copy.deepcopy(nb["cells"][PRINT]))),
+    (text_is_compared, lambda nb: nb["cells"][PRINT]["metadata"].update(tags=[])),
+    (text_is_compared, lambda nb: nb["cells"][PICTURE]["metadata"].update(tags=[])),
+    (comparable_cells, lambda nb: nb["cells"][PRINT].update(source="plot();")),
+    (comparable_cells, lambda nb: nb["cells"][PRINT].update(source="for i in tqdm(x): pass")),
+    (no_magic, lambda nb: nb["cells"][PRINT].update(source="%pip install torch")),
+    (no_magic, lambda nb: nb["cells"][PRINT].update(source="x = 1\n!ls")),
+    (pictures_have_alt_text, lambda nb: _output(nb, PICTURE).update(metadata={})),
+    (title_and_table, lambda nb: nb["cells"][0].update(source="Hello")),
+    (title_and_table, lambda nb: nb["cells"][0].update(source="# 02 Small\n\n| read | run |")),
+    (closing_sections, lambda nb: nb["cells"].pop()),
+    (headings_in_order, lambda nb: nb["cells"][3].update(source="#### Deep")),
+    (headings_in_order, lambda nb: nb["cells"][3].update(source="# Another title")),
+    (asks_for_predictions, lambda nb: nb["cells"][1].update(source="## One")),
+    (style, lambda nb: nb["cells"][3].update(source="Simply look.")),
+    (style, lambda nb: nb["cells"][3].update(source="Well done \U0001f680")),
+    (exercises_have_solutions, lambda nb: nb["cells"].pop(SOLUTION)),
+    (exercises_have_solutions, lambda nb: nb["cells"][SOLUTION]["metadata"].clear()),
+    (exercises_have_solutions, lambda nb: nb["cells"].pop(STUB - 1)),
+    (exercises_have_solutions, lambda nb: nb["cells"][STUB].update(source="answer = None")),
+    (
+        exercises_have_solutions,
+        lambda nb: nb["cells"][SOLUTION].update(
+            source=nb["cells"][SOLUTION]["source"].replace("answer = 1", "answer = ")
+        ),
+    ),
+    (
+        exercises_have_solutions,
+        lambda nb: nb["cells"][SOLUTION].update(source="```python\nanswer = 1\n```"),
+    ),
+    (
+        exercises_have_solutions,
+        lambda nb: nb["cells"][SOLUTION].update(source="<details><summary>Solution</summary>"),
+    ),
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_rule_accepts_a_good_notebook(rule, good):
+    assert rule(good) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "breach"), BREACHES, ids=lambda part: getattr(part, "__name__", "breach")
+)
+def test_rule_catches_a_breach(rule, breach, good):
+    breach(good)
+    assert rule(good)
+
+
+def test_every_rule_has_a_breach():
+    assert {rule for rule, _ in BREACHES} == set(RULES)
