@@ -124,6 +124,7 @@ class DataSource(NamedTuple):
 
 
 _chosen: dict[tuple, DataSource] = {}  # per setting of the environment, see _settings
+_last: dict[tuple, DataSource] = {}  # the same, also where a call asked for a source by name
 _unsaved: dict[str, dict[str, Tensor]] = {}  # sets that no folder could take
 _said: set[str] = set()
 
@@ -149,8 +150,8 @@ def load_fashion_mnist(
 
 
 def data_source() -> DataSource:
-    """Tell which data this process uses and why; finds or makes them if that was not done yet."""
-    return _chosen.get(_settings()) or prepare()
+    """Tell which data this process loaded last and why; brings them in if it loaded none yet."""
+    return _last.get(_settings()) or prepare()
 
 
 def prepare(source: str | None = None, retry: bool = False) -> DataSource:
@@ -229,7 +230,9 @@ def _dataset(source: str | None, retry: bool = False) -> tuple[dict[str, Tensor]
         raise ValueError(
             f'source (or GNET_DATA_SOURCE) must be "real", "stand-in" or not given, got {asked!r}'
         )
-    before = _chosen.get(_settings())
+    here = _settings()
+    before = _chosen.get(here)
+    tensors = None
     if asked == "stand-in":
         why = "the call asked for it" if source else "GNET_DATA_SOURCE asks for it"
     elif before and before.kind == "stand-in" and asked is None:
@@ -237,9 +240,6 @@ def _dataset(source: str | None, retry: bool = False) -> tuple[dict[str, Tensor]
     else:
         try:
             tensors, why = _cached("fashion-mnist", functools.partial(_bring, retry=retry))
-            chosen = DataSource("real", why)
-            _chosen[_settings()] = chosen
-            return tensors, chosen
         except CourseError as error:
             if asked == "real":
                 raise CourseError(
@@ -251,12 +251,15 @@ def _dataset(source: str | None, retry: bool = False) -> tuple[dict[str, Tensor]
                     f"of two kinds are not mixed; {WHAT_TO_DO}."
                 ) from None
             why = str(error)
-    tensors, _ = _cached("garments-1", lambda _: (_draw(), "drawn here"))
-    chosen = DataSource("stand-in", why)
+    kind = "stand-in" if tensors is None else "real"
+    if tensors is None:
+        tensors, _ = _cached("garments-1", lambda _: (_draw(), "drawn here"))
+        if source is None:
+            _announce(why)
+    _last[here] = DataSource(kind, why)
     if source is None:
-        _chosen[_settings()] = chosen
-        _announce(why)
-    return tensors, chosen
+        _chosen[here] = _last[here]
+    return tensors, _last[here]
 
 
 def _draw() -> dict[str, Tensor]:
@@ -282,7 +285,8 @@ def _announce(why: str) -> None:
     if text in _said:
         return
     _said.add(text)
-    if "ipykernel" not in sys.modules:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if not hasattr(shell, "kernel"):
         rule = "!" * 96
         print(f"\n{rule}\n{title}\n{text}\n{rule}\n", file=sys.stderr, flush=True)
         return
@@ -462,6 +466,7 @@ def _bring(folder: Path | None, retry: bool) -> tuple[dict[str, Tensor], str]:
     problems = [] if share else ["GNET_DATA_DIR is not set"]
     if share:
         try:
+            _say("Preparing Fashion-MNIST from GNET_DATA_DIR, once.")
             files = {key: _from_share(Path(share), key) for key in OFFICIAL_FILES}
             return _parse(files), "copied from the folder that GNET_DATA_DIR names"
         except CourseError as error:
