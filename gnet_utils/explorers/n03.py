@@ -8,10 +8,26 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from gnet_utils.counting import conv_macs, conv_parameters
-from gnet_utils.models import Inception, NaiveInception
+from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
 from gnet_utils.plotting import BRANCH_COLOURS, COLOURS, draw_block
 
 BRANCHES = ("1x1", "3x3", "5x5", "pool")
+SWITCHES = {f"use_{name}": True for name in BRANCHES} | {"reductions": True}
+
+
+def _preset(name: str, in_channels: int, map_size: int, **changes: bool) -> dict[str, int | bool]:
+    """The controls of a block of GoogLeNet, all branches on but for `changes`."""
+    widths = GOOGLENET_BLOCKS[name]._asdict()
+    return {"in_channels": in_channels, "map_size": map_size} | widths | SWITCHES | changes
+
+
+PRESETS = {
+    "block 3a": _preset("3a", 192, 28),
+    "naive 3a": _preset("3a", 192, 28, reductions=False),
+    "3a without 5x5": _preset("3a", 192, 28, use_5x5=False),
+    "block 4d": _preset("4d", 512, 14),
+    "block 5b": _preset("5b", 832, 7),
+}
 
 
 class BranchCost(NamedTuple):
