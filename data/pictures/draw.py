@@ -113,12 +113,14 @@ class _Scene:
 
     def window(self, cx: float, cy: float, reach: float) -> "_Scene":
         """The part of the scene around a point, sharing its pixels: quicker to paint on."""
-        rows, columns = self.rgb.shape[:2]
-        left, right = (int(np.clip((cx + d) * SCALE, 0, columns)) for d in (-reach, reach))
-        top, foot = (int(np.clip((cy + d) * SCALE, 0, rows)) for d in (-reach, reach))
-        part, box = copy(self), np.s_[top:foot, left:right]
+        corner = np.array(self.corner)
+        low, high = (
+            np.clip((np.array([cx, cy]) + d - corner) * SCALE, 0, self.rgb.shape[1::-1]).astype(int)
+            for d in (-reach, reach)
+        )
+        part, box = copy(self), np.s_[low[1] : high[1], low[0] : high[0]]
         part.rgb, part.x, part.y = self.rgb[box], self.x[box], self.y[box]
-        part.corner = (left / SCALE, top / SCALE)
+        part.corner = tuple(corner + low / SCALE)
         return part
 
     def mask(self, points: np.ndarray, blur: float = 0) -> np.ndarray:
@@ -262,6 +264,7 @@ def _back(scene: _Scene) -> None:
 
 def _board(scene: _Scene, left: float, top: float, right: float, foot: float, tone: float) -> None:
     """A plank with grain."""
+    scene = scene.window((left + right) / 2, (top + foot) / 2, (right - left) / 2 + 3)
     corners = np.array([(left, top), (right, top), (right, foot), (left, foot)])
     mask = scene.mask(corners)
     wave = scene.y + 1.6 * np.sin(scene.x / 41 + tone * 9) + 0.7 * np.sin(scene.x / 13 + tone * 5)
@@ -291,6 +294,7 @@ def _crate(scene: _Scene, left: float, right: float, rim: float, fruit: Callable
 
 def _tag(scene: _Scene, x: float, y: float, turn: float) -> None:
     """A price card with scribbles."""
+    scene = scene.window(x, y, 30)
     corners = _ellipse(x, y, 17, 10, turn, power=12)
     scene.paint(scene.mask(_moved(corners, 1.5, 2.5), blur=1.2), (20, 10, 10), 0.5)
     scene.paint(scene.mask(corners), (250, 240, 214))
@@ -367,6 +371,7 @@ def _both(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _cat_body(scene: _Scene) -> None:
     cx, cy = FACE
+    scene = scene.window(cx, cy + 110, 100)
     body = _curve(
         *_at(
             (-34, 46),
@@ -401,9 +406,10 @@ def _cat_body(scene: _Scene) -> None:
     scene.paint(scene.mask(chin, blur=9) * mask, (60, 22, 14), 0.55)
 
 
-def _cat_paws(scene: _Scene) -> None:
+def _cat_paws(whole: _Scene) -> None:
     for puff in (-1, 1):
         px, py = FACE[0] + puff * 40, FACE[1] + 118
+        scene = whole.window(px, py, 45)
         paw = _ellipse(px, py, 25, 15, power=2.4)
         scene.paint(scene.mask(_moved(paw, 2, 8), blur=4), (40, 18, 10), 0.6)
         _ball(scene, px, py, 25, 15, CREAM, shine=0, shadow=0)
@@ -418,7 +424,8 @@ def _cat_paws(scene: _Scene) -> None:
 
 def _cat_head(scene: _Scene) -> None:
     cx, cy = FACE
-    rng = scene.rng
+    whole, rng = scene, scene.rng
+    scene = scene.window(cx, cy, 112)
 
     # ears
     for side, ear in enumerate(
@@ -532,14 +539,14 @@ def _cat_head(scene: _Scene) -> None:
             middle = (cx + puff * (20 + 0.5 * reach), cy + 24 + 4 * i + 0.55 * rise)
             end = (cx + puff * (20 + reach), cy + 32 + 4 * i + rise + rng.uniform(-2, 2))
             hair = _curve(start, middle, end, steps=30)
-            scene.line(_moved(hair, 0.4, 0.9), (90, 44, 28), 0.35)
+            whole.line(_moved(hair, 0.4, 0.9), (90, 44, 28), 0.35)
             third = len(hair) // 3
             for part, width in (
                 (hair[: third + 1], 1.3),
                 (hair[third : 2 * third + 1], 1.0),
                 (hair[2 * third :], 0.5),
             ):
-                scene.line(part, (255, 252, 246), width)
+                whole.line(part, (255, 252, 246), width)
         for i in range(3):  # above the eyes
             start = (cx + puff * (30 + 5 * i), cy - 25)
             middle = (cx + puff * (32 + 8 * i), cy - 42 + 2 * i)
@@ -551,7 +558,7 @@ def _stroke_mask(scene: _Scene, points: np.ndarray, width: float, blur: float) -
     """Coverage of a line that tapers at both ends."""
     mask = np.zeros(scene.x.shape, np.uint8)
     taper = np.sin(np.linspace(0.25, np.pi - 0.12, len(points)))
-    for (x, y), t in zip(points, taper, strict=True):
+    for (x, y), t in zip(points - scene.corner, taper, strict=True):
         centre = (round(x * SCALE * 16), round(y * SCALE * 16))
         cv2.circle(
             mask, centre, max(8, round(0.5 * width * t * SCALE * 16)), 255, -1, cv2.LINE_AA, 4
@@ -572,7 +579,8 @@ def _fur(scene: _Scene, outline: np.ndarray, count: int, along: Callable, length
         dx, dy = along(x, y)
         bend = rng.normal(0, 0.22)
         dx, dy = dx - bend * dy, dy + bend * dx
-        colour = source[min(int(y * SCALE), rows - 1), min(max(int(x * SCALE), 0), columns - 1)]
+        column, row = ((np.array([x, y]) - scene.corner) * SCALE).astype(int)
+        colour = source[min(row, rows - 1), min(max(column, 0), columns - 1)]
         colour = tuple(float(c) for c in np.clip(colour * rng.normal(1, 0.14), 0, 255))
         reach = length * rng.uniform(0.6, 1.2)
         end = (x + reach * dx, y + reach * dy)
