@@ -84,9 +84,9 @@ def read(path: Path) -> dict:
     import nbformat
 
     try:
-        return nbformat.read(path, as_version=4)
-    except (ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
-        reason = str(error).splitlines()[0][:100]
+        return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+    except (ValueError, KeyError, TypeError, AttributeError, nbformat.ValidationError) as error:
+        reason = (str(error).splitlines() or ["empty"])[0][:100]
         raise CourseError(
             f"{path.name} is not a readable notebook ({reason}): restore it, with git for example"
         ) from error
@@ -234,7 +234,8 @@ def put_solutions(notebook: dict) -> None:
             f"mistake = exercises_of({name[:2]!r})[{name!r}].judge(answer)\n"
             "assert mistake is None, mistake\n"
         )
-        notebook["cells"].insert(index + 1, nbformat.v4.new_code_cell(code))
+        cell = nbformat.v4.new_code_cell(code, metadata={"solution_of": name})
+        notebook["cells"].insert(index + 1, cell)
 
 
 def render(paths: Iterable[Path]) -> None:

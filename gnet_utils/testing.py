@@ -7,6 +7,7 @@ so one run tests that cells work, that compared outputs are as stored, and that 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,9 @@ NBVAL = [
     f"--nbval-cell-timeout={CELL_SECONDS}",
     f"--nbval-sanitize-with={ROOT / 'tests' / 'nbval_sanitize.cfg'}",
 ]
+
+
+COLOURS = re.compile(r"(\x1b|#x1B)\[[0-9;]*m")  # of terminals, in tracebacks, also as XML
 
 
 @dataclass
@@ -75,9 +79,9 @@ def run_tests(
     source = prepare()
     results = []
     with tempfile.TemporaryDirectory(prefix=".test-", dir=ROOT) as folder:
-        jobs = [(path.stem, _notebook_command(path, Path(folder))) for path in reversed(paths)]
+        jobs = [_notebook_job(path, Path(folder)) for path in reversed(paths)]
         if expression or not names:
-            jobs.insert(0, ("unit tests", _unit_command(expression, stand_in)))
+            jobs.insert(0, ("unit tests", _unit_command(expression, stand_in), []))
         workers = min(os.cpu_count() or 1, MAX_WORKERS, len(jobs))
         print(f"Testing on {source.kind} data: {len(jobs)} runs, {workers} at a time.", flush=True)
         with ThreadPoolExecutor(workers) as pool:
@@ -109,16 +113,26 @@ def _unit_command(expression: str, data_only: bool) -> list[str]:
     return command
 
 
-def _notebook_command(path: Path, folder: Path) -> list[str]:
-    """Prepare a copy of the notebook with its solutions; returns arguments for pytest."""
+def _notebook_job(path: Path, folder: Path) -> tuple[str, list[str], list[str]]:
+    """Put a copy of the notebook with its solutions into `folder`.
+
+    Returns its name, arguments for pytest, and what to call each of its code cells in the summary:
+    by the number that the reader sees, or as the solution of an exercise.
+    """
     notebook = read(path)
     put_solutions(notebook)
     copy = folder / path.name
     write(notebook, copy)
-    return [*NBVAL, str(copy)]
+    labels, count = [], 0
+    for cell in notebook["cells"]:
+        solved = cell["metadata"].get("solution_of")
+        if cell["cell_type"] == "code":
+            count += not solved and bool(cell["source"].strip())
+            labels.append(f"solution of {solved}" if solved else f"cell [{count}]")
+    return path.stem, [*NBVAL, str(copy)], labels
 
 
-def _run(name: str, arguments: list[str], folder: Path, workers: int) -> Result:
+def _run(name: str, arguments: list[str], labels: list[str], folder: Path, workers: int) -> Result:
     report = folder / f"{name}.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"]
     command += [f"--junitxml={report}", *arguments]
@@ -133,32 +147,39 @@ def _run(name: str, arguments: list[str], folder: Path, workers: int) -> Result:
         text=True,
         errors="replace",
     )
-    result = read_report(name, report)
+    result = read_report(name, report, labels)
     result.seconds = time.perf_counter() - start
-    result.output = done.stdout
+    result.output = COLOURS.sub("", done.stdout)
     if done.returncode and not result.failed:  # it died, or nothing was there to run
         result.failed.append(f"{name} - pytest ended with exit code {done.returncode}")
     return result
 
 
-def read_report(name: str, report: Path) -> Result:
-    """Read pytest's JUnit XML file."""
+def read_report(name: str, report: Path, labels: Sequence[str] = ()) -> Result:
+    """Read pytest's JUnit XML file; `labels` name the cells of a notebook."""
     result = Result(name)
     cases = ElementTree.parse(report).iter("testcase") if report.is_file() else ()
-    for case in cases:
-        label = f"{case.get('classname')}::{case.get('name')}" if case.get("classname") else name
-        if name != "unit tests":
-            label = f"{name}::{case.get('name')}"
-        bad = case.find("failure") if case.find("failure") is not None else case.find("error")
+    for index, case in enumerate(cases):
+        place = name if labels else case.get("classname")
+        test = f"{place}::{labels[index] if labels else case.get('name')}"
+        bad = [part for part in case if part.tag in ("failure", "error")]
         skip = case.find("skipped")
-        if bad is not None:
-            lines = (bad.get("message") or "").splitlines() or [""]
-            result.failed.append(f"{label} - {lines[0][:150]}")
+        if bad:
+            result.failed.append(f"{test} - {_reason(bad[0])[:150]}")
         elif skip is not None:
-            result.skipped.append(f"{label} - {skip.get('message')}")
+            result.skipped.append(f"{test} - {skip.get('message')}")
         else:
             result.passed += 1
     return result
+
+
+def _reason(failure: ElementTree.Element) -> str:
+    """One line: pytest's message; for a cell nbval's reason and the error, which comes last."""
+    lines = [line for line in COLOURS.sub("", failure.text or "").splitlines() if line.strip()]
+    if not lines or not lines[0].startswith("Notebook cell"):
+        return (failure.get("message") or "no message").splitlines()[0]
+    errors = [line for line in lines if re.match(r"\w*(Error|Exception|Interrupt): ", line)]
+    return ": ".join([lines[1].partition(": ")[2], *errors[-1:]])
 
 
 def _summarise(results: list[Result], source: object, seconds: float) -> int:

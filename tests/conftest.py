@@ -13,6 +13,7 @@ os.environ.setdefault("GNET_QUICK", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 ROOT = Path(__file__).resolve().parents[1]
+CACHE = Path(os.environ.get("GNET_CACHE_DIR") or ROOT / "data" / "cache").resolve()
 
 
 @pytest.fixture
@@ -32,13 +33,16 @@ def course(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def command(course: Path) -> Callable[..., subprocess.CompletedProcess]:
-    """Run `python -m gnet_utils ARGUMENTS` in the copied course; extra variables as keywords."""
+    """Run `python -m gnet_utils ARGUMENTS` in the copied course; extra variables as keywords.
+
+    The data come from the cache of the real course, so that they need not be made again.
+    """
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, "-m", "gnet_utils", *arguments],
             cwd=course,
-            env={**os.environ, **variables},
+            env={**os.environ, "GNET_CACHE_DIR": str(CACHE), **variables},
             capture_output=True,
             text=True,
             timeout=300,

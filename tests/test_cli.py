@@ -28,6 +28,15 @@ def sentence(done: subprocess.CompletedProcess) -> str:
     return lines[-1]
 
 
+@pytest.fixture
+def own_course(course: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The copied course, as the one that gnet_utils.notebooks works on."""
+    monkeypatch.setattr(notebooks, "ROOT", course)
+    monkeypatch.setattr(testing, "ROOT", course)
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", course / "notebooks")
+    return course
+
+
 def make_notebook(course: Path, name: str, *cells: str | dict) -> Path:
     """Write a notebook with the set-up cell; a cell is code, or a whole cell."""
     new = nbformat.v4
@@ -44,7 +53,7 @@ def compared(source: str, text: str) -> dict:
     """A code cell whose output nbval compares with `text`."""
     output = nbformat.v4.new_output("stream", name="stdout", text=text)
     tags = {"tags": ["nbval-check-output"]}
-    return nbformat.v4.new_code_cell(source, metadata=tags, outputs=[output])
+    return nbformat.v4.new_code_cell(source, metadata=tags, outputs=[output], execution_count=2)
 
 
 # ---------------------------------------------------------------- help and usage
@@ -103,12 +112,11 @@ def test_other_os_errors_are_not_hidden(monkeypatch):
 
 
 @pytest.mark.data
-def test_lab_opens_notebook_00_and_keeps_the_token(monkeypatch, capsys, course):
+def test_lab_opens_notebook_00_and_keeps_the_token(monkeypatch, capsys, own_course):
     started = []
     monkeypatch.setattr(environment, "replace_process", started.append)
-    monkeypatch.setattr(notebooks, "NOTEBOOKS", course / "notebooks")
-    make_notebook(course, "00_start_here")
-    make_notebook(course, "01_next")
+    make_notebook(own_course, "00_start_here")
+    make_notebook(own_course, "01_next")
     assert cli.main(["lab", "--no-browser"]) == 0
     (command,) = started
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]
@@ -126,11 +134,19 @@ def test_lab_without_notebooks_says_so(command):
 # ---------------------------------------------------------------- test
 
 
+def solution(value: int) -> dict:
+    """A folded solution of the exercise 00.pixels."""
+    text = f"<details><summary>Solution</summary>\n\n```python\nanswer = {value}\n```\n</details>"
+    return nbformat.v4.new_markdown_cell(text, metadata={"solution": "00.pixels"})
+
+
 @pytest.mark.data
 def test_test_command_counts_names_and_fails(command, course):
-    """One run with a pass, a skip, two failures; the summary names each, the code is 1."""
+    """One run with passes, a skip and failures; the summary names each, the code is 1."""
     make_notebook(course, "01_good", compared("print(2 + 3)", "5\n"), "import gnet_utils")
     make_notebook(course, "02_bad", compared("print(2 + 3)", "6\n"), "1 / 0")
+    make_notebook(course, "03_solved", "answer = None", solution(784), "assert answer == 784")
+    make_notebook(course, "04_wrongly", "answer = None", solution(56))
     (course / "tests" / "test_some.py").write_text(
         "import pytest\n"
         "def test_good(): pass\n"
@@ -139,39 +155,30 @@ def test_test_command_counts_names_and_fails(command, course):
     )
     done = command("test")
     assert done.returncode == 1
-    summary = done.stdout[done.stdout.index(" summary ") :]
-    assert re.search(r"^01_good +3 passed +\d+ s$", summary, re.MULTILINE)
-    assert re.search(r"^02_bad +2 failed, 1 passed +\d+ s$", summary, re.MULTILINE)
-    assert re.search(r"^unit tests +1 failed, 1 passed, 1 skipped", summary, re.MULTILINE)
+    assert "AssertionError: 56: that is 28 + 28" in done.stdout
+    assert len(re.findall(r"^\[ ?\d/5\] ", done.stdout, re.MULTILINE)) == 5
+    summary = done.stdout[done.stdout.index("= summary =") :]
+    for name, counts in {
+        "01_good": "3 passed",
+        "02_bad": "2 failed, 1 passed",
+        "03_solved": "4 passed",
+        "04_wrongly": "1 failed, 2 passed",
+        "unit tests": "1 failed, 1 passed, 1 skipped",
+    }.items():
+        assert re.search(rf"^{name} +{counts} +\d+ s$", summary, re.MULTILINE)
     assert "SKIPPED tests.test_some::test_skipped - for a reason" in summary
     assert "FAILED tests.test_some::test_bad - assert (1 + 1) == 3" in summary
-    assert len(re.findall(r"^FAILED 02_bad::Cell [12] - ", summary, re.MULTILINE)) == 2
+    assert "FAILED 02_bad::cell [2] - Cell outputs differ" in summary
+    assert "FAILED 02_bad::cell [3] - Cell execution caused an exception: ZeroDiv" in summary
+    assert "FAILED 04_wrongly::solution of 00.pixels - " in summary
     assert re.search(r"^Data: .+ \(.+\)\.$", summary, re.MULTILINE)
     last = summary.strip().splitlines()[-1]
-    assert re.fullmatch(r"=+ 3 failed, 5 passed, 1 skipped in [\d.]+s =+", last)
-    assert len(re.findall(r"^\[ ?\d/3\] ", done.stdout, re.MULTILINE)) == 3
+    assert re.fullmatch(r"=+ 4 failed, 11 passed, 1 skipped in [\d.]+s =+", last)
     assert not list(course.glob(".test-*"))
 
 
 @pytest.mark.data
-def test_a_wrong_solution_fails_its_notebook_and_a_right_one_passes(command, course):
-    def solution(value: int) -> dict:
-        text = "<details><summary>Solution</summary>\n\n```python\nanswer = {}\n```\n</details>"
-        cell = nbformat.v4.new_markdown_cell(text.format(value))
-        cell["metadata"]["solution"] = "00.pixels"
-        return cell
-
-    make_notebook(course, "01_wrong", "answer = None", solution(56))
-    make_notebook(course, "02_right", "answer = None", solution(784), "assert answer == 784")
-    done = command("test", "01", "02")
-    assert done.returncode == 1
-    assert re.search(r"^01_wrong +1 failed, 2 passed", done.stdout, re.MULTILINE)
-    assert re.search(r"^02_right +4 passed", done.stdout, re.MULTILINE)
-    assert "AssertionError: 56: that is 28 + 28" in done.stdout
-
-
-@pytest.mark.data
-def test_stand_in_runs_what_depends_on_data_and_says_so(command, course, tmp_path):
+def test_stand_in_runs_what_depends_on_data_and_says_so(command, course):
     quick = "import os; assert os.environ['GNET_QUICK'] == '1'"
     source = "from gnet_utils.data import data_source; assert data_source().kind == 'stand-in'"
     make_notebook(course, "01_with", f"{quick}\n{source}  # load_fashion_mnist")
@@ -182,7 +189,7 @@ def test_stand_in_runs_what_depends_on_data_and_says_so(command, course, tmp_pat
         "def test_with_data(): pass\n"
         "def test_without_data(): assert False\n"
     )
-    done = command("test", "--stand-in", GNET_CACHE_DIR=str(tmp_path / "cache"))
+    done = command("test", "--stand-in")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "01_with" in done.stdout
     assert "02_without" not in done.stdout
@@ -190,19 +197,21 @@ def test_stand_in_runs_what_depends_on_data_and_says_so(command, course, tmp_pat
     assert re.search(r"=+ 3 passed in [\d.]+s =+\n$", done.stdout)
 
 
-def test_an_unknown_notebook_is_one_sentence(command, course):
-    make_notebook(course, "01_good")
-    for name in ("test", "render"):
-        said = sentence(command(name, "42"))
-        assert said == "error: there is no notebook '42': choose from 01_good"
+@pytest.mark.parametrize("name", ["test", "render"])
+def test_an_unknown_notebook_is_one_sentence(own_course, name, capsys):
+    make_notebook(own_course, "01_good")
+    assert cli.main([name, "42"]) == 1
+    said = capsys.readouterr().err
+    assert said == "error: there is no notebook '42': choose from 01_good\n"
 
 
 @pytest.mark.data
-def test_a_test_run_that_runs_nothing_fails(command, course):
-    (course / "tests" / "test_some.py").write_text("def test_good(): pass\n")
-    done = command("test", "-k", "no_such_test")
-    assert done.returncode == 1
-    assert "FAILED unit tests - pytest ended with exit code 5" in done.stdout
+def test_a_test_run_that_runs_nothing_fails(own_course, monkeypatch, capsys):
+    monkeypatch.setenv("GNET_QUICK", "1")
+    (own_course / "tests" / "test_some.py").write_text("def test_good(): pass\n")
+    make_notebook(own_course, "01_some")
+    assert testing.run_tests(expression="no_such_test") == 1
+    assert "FAILED unit tests - pytest ended with exit code 5" in capsys.readouterr().out
 
 
 def test_notebooks_are_run_by_nbval_as_the_rules_say():
@@ -217,18 +226,18 @@ def test_notebooks_are_run_by_nbval_as_the_rules_say():
 
 
 @pytest.mark.data
-def test_data_says_what_was_found_and_why(command, tmp_path):
-    done = command("data", "--stand-in", GNET_CACHE_DIR=str(tmp_path / "cache"))
-    assert done.returncode == 0
-    assert done.stdout.splitlines()[-1].startswith("Data: the drawn stand-in for Fashion-MNIST (")
+def test_data_says_what_was_found_and_why(capsys):
+    assert cli.main(["data", "--stand-in"]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said == "Data: the drawn stand-in for Fashion-MNIST (the call asked for it)."
 
 
 # ---------------------------------------------------------------- render and clean
 
 
-def test_render_executes_cleans_and_repeats_itself_exactly(course, monkeypatch, capsys):
+def test_render_executes_cleans_and_repeats_itself_exactly(own_course, monkeypatch, capsys):
+    course = own_course
     monkeypatch.setenv("GNET_QUICK", "1")
-    monkeypatch.setattr(notebooks, "NOTEBOOKS", course / "notebooks")
     path = make_notebook(
         course,
         "01_some",
@@ -241,7 +250,7 @@ def test_render_executes_cleans_and_repeats_itself_exactly(course, monkeypatch, 
     notebook = notebooks.read(path)
     notebook["metadata"]["widgets"] = {}
     notebook["cells"][1]["source"] = "# Set-up of an older edition"
-    notebook["cells"][2]["metadata"]["execution"] = {"a": 1}
+    notebook["cells"][2]["metadata"]["execution"] = {"shell.execute_reply": "now"}
     notebooks.write(notebook, path)
     notebooks.render([path])
     first = path.read_bytes()
@@ -277,13 +286,16 @@ def test_render_warns_of_a_large_notebook(course, capsys, monkeypatch):
     assert "more than 1500000" in capsys.readouterr().err
 
 
-@pytest.mark.data
-def test_render_insists_on_the_real_data(command, course, tmp_path):
-    make_notebook(course, "01_some")
-    variables = {"GNET_CACHE_DIR": str(tmp_path), "GNET_DATA_SOURCE": "stand-in"}
-    empty = {"GNET_DATA_DIR": str(tmp_path), "https_proxy": "http://127.0.0.1:9"}
-    empty["http_proxy"] = empty["https_proxy"]
-    assert "No real Fashion-MNIST" in sentence(command("render", **variables, **empty))
+def test_render_insists_on_the_real_data(own_course, monkeypatch, capsys):
+    make_notebook(own_course, "01_some", "1 / 0")
+
+    def refuse(source):
+        assert source == "real"
+        raise CourseError("no real data")
+
+    monkeypatch.setattr("gnet_utils.data.prepare", refuse)
+    assert cli.main(["render"]) == 1
+    assert capsys.readouterr().err == "error: no real data\n"
 
 
 def test_a_cells_id_stays_when_cells_are_inserted_before_it():
@@ -320,14 +332,6 @@ def test_what_is_not_a_notebook_is_named(course):
 
 
 # ---------------------------------------------------------------- bundle and the set-up cell
-
-
-@pytest.fixture
-def own_course(course: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The copied course, as the one that gnet_utils.notebooks works on."""
-    monkeypatch.setattr(notebooks, "ROOT", course)
-    monkeypatch.setattr(notebooks, "NOTEBOOKS", course / "notebooks")
-    return course
 
 
 def test_bundle_holds_the_course_without_caches_under_one_folder(own_course):
