@@ -1,0 +1,256 @@
+"""Exercises and predictions of notebook 04, the full GoogLeNet."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from gnet_utils.counting import count_macs
+from gnet_utils.exercises import Exercise, Prediction, as_number, number
+
+# 04.row: block 4f reads 832 channels on 14x14 maps -----------------------------------------------
+
+CHANNELS, WEIGHTS, MACS = 640, 744_448, 145_911_808
+
+
+def judge_row(answer: Any) -> str | None:
+    """Whether three numbers are the output channels, weights and MACs of block 4f."""
+    if isinstance(answer, (str, bytes, dict)) or not hasattr(answer, "__len__"):
+        return f"three numbers are asked for, (channels, weights, MACs), got {answer!r:.40}."
+    if len(answer) != 3:
+        return f"three numbers are asked for, (channels, weights, MACs), got {len(answer)}."
+    numbers = [as_number(value) for value in answer]
+    for value in numbers:
+        if isinstance(value, str):
+            return value
+    channels, weights, macs = numbers
+    if channels == 800:
+        return "the two reductions do not leave the block: only four branches are stacked."
+    if channels != CHANNELS:
+        return f"{channels:,.0f} channels: add what the four branches give."
+    if weights == WEIGHTS + 800:
+        return "these weights include the 800 biases; the table counts weights only."
+    if weights == 608_256:
+        return "that block reads 528 channels, the input of 4e; 4f reads the output of 4e."
+    if weights == 832 * (192 + 256 + 96 + 96):
+        return "that counts all windows as 1x1, and without reductions."
+    if weights == 832 * 192 + 9 * 832 * 256 + 25 * 832 * 96:
+        return "that is a naive block: the reductions come before the large windows."
+    if weights != WEIGHTS:
+        return f"{weights:,.0f} weights are too {'few' if weights < WEIGHTS else 'many'}."
+    if macs == WEIGHTS * 49:
+        return "these MACs are for a 7x7 map; pool4 comes after 4f."
+    if macs == WEIGHTS * 784:
+        return "these MACs are for a 28x28 map; pool3 has halved it before."
+    if macs == 2 * MACS:
+        return "these are FLOPs: one MAC is two of them."
+    if macs != MACS:
+        return "the MACs are not the weights times the places of the map."
+    return None
+
+
+# 04.stem -----------------------------------------------------------------------------------------
+
+PAPER_STEM_MACS = 477_675_520  # conv1, conv2 reduce and conv2 on 224x224
+
+
+def judge_stem(answer: Any) -> str | None:
+    """Whether a module maps (N, 3, 112, 112) to (N, 192, 28, 28) as the exercise asks."""
+    if isinstance(answer, type) and issubclass(answer, nn.Module):
+        return f"this is the class {answer.__name__}, not a module made from it: add brackets."
+    if not isinstance(answer, nn.Module):
+        return f"a module is asked for, this is a {type(answer).__name__}."
+    if any(isinstance(m, (nn.Upsample, nn.ConvTranspose2d)) for m in answer.modules()):
+        return "it enlarges a map: the task is to shrink less, not to blow up afterwards."
+    convs = [m for m in answer.modules() if isinstance(m, nn.Conv2d)]
+    if not convs:
+        return "there is no convolution in it."
+    with torch.no_grad():
+        out = answer(torch.randn(2, 3, 112, 112))
+    if out.ndim != 4 or out.shape[0] != 2:
+        return f"a map (2, 192, 28, 28) should come out, got {tuple(out.shape)}."
+    if out.shape[2:] == (14, 14):
+        return "a map of 14x14 comes out: it still halves three times, twice is enough."
+    if out.shape[2:] != (28, 28):
+        return f"a map of {out.shape[2]}x{out.shape[3]} comes out, 28x28 is wanted: halve twice."
+    if out.shape[1] != 192:
+        return f"{out.shape[1]} channels come out, block 3a reads 192."
+    if (out < 0).any():
+        return "some outputs are negative: a ReLU is missing after the last convolution."
+    if sum(isinstance(m, (nn.ReLU, nn.LeakyReLU, nn.GELU)) for m in answer.modules()) < len(convs):
+        return f"{len(convs)} convolutions need as many ReLUs, or two of them collapse into one."
+    macs = count_macs(answer, (1, 3, 112, 112))
+    if macs > PAPER_STEM_MACS:
+        return f"{macs / 1e6:,.0f} million MACs, the paper's stem needs 478: shrink earlier."
+    return None
+
+
+def stem(strides: tuple[int, int], channels: int = 192, relus: bool = True) -> nn.Module:
+    """Two convolutions and a pool (wrong answers for the tests)."""
+    relu = nn.ReLU if relus else nn.Identity
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 7, stride=strides[0], padding=3),
+        relu(),
+        nn.Conv2d(64, channels, 3, stride=strides[1], padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(3, stride=2, ceil_mode=True),
+    )
+
+
+def wide_stem() -> nn.Module:
+    return nn.Sequential(
+        *(nn.Conv2d(3, 192, 7, stride=1, padding=3), nn.ReLU(), nn.Conv2d(192, 192, 3, padding=1)),
+        *(nn.ReLU(), nn.MaxPool2d(4)),
+    )
+
+
+# The table ----------------------------------------------------------------------------------------
+
+EXERCISES = {
+    "row": Exercise(
+        judge_row,
+        right="832 channels in, 640 out, 744,448 weights, each at work on 196 places.",
+        hints=[
+            "What 4f reads is what 4e puts out: look at the table above.",
+            "The 1x1, both reductions and the projection read all input channels; then 9 * 128 "
+            "* 256 and 25 * 32 * 96.",
+            "Every weight works once at each place of a 14x14 map.",
+        ],
+        wrong=[
+            ((800, WEIGHTS, MACS), "two reductions do not leave"),
+            ((832, WEIGHTS, MACS), "what the four branches give"),
+            ((640, 745_248, MACS), "800 biases"),
+            ((640, 608_256, MACS), "input of 4e"),
+            ((640, 532_480, MACS), "all windows as 1x1"),
+            ((640, 4_073_472, MACS), "naive block"),
+            ((640, WEIGHTS, WEIGHTS * 49), "7x7 map"),
+            ((640, WEIGHTS, WEIGHTS * 784), "28x28 map"),
+            ((640, WEIGHTS, 2 * MACS), "FLOPs"),
+            (640, "three numbers"),
+        ],
+    ),
+    "flatten": number(
+        9_216_000,
+        mistakes={
+            50_176_000: "that is the 7x7 map of a 224x224 photo.",
+            9_217_000: "that counts the 1000 biases too.",
+            1_024_000: "that is the layer after averaging; here all places are kept.",
+            36_864_000: "that is the 6x6 map before pool4.",
+            9_216: "that is the length of the flat vector; each of its numbers has 1000 weights.",
+        },
+        hints=[
+            "How large is the last map? conv1 and each of the four pools halve.",
+            "96, 48, 24, 12, 6, ... and the map has 1024 channels.",
+            "Every number of the flat vector has one weight for each of 1000 classes.",
+        ],
+        right="3 * 3 * 1024 numbers, 1000 weights each; averaging needs a ninth of it.",
+    ),
+    "share": number(
+        47.687,
+        tolerance=0.02,
+        mistakes={
+            91.16: "that is heads divided by the net without heads.",
+            23.84: "that is one head; there are two.",
+            52.31: "that is the part that is kept.",
+            0.477: "that is the fraction; percent are asked for.",
+            0.526: "that is the share of the multiply-adds, not of the parameters.",
+        },
+        hints=[
+            "count_parameters works on full_net.aux1 too.",
+            "Divide the sum of both heads by the whole net, heads included.",
+        ],
+        right="6,379,728 of 13,378,280 parameters are trained and then thrown away.",
+    ),
+    "field": number(
+        59,
+        mistakes={
+            91: "that is the paper's net, with a window of 5.",
+            43: "that is after 3a; 3b comes on top.",
+            31: "that adds map steps; each of them is 8 photo pixels.",
+            75: "that is one layer too far: after the pool that follows, or three steps of 16.",
+            51: "that is half a step short: a window of 3 adds 2 steps, in each of two blocks.",
+        },
+        hints=[
+            "After pool2 the field is 27 and the stride 8.",
+            "A window of 3 adds two steps; a step is 8 photo pixels.",
+            "Two blocks: 27 + ... + ...",
+        ],
+        right="27 + 2 * 8 + 2 * 8; the paper's 3b sees 91.",
+    ),
+    "size": number(
+        223,
+        mistakes={
+            224: "that is the paper's size; it can be a little smaller.",
+            222: "at 222 conv1 makes 111, and block 4a gets 13x13.",
+            209: "that assumes that only the last rounding counts; each layer rounds by itself.",
+            31: "that is the smallest photo without heads.",
+            270: "that is the largest one, where the map is 16x16.",
+            96: "at 96 the map of 4a is 6x6.",
+        },
+        hints=[
+            "Which sizes come out of conv1, pool1, pool2, pool3? Work backwards from 14.",
+            "conv1 rounds down: (side + 6 - 7) // 2 + 1. The pools round up.",
+            "Try it: GoogLeNet(10).train() on torch.zeros(2, 3, side, side), from 224 downwards.",
+        ],
+        right="223 gives 112, 56, 28, 14, the same chain as 224.",
+    ),
+    "stem": Exercise(
+        judge_stem,
+        right="192 maps of 28x28, within the budget: the blocks will not notice the difference.",
+        hints=[
+            "The paper's stem halves three times: conv1, pool1, pool2. 112 to 28 is two halvings.",
+            "Copy the stem of section 1 and leave one halving out.",
+            "A 7x7 with stride 2, a 1x1, a 3x3 with padding 1, then one pool; a ReLU after each.",
+        ],
+        wrong=[
+            (nn.Sequential, "add brackets"),
+            ("conv", "a module is asked for"),
+            (nn.Identity(), "no convolution"),
+            (stem((2, 2)), "halves three times"),
+            (stem((1, 1)), "halve twice"),
+            (stem((2, 1), channels=64), "block 3a reads 192"),
+            (nn.Sequential(nn.Conv2d(3, 192, 4, stride=4)), "negative"),
+            (stem((2, 1), relus=False), "as many ReLUs"),
+            (wide_stem(), "shrink earlier"),
+            (nn.Sequential(stem((2, 2)), nn.Upsample(scale_factor=2)), "it enlarges"),
+        ],
+    ),
+}
+
+PREDICTIONS = {
+    "p1": Prediction(
+        [
+            "the 7x7 convolution at the start",
+            "the 3x3 convolution of the stem",
+            "a 3x3 inside block 5b",
+            "the linear layer",
+        ],
+        right=1,
+        because="It maps 64 to 192 channels at 3136 places: 21.9% of all multiply-adds.",
+    ),
+    "p2": Prediction(
+        ["22", "27", "58"],
+        right=2,
+        because="22 is the longest path; a block has six convolutions, but only two on one path.",
+    ),
+    "p3": Prediction(
+        ["about 8 million", "about 14 million", "about 56 million"],
+        right=2,
+        because="7 * 7 * 1024 * 1000 are 50 million weights for the linear layer alone.",
+    ),
+    "p4": Prediction(
+        ["3b", "4b", "5a", "only the average pool"],
+        right=1,
+        because="With a stride of 16 a window of 5 adds 64 pixels: 171 after 4a, 235 after 4b.",
+    ),
+    "p5": Prediction(
+        ["nothing special", "the net runs, the heads fail", "the net fails in block 5a"],
+        right=1,
+        because="The heads pool a 14x14 map to 4x4; here it is 6x6. The mean takes any size.",
+    ),
+    "p6": Prediction(
+        ["more than 12 times as fast", "about 12 times as fast", "less than 12 times as fast"],
+        right=2,
+        because="VGG's few large convolutions use the machine better than many small ones.",
+    ),
+}

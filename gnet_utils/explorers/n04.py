@@ -1,0 +1,243 @@
+"""Notebook 04: the network as a skyline, and what each of its stages sees and holds."""
+
+from functools import lru_cache
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import nn
+
+from gnet_utils.counting import (
+    ReceptiveField,
+    count_parameters,
+    receptive_fields,
+    stage_shapes,
+)
+from gnet_utils.data import demo_picture, opencv
+from gnet_utils.models import GoogLeNet
+from gnet_utils.plotting import BRANCH_COLOURS, COLOURS
+
+SIDE = 224  # pixels of the photo, as in the paper
+STAGES = (
+    *("conv1", "pool1", "conv2_reduce", "conv2", "pool2", "inception_3a", "inception_3b", "pool3"),
+    *(f"inception_4{letter}" for letter in "abcde"),
+    *("pool4", "inception_5a", "inception_5b", "avgpool"),
+)
+WINDOWS = {"1x1": 1, "3x3": 3, "5x5": 5, "pool": 3}  # of the branches of a block
+
+
+# The receptive-field explorer ---------------------------------------------------------------------
+
+
+def stage_view(
+    stage: str = "inception_3a",
+    across: float = 0.5,
+    down: float = 0.5,
+    picture: np.ndarray | None = None,
+) -> Figure:
+    """Left what one unit of a stage can see of the photo, right the liveliest maps of that stage.
+
+    across, down: where on the map the unit lies, from 0 (left, top) to 1 (right, bottom).
+    picture: (H, W, 3) uint8; without one the photo of the course.
+    The weights are random (He et al.): the maps show structure, nothing learned.
+    Raises ValueError for an unknown stage and for places outside 0 ... 1.
+    """
+    if stage not in STAGES:
+        raise ValueError(f"stage must be one of {', '.join(STAGES)}, got {stage!r}")
+    for name, value in (("across", across), ("down", down)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must be between 0 and 1, got {value}")
+    photo = square(demo_picture("hopper") if picture is None else picture)
+    net = random_net()
+    maps = stage_maps(photo.tobytes())[stage][0]
+    field = receptive_fields_of_googlenet()[stage]
+    channels, height, width = maps.shape
+    column, row = (min(int(p * n), n - 1) for p, n in ((across, width), (down, height)))
+
+    figure = Figure(figsize=(7.4, 4.2), dpi=110, facecolor="white", layout="none")
+    figure.suptitle(
+        f"{stage}: {channels} maps of {height}x{width}, one step = {field.stride} photo pixels,\n"
+        f"a unit sees {field.size}x{field.size} of them, "
+        f"{count_parameters(net.get_submodule(stage)):,} parameters",
+        x=0.02,
+        ha="left",
+        fontsize=11,
+    )
+    draw_fields(figure.add_axes((0.05, 0.16, 0.44, 0.66)), photo, stage, column, row)
+    _liveliest(figure, maps, column, row)
+    return figure
+
+
+def draw_fields(
+    ax: Axes, photo: np.ndarray, stage: str, column: int, row: int, legend: bool = True
+) -> None:
+    """The photo with the square that the unit at (column, row) of `stage` sees.
+
+    Of a block the squares of its branches too; what lies outside the photo is the gray padding.
+    """
+    fields = receptive_fields_of_googlenet()
+    ax.imshow(photo)
+    boxes = {"all": (fields[stage], "white")}
+    if stage.startswith("inception"):
+        before = fields[STAGES[STAGES.index(stage) - 1]]
+        boxes |= {
+            name: (before.after(window, 1, window // 2), BRANCH_COLOURS[name])
+            for name, window in WINDOWS.items()
+        }
+        del boxes["all"]  # the widest branch is all
+    for name, (field, colour) in boxes.items():
+        left, top, size = box(field, column, row)
+        style = {"linestyle": (0, (4, 4))} if name == "pool" else {}
+        for edge, line in (("black", 3.5), (colour, 2)):
+            if name == "pool" and edge == "black":
+                continue  # it lies on the 3x3 box, which should shine through
+            ax.add_patch(
+                Rectangle((left, top), size, size, fill=False, edgecolor=edge, lw=line, **style)
+            )
+        if name != "all":
+            ax.plot([], [], color=colour, lw=2, label=f"{name}: {field.size}", **style)
+    corners = [box(field, column, row) for field, _ in boxes.values()]
+    low = min(-10.0, *(n - 10 for left, top, _ in corners for n in (left, top)))
+    high = max(SIDE + 10.0, *(n + size + 10 for left, top, size in corners for n in (left, top)))
+    ax.set(xlim=(low, high), ylim=(high, low), facecolor="#d9d9d9")
+    ax.set_title(f"seen by unit ({column}, {row})", fontsize=10, loc="left")
+    ax.tick_params(labelsize=9)
+    if legend and len(boxes) > 1:
+        ax.legend(fontsize=9, ncols=4, loc="upper center", bbox_to_anchor=(0.48, -0.1),
+                  handlelength=1, columnspacing=1, frameon=False)  # fmt: skip
+
+
+def box(field: ReceptiveField, column: int, row: int) -> tuple[float, float, int]:
+    """(left, top, size) of the square of a unit, in pixel coordinates of `imshow`."""
+    left, top = (field.start + place * field.stride - 0.5 for place in (column, row))
+    return left, top, field.size
+
+
+def _liveliest(figure: Figure, maps: torch.Tensor, column: int, row: int, count: int = 12) -> None:
+    """The maps that vary most, with a mark on the chosen unit."""
+    order = maps.flatten(1).std(dim=1, correction=0).argsort(descending=True)
+    for index, channel in enumerate(order[:count].tolist()):
+        left, top = 0.53 + 0.117 * (index % 4), 0.59 - 0.245 * (index // 4)
+        ax = figure.add_axes((left, top, 0.107, 0.19))
+        ax.imshow(maps[channel], cmap="gray")
+        mark = {"fill": False, "edgecolor": COLOURS["red"], "lw": 1.5}
+        size = max(1, maps.shape[-1] / 14)
+        ax.add_patch(Rectangle((column - size / 2, row - size / 2), size, size, **mark))
+        ax.set_title(f"map {channel}", fontsize=9, pad=2, loc="center")
+        ax.set(xticks=[], yticks=[])
+
+
+def square(picture: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """The largest square of a picture (H, W, 3), from its middle, as (side, side, 3) uint8."""
+    if picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(f"picture must be (H, W, 3), got {picture.shape}: convert it to RGB")
+    edge = min(picture.shape[:2])
+    top, left = ((n - edge) // 2 for n in picture.shape[:2])
+    cropped = np.ascontiguousarray(picture[top : top + edge, left : left + edge])
+    cv2 = opencv()
+    return cv2.resize(cropped, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def to_images(photo: np.ndarray) -> torch.Tensor:
+    """(H, W, 3) uint8 -> (1, 3, H, W) float, mean subtracted as in the paper, spread about 1."""
+    images = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].float()
+    return (images - images.mean(dim=(2, 3), keepdim=True)) / images.std()
+
+
+@lru_cache(maxsize=1)
+def random_net() -> nn.Module:
+    """GoogLeNet without heads, the same random weights every time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return GoogLeNet(aux=False).eval()
+
+
+@lru_cache(maxsize=4)
+def stage_maps(photo: bytes) -> dict[str, torch.Tensor]:
+    """The output (1, C, H, W) of every stage for a square photo."""
+    x, maps = to_images(np.frombuffer(photo, np.uint8).reshape(SIDE, SIDE, 3)), {}
+    with torch.inference_mode():
+        for name, stage in random_net().stages():
+            maps[name] = x = stage(x)
+    return maps
+
+
+@lru_cache(maxsize=1)
+def receptive_fields_of_googlenet() -> dict[str, ReceptiveField]:
+    with torch.device("meta"):
+        return receptive_fields(GoogLeNet(aux=False))
+
+
+# The skyline --------------------------------------------------------------------------------------
+
+
+def draw_network(model: nn.Module, input_shape: tuple[int, ...], ax: Axes | None = None) -> Figure:
+    """A GoogLeNet from photo to classes: boxes as high as the maps, as wide as the channels.
+
+    Lengths are square roots, else the last maps could not be seen. Blocks are divided by branch.
+    """
+    shapes = {"photo": tuple(input_shape[1:]), **stage_shapes(model, input_shape)}
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7.4, 3.4))
+    x, unit = 0.0, np.sqrt(input_shape[-1])
+    for name, shape in shapes.items():
+        if name.startswith(("pool", "norm", "flatten", "dropout")):
+            continue
+        channels, side = shape[0], shape[-1] if len(shape) == 3 else 1
+        width, height = 0.06 + np.sqrt(channels) / 40, np.sqrt(side) / unit
+        block = model.get_submodule(name) if name.startswith("inception") else None
+        _tower(ax, x, width, height, _parts(block))
+        label = name.removeprefix("inception_")
+        label = {
+            "avgpool": "average\npool",
+            "conv2_reduce": "conv2\n1x1",
+            "conv2": "conv2\n3x3",
+        }.get(name, label)
+        ax.text(x + width / 2, -0.03, label, ha="center", va="top", fontsize=9)
+        size = f"{side}x{side}\n" if name in _first_of_its_size(shapes) else ""
+        ax.text(x + width / 2, height + 0.015, f"{size}{channels}", ha="center", fontsize=9,
+                linespacing=1.1)  # fmt: skip
+        if name in ("inception_4a", "inception_4d") and getattr(model, "aux1", None) is not None:
+            head = "head 1" if name == "inception_4a" else "head 2"
+            top = height + 0.3
+            ax.annotate(head, (x + width / 2, height + 0.09), (x + width / 2, top), fontsize=9,
+                        ha="center", color=COLOURS["red"],
+                        arrowprops={"arrowstyle": "<-", "color": COLOURS["red"]})  # fmt: skip
+        x += width + (0.3 if name.startswith(("photo", "conv")) else 0.13)
+    ax.set(xlim=(-0.1, x), ylim=(-0.2, 1.15))
+    ax.axis("off")
+    return ax.figure
+
+
+def _first_of_its_size(shapes: dict[str, tuple[int, ...]]) -> set[str]:
+    """Drawn stages whose map is smaller than the one before."""
+    names, last = set(), None
+    for name, shape in shapes.items():
+        if len(shape) == 3 and not name.startswith(("pool", "norm")) and shape[-1] != last:
+            names.add(name)
+            last = shape[-1]
+    return names
+
+
+def _parts(block: nn.Module | None) -> list[tuple[str, float]]:
+    """(colour, share of the channels) of each branch, from the top; one gray part if no block."""
+    if block is None:
+        return [(COLOURS["gray"], 1.0)]
+    outs = {
+        name.removeprefix("branch_"): [m for m in branch.modules() if isinstance(m, nn.Conv2d)][-1]
+        for name, branch in block.named_children()
+    }
+    total = sum(conv.out_channels for conv in outs.values())
+    return [(BRANCH_COLOURS[name], conv.out_channels / total) for name, conv in outs.items()]
+
+
+def _tower(ax: Axes, x: float, width: float, height: float, parts: list) -> None:
+    left = x
+    for colour, share in parts:
+        ax.add_patch(
+            Rectangle((left, 0), width * share, height, facecolor=colour, edgecolor="white", lw=0.4)
+        )
+        left += width * share
