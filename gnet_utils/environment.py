@@ -126,7 +126,9 @@ def install_commands(cpu: bool, uv: str | None) -> list[list[str]]:
     torch and torchvision are named in one command, so that they come from one index and fit.
     """
     python = str(venv_python())
-    install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
+    install = [python, "-m", "pip", "install"]
+    if uv:  # as pip does, compile what is imported, so that the first start is not slow
+        install = [uv, "pip", "install", "--compile-bytecode", "--python", python]
     commands = []
     if cpu:
         commands.append([*install, "--index-url", CPU_INDEX, "torch", "torchvision"])
