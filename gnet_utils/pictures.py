@@ -15,6 +15,7 @@ from gnet_utils.errors import CourseError
 
 PICTURES = Path(__file__).resolve().parents[1] / "data" / "pictures"
 DEMO_PICTURES = ("hopper", "market", "plate")
+LARGEST_FILE = 100_000_000  # bytes
 LARGEST_PICTURE = 64_000_000  # pixels; checked in the header, before memory is taken
 
 
@@ -55,11 +56,14 @@ def load_picture(path: str | os.PathLike, max_side: int = 1024) -> np.ndarray:
     Raises CourseError, one sentence, when there is no such file or it is no whole picture.
     """
     try:
+        if os.stat(path).st_size > LARGEST_FILE:
+            raise CourseError(f"{path} has more than 100 MB: make it smaller first")
         content = Path(path).read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a name that no system allows
+        reason = getattr(error, "strerror", None) or error
         raise CourseError(
-            f"The picture {path} cannot be read ({error.strerror}): give the path of a JPEG or PNG "
-            "file"
+            f"The picture {os.fspath(path)!r} cannot be read ({reason}): give the path of a JPEG or "
+            "PNG file"
         ) from None
     return decode_picture(content, max_side, str(path))
 
