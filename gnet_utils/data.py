@@ -41,6 +41,7 @@ import torch
 from torch import Tensor
 
 from gnet_utils import garments
+from gnet_utils.environment import try_lock
 from gnet_utils.errors import CourseError
 from gnet_utils.pictures import (  # the fixed names of the course
     DEMO_PICTURES,
@@ -383,30 +384,10 @@ def _wait_for(lock: IO) -> None:
     replaced whole, so only work is doubled.
     """
     start = time.monotonic()
-    while not _try_lock(lock) and time.monotonic() - start < TOTAL_SECONDS:
+    while not try_lock(lock) and time.monotonic() - start < TOTAL_SECONDS:
         if time.monotonic() - start > 3:
             _say("Another process is preparing the data: waiting for it.")
         time.sleep(0.1)
-
-
-def _try_lock(lock: IO) -> bool:
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # no locks on this file system
-    return True
 
 
 def _write(path: Path, tensors: dict[str, Tensor]) -> None:

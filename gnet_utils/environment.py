@@ -26,8 +26,10 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from gnet_utils.errors import CourseError
 
@@ -113,6 +115,27 @@ def prepare(cpu: bool = False) -> None:
     with _lock():
         if not _is_complete(cpu):  # another process may have done it meanwhile
             _build(cpu)
+
+
+def try_lock(file: IO) -> bool:
+    """Lock an empty open file until it is closed; False when another process holds the lock."""
+    if os.name == "nt":
+        import msvcrt
+
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # no locks on this file system
+    return True
 
 
 def venv_python() -> Path:
@@ -217,32 +240,11 @@ def _lock() -> Iterator[None]:
             "of your own, and run the command there"
         ) from error
     with file:
-        for wait in (False, True):
-            try:
-                _lock_file(file.fileno(), wait)
-                break
-            except BlockingIOError:
-                print("Another process is installing the packages: waiting for it.", flush=True)
+        if not try_lock(file):
+            print("Another process is installing the packages: waiting for it.", flush=True)
+            while not try_lock(file):
+                time.sleep(0.2)
         yield
-
-
-def _lock_file(descriptor: int, wait: bool) -> None:
-    """Lock a file for this process alone; BlockingIOError when it is taken and wait is False."""
-    if os.name != "nt":
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        return
-    import msvcrt
-
-    while True:
-        try:
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-            return
-        except OSError as error:
-            if not wait:
-                raise BlockingIOError from error
 
 
 def _build(cpu: bool) -> None:
