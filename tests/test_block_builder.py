@@ -1,0 +1,64 @@
+"""The block builder of notebook 03, and the drawing of a block that it shares with the README."""
+
+import pytest
+from torch import nn
+
+from gnet_utils.counting import count_macs, count_parameters
+from gnet_utils.explorers.n03 import BRANCHES, PRESETS, block_builder, branch_costs, build_block
+from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
+from gnet_utils.plotting import draw_block
+
+WIDTHS = GOOGLENET_BLOCKS["3a"]
+
+
+def texts(figure) -> str:
+    found = [ax.get_title(loc="left") for ax in figure.axes]
+    return " ".join([*found, *(text.get_text() for ax in figure.axes for text in ax.texts)])
+
+
+@pytest.mark.parametrize(
+    ("block", "reductions"),
+    [(Inception(192, *WIDTHS), True), (NaiveInception(192, 64, 128, 32), False)],
+    ids=["reduced", "naive"],
+)
+def test_branches_add_up_to_the_counts_of_the_real_block(block, reductions):
+    costs = branch_costs(build_block(192, WIDTHS, list(BRANCHES), reductions), 192, 14).values()
+    assert sum(cost.parameters for cost in costs) == count_parameters(block)
+    assert sum(cost.macs for cost in costs) == count_macs(block, (1, 192, 14, 14))
+    assert sum(cost.channels for cost in costs) == (256 if reductions else 416)
+
+
+def test_a_branch_that_is_off_costs_nothing_and_is_not_drawn():
+    shown = texts(block_builder(use_5x5=False))
+    assert "224 channels out" in shown and "147,776 parameters" in shown
+    assert "5x5" not in shown and "5x5" in texts(block_builder())
+
+
+def test_shares_of_a_block_without_weights_are_drawn():
+    only_pool = {f"use_{name}": False for name in ("1x1", "3x3", "5x5")}
+    assert "192 channels out, 0 parameters" in texts(block_builder(**only_pool, reductions=False))
+
+
+@pytest.mark.parametrize(("name", "values"), PRESETS.items(), ids=PRESETS)
+def test_presets_set_every_control(name, values):
+    assert values.keys() == PRESETS["block 3a"].keys()
+    assert f"{values['map_size']}x{values['map_size']}" in texts(block_builder(**values))
+
+
+def test_impossible_blocks_are_refused_in_one_sentence():
+    with pytest.raises(ValueError, match="needs a branch, got none"):
+        block_builder(**{f"use_{name}": False for name in BRANCHES})
+    with pytest.raises(ValueError, match="at least one channel"):
+        block_builder(out_3x3=0)
+    with pytest.raises(ValueError, match="1 pixel or more"):
+        block_builder(map_size=0)
+
+
+def test_the_drawing_is_read_from_the_module():
+    block = Inception(192, *WIDTHS)
+    block.branch_5x5 = nn.Sequential(
+        nn.Conv2d(192, 16, 1), nn.Conv2d(16, 24, 3), nn.Conv2d(24, 40, (1, 7))
+    )
+    shown = texts(draw_block(block))
+    assert "3x3 conv\n24 channels" in shown and "1x7 conv\n40 channels" in shown
+    assert "concat\n264\nchannels" in shown and "5x5" not in shown
