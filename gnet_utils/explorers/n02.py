@@ -13,6 +13,18 @@ from gnet_utils.plotting import BRANCH_COLOURS, COLOURS
 
 MEASURED_UP_TO = 2e9  # MACs: beyond, one run alone would take longer than a reader waits
 
+PRESETS = {
+    name: dict(zip(("in_channels", "reduce", "out_channels", "kernel_size"), values, strict=True))
+    | {"height": size, "width": size}
+    for name, values, size in (
+        ("3a, 3x3 branch", (192, 96, 128, 3), 28),
+        ("3a, 5x5 branch", (192, 16, 32, 5), 28),
+        ("does not pay", (64, 96, 64, 3), 28),
+        ("two 1x1", (192, 64, 128, 1), 28),
+        ("late and wide", (512, 64, 512, 3), 7),
+    )
+}
+
 
 class Design(NamedTuple):
     """A bottleneck in_channels -> reduce -> out_channels with a k x k kernel on a map."""
@@ -224,7 +236,8 @@ def draw_profile(
         left, right = channels[x] / 2, channels[x + 1] / 2
         colour = BRANCH_COLOURS.get(kernel.split()[0], COLOURS["gray"])
         ax.fill([x, x + 1, x + 1, x], [left, right, -right, -left], color=colour, alpha=0.45, lw=0)
-        label = f"{kernel}\n{weights:,}"
+        number = f"{weights / 1e6:.2f} M" if weights >= 1e6 else f"{weights:,}"
+        label = f"{kernel}\n{number}"
         ax.text(x + 0.5, 0, label, ha="center", va="center", fontsize=9)
     for x, count in enumerate(channels):
         ax.plot([x, x], [-count / 2, count / 2], color=COLOURS["ink"], lw=3)
