@@ -62,8 +62,8 @@ def load_picture(path: str | os.PathLike, max_side: int = 1024) -> np.ndarray:
     except (OSError, ValueError) as error:  # ValueError: a name that no system allows
         reason = getattr(error, "strerror", None) or error
         raise CourseError(
-            f"The picture {os.fspath(path)!r} cannot be read ({reason}): give the path of a JPEG or "
-            "PNG file"
+            f"The picture {os.fspath(path)!r} cannot be read ({reason}): give the path of a JPEG "
+            "or PNG file"
         ) from None
     return decode_picture(content, max_side, str(path))
 

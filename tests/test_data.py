@@ -298,6 +298,17 @@ def server(official: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Itera
     httpd.server_close()
 
 
+def test_a_silent_mirror_is_given_up_long_before_its_time_for_a_file_is_over(
+    server: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "FILE_SECONDS", 30)
+    server.use("hang")
+    start = time.monotonic()
+    with pytest.raises(CourseError, match=r"127.0.0.1:\d+: timed out"):
+        data.load_fashion_mnist("train", source="real")
+    assert time.monotonic() - start < 10
+
+
 CUTS = [f"cut{part / 20}" for part in range(20)]
 MANNERS = ["missing", "redirect", "hang", "trickle", "login", "garbage", "wrong_length", *CUTS]
 
