@@ -23,19 +23,21 @@ class BlockWidths(NamedTuple):
         """Channels after the concatenation of the four branches."""
         return self.out_1x1 + self.out_3x3 + self.out_5x5 + self.pool_proj
 
-    def scaled(self, width: float) -> "BlockWidths":
-        """The same block with every width multiplied by `width` and rounded."""
-        return BlockWidths(*(scale(channels, width) for channels in self))
+    def scaled(self, width: float, multiple_of: int = 1) -> "BlockWidths":
+        """The same block with every width multiplied by `width` and rounded, see `scale`."""
+        return BlockWidths(*(scale(channels, width, multiple_of) for channels in self))
 
 
-def scale(channels: int, width: float) -> int:
-    """`channels * width`, rounded; ValueError when less than one channel would be left."""
-    scaled = round(channels * width)
-    if scaled < 1:
+def scale(channels: int, width: float, multiple_of: int = 1) -> int:
+    """`channels * width`, rounded to a multiple of `multiple_of` and at least one such multiple.
+
+    Raises ValueError when less than one channel would be left.
+    """
+    if round(channels * width) < 1:
         raise ValueError(
             f"width {width} leaves no channel of {channels}: use a width of 0.125 or more"
         )
-    return scaled
+    return max(1, round(channels * width / multiple_of)) * multiple_of
 
 
 GOOGLENET_BLOCKS = {  # 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection

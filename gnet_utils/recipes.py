@@ -1,0 +1,154 @@
+"""Named ways to train: each recipe is data, and says what each of its tricks is worth.
+
+`get_recipe("minute")` gives one; `dataclasses.replace(recipe, epochs=2)` makes another of it;
+`build_network(recipe)` builds the untrained network that the recipe was tuned for.
+"""
+
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from gnet_utils.models import FashionGoogLeNet, GoogLeNet
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train one network.
+
+    epochs: passes over the training set; 0.75 shows three quarters of it once.
+    learning_rate: its highest value; it rises to it over the `warmup` share of all steps and then
+        falls in a straight line to zero ("one-cycle"), or stays there ("constant").
+    weight_decay: of weights only, not of biases and norms.
+    average: factor of the running average of the weights that is the result; 0: the last weights.
+    shift: pixels; erase: share of pictures with an erased square; picture_size: pixels.
+    merged: train the blocks with their sibling 1x1 convolutions merged (same result, faster).
+    precision: "auto" (bfloat16 where the machine computes it faster) or "float32".
+    network: arguments of FashionGoogLeNet, or {"tutorial": True} for the network of tutorials.
+    """
+
+    name: str
+    purpose: str
+    epochs: float
+    batch_size: int
+    learning_rate: float
+    schedule: str = "one-cycle"
+    warmup: float = 0.2
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    average: float = 0.0
+    mirror: bool = False
+    shift: int = 0
+    erase: float = 0.0
+    picture_size: int = 28
+    merged: bool = True
+    precision: str = "auto"
+    network: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value that cannot work."""
+        limits = {
+            "epochs": (self.epochs > 0, "above 0"),
+            "batch_size": (self.batch_size >= 2, "2 or more, for batch norm"),
+            "learning_rate": (self.learning_rate > 0, "above 0"),
+            "schedule": (self.schedule in ("one-cycle", "constant"), '"one-cycle" or "constant"'),
+            "warmup": (0 <= self.warmup < 1, "0 or more and below 1"),
+            "momentum": (0 <= self.momentum < 1, "0 or more and below 1"),
+            "label_smoothing": (0 <= self.label_smoothing < 1, "0 or more and below 1"),
+            "average": (0 <= self.average < 1, "0 or more and below 1"),
+            "erase": (0 <= self.erase <= 1, "0 to 1"),
+            "precision": (self.precision in ("auto", "float32"), '"auto" or "float32"'),
+        }
+        for name, (good, expected) in limits.items():
+            if not good:
+                raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r}")
+
+
+def build_network(recipe: Recipe) -> nn.Module:
+    """The untrained network of `recipe`, its weights drawn from torch's current random state."""
+    if recipe.network.get("tutorial"):
+        return tutorial_network()
+    return FashionGoogLeNet(**recipe.network)
+
+
+def tutorial_network() -> GoogLeNet:
+    """The network of tutorials: the paper's, one gray channel, ten classes, no norm, no dropout."""
+    network = GoogLeNet(num_classes=10, in_channels=1, norm=None, aux=False)
+    network.dropout = nn.Identity()
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            # PyTorch's own draw of biases, which tutorials leave as it is.
+            bound = layer.weight[0].numel() ** -0.5
+            nn.init.uniform_(layer.bias, -bound, bound)
+    return network
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe of that name; ValueError with the names that exist for another."""
+    if name not in RECIPES:
+        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}")
+    return RECIPES[name]
+
+
+SMALL = {"width": 0.25, "stem": "patch", "project_first": True, "multiple_of": 16}
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="tutorial",
+            purpose="what tutorials do: 96x96 pixels, plain SGD, no norm, 10 epochs",
+            epochs=10,
+            batch_size=128,
+            learning_rate=0.1,
+            schedule="constant",
+            momentum=0.0,
+            weight_decay=0.0,
+            picture_size=96,
+            merged=False,
+            precision="float32",
+            network={"tutorial": True},
+        ),
+        Recipe(
+            name="minute",
+            purpose="beyond 89% in about a minute on two cores",
+            epochs=1,
+            batch_size=128,
+            learning_rate=0.1,
+            network=SMALL,
+        ),
+        Recipe(
+            name="five_minutes",
+            purpose="the best network that two cores train in five minutes",
+            epochs=4,
+            batch_size=128,
+            learning_rate=0.1,
+            mirror=True,
+            network=SMALL,
+        ),
+        Recipe(
+            name="full",
+            purpose="the most accurate network, on two cores in about an hour and a half",
+            epochs=25,
+            batch_size=256,
+            learning_rate=0.2,
+            label_smoothing=0.1,
+            mirror=True,
+            shift=2,
+            erase=0.5,
+            average=0.998,
+            network={**SMALL, "width": 0.5},
+        ),
+        Recipe(
+            name="gpu_seconds",
+            purpose="94% in seconds on a data-centre GPU (not measured yet)",
+            epochs=8,
+            batch_size=1024,
+            learning_rate=0.8,
+            label_smoothing=0.1,
+            mirror=True,
+            network={**SMALL, "width": 0.5},
+        ),
+    )
+}

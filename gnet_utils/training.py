@@ -1,0 +1,564 @@
+"""Training: the loop of notebook 05 with what a long run needs around it.
+
+Offers `fit`, `evaluate`, `accuracy`, `Timer`, `Accumulator`, `History`, `save_checkpoint` and
+`load_checkpoint`. Data are pairs (images, labels): uint8 (N, 1, 28, 28) and int64 (N,), on the
+device of the network, where they stay; a batch is cut out of them, normalised and augmented there.
+"""
+
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+
+import safetensors
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm.auto import tqdm
+
+from gnet_utils import augment, fusing
+from gnet_utils.data import to_float
+from gnet_utils.environment import is_quick
+from gnet_utils.errors import CourseError
+from gnet_utils.recipes import Recipe, get_recipe
+
+Data = tuple[Tensor, Tensor]
+
+QUICK_STEPS = 12  # with GNET_QUICK a run ends after so many steps
+PLOT_SECONDS = 3  # between two drawings of the live plot: it costs less than 1% of the time
+
+
+# Small tools ------------------------------------------------------------------------------------
+
+
+class Timer:
+    """Counts seconds: `with Timer() as timer: ...`, then `timer.seconds`."""
+
+    def __enter__(self) -> "Timer":
+        self.start = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.perf_counter() - self.start
+
+
+class Accumulator:
+    """Adds up several numbers side by side: `sums.add(2, 10)`, then `sums[0] / sums[1]`."""
+
+    def __init__(self, count: int):
+        self.totals = [0.0] * count
+
+    def add(self, *values: float) -> None:
+        self.totals = [total + value for total, value in zip(self.totals, values, strict=True)]
+
+    def __getitem__(self, index: int) -> float:
+        return self.totals[index]
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Share of pictures whose largest logit is that of the right class.
+
+    logits (N, classes), labels (N,).
+    """
+    return (logits.argmax(1) == labels).float().mean().item()
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    data: Data,
+    *,
+    views: int = 1,
+    picture_size: int = 28,
+    batch_size: int = 1000,
+) -> tuple[float, float]:
+    """Mean loss and accuracy of `model` on (images, labels), in eval mode and float32.
+
+    views: 1, 2 or 6 copies of each picture (`augment.views`), probabilities averaged.
+    Raises ValueError for data of another form.
+    """
+    check_data(data, "data")
+    sums, was_training = Accumulator(3), model.training
+    model.eval()
+    try:
+        for images, labels in zip(*(part.split(batch_size) for part in data), strict=True):
+            batch = resized(to_float(images), picture_size)
+            shown = augment.views(batch, views)
+            odds = sum(model(in_layout(view)).softmax(1) for view in shown) / views
+            loss = F.nll_loss(odds.clamp_min(1e-12).log(), labels, reduction="sum")
+            sums.add(loss.item(), accuracy(odds, labels) * len(labels), len(labels))
+    finally:
+        model.train(was_training)
+    return sums[0] / sums[2], sums[1] / sums[2]
+
+
+# The record of a run ----------------------------------------------------------------------------
+
+
+@dataclass
+class History:
+    """What happened in a run: who ran it, one entry for each epoch, the loss along the way.
+
+    epochs: dictionaries with epoch, train_loss, train_accuracy, seconds (of training so far) and,
+        with validation data, val_loss and val_accuracy.
+    losses: (step, loss of that batch) pairs, some hundreds of them at most.
+    stopped: why the run ended early, or "".
+    """
+
+    recipe: dict
+    seed: int
+    parameters: int = 0
+    epochs: list[dict] = field(default_factory=list)
+    losses: list[list[float]] = field(default_factory=list)
+    seconds: float = 0.0
+    stopped: str = ""
+    machine: dict = field(default_factory=dict)
+    date: str = ""
+    results: dict = field(default_factory=dict)  # for example the accuracy on the test set
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write this record as JSON, aside first, so that no half-written one is left."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(path.name + ".tmp")
+        aside.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        os.replace(aside, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "History":
+        """Read a record; CourseError when the file is missing or not one."""
+        try:
+            return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise CourseError(f"{path} is not a recorded run ({error}): record it again") from None
+
+    def plot(self):
+        """Loss of the batches (smoothed) and accuracy after each epoch, as a Figure."""
+        from matplotlib.figure import Figure
+
+        from gnet_utils.plotting import COLOURS
+
+        figure = Figure(figsize=(7.2, 2.8), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        steps = [step for step, _ in self.losses]
+        left.plot(steps, smooth([loss for _, loss in self.losses]), color=COLOURS["blue"])
+        left.set(xlabel="step", ylabel="training loss", ylim=(0, None), title="Loss")
+        numbers = [entry["epoch"] for entry in self.epochs]
+        for key, name, colour in (
+            ("train_accuracy", "training", "gray"),
+            ("val_accuracy", "validation", "orange"),
+        ):
+            values = [100 * entry[key] for entry in self.epochs if key in entry]
+            if values:
+                right.plot(numbers, values, "o-", color=COLOURS[colour], label=name)
+                right.annotate(
+                    f"{values[-1]:.1f}",
+                    (numbers[-1], values[-1]),
+                    xytext=(4, 4),
+                    textcoords="offset points",
+                )
+        right.set(xlabel="epoch", ylabel="accuracy (%)", title="Accuracy")
+        if right.get_legend_handles_labels()[0]:
+            right.legend(loc="lower right", frameon=False)
+        return figure
+
+
+def smooth(values: list[float], keep: float = 0.9) -> list[float]:
+    """Running mean that forgets: each value is a tenth new and nine tenths what was."""
+    smoothed, level = [], None
+    for value in values:
+        level = value if level is None else keep * level + (1 - keep) * value
+        smoothed.append(level)
+    return smoothed
+
+
+def this_machine(device: torch.device) -> dict:
+    """Versions and hardware, for the record of a run."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": device.type,
+        "name": name,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+# The loop ---------------------------------------------------------------------------------------
+
+
+def fit(
+    model: nn.Module,
+    train: Data,
+    val: Data | None,
+    recipe: Recipe | str,
+    *,
+    seed: int = 0,
+    progress: bool = True,
+    live_plot: bool = False,
+    state: str | os.PathLike | None = None,
+    after_epoch: Callable[[History], None] | None = None,
+) -> History:
+    """Train `model` in place by `recipe` and return what happened.
+
+    train, val: (images, labels) on the model's device; val may be None.
+    seed: of batch order, augmentation and dropout; on a CPU the same seed repeats exactly.
+    live_plot: draw loss and accuracy while training, in a notebook.
+    state: a file that keeps everything after each epoch; when it exists, training goes on from it,
+        and ends with the same weights as without the interruption.
+    after_epoch: called with the history after each epoch.
+
+    The stop button ends training cleanly: the weights learned so far are in `model`, and
+    `history.stopped` says so. So does a loss that is no longer a number; the weights are then
+    those after the last good epoch. Raises ValueError for data or a recipe that cannot work.
+    """
+    recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    device = next(model.parameters()).device
+    check_data(train, "train", device)
+    if val is not None:
+        check_data(val, "val", device)
+    run = _Run(model, train, val, recipe, seed, device)
+    if state is not None:
+        run.load(Path(state))
+    bar = tqdm(
+        total=run.total_steps,
+        initial=run.step,
+        disable=not progress,
+        unit="step",
+        desc=f"epoch {run.epoch + 1}/{run.epochs}",
+    )
+    plot = _LivePlot(run.history) if live_plot else None
+    try:
+        while run.step < run.total_steps:
+            bar.set_description(f"epoch {run.epoch + 1}/{run.epochs}")
+            run.one_epoch(bar, plot)
+            if state is not None:
+                run.save(Path(state))
+            if after_epoch is not None:
+                after_epoch(run.history)
+    except KeyboardInterrupt:
+        run.stopped = f"stopped by hand after {run.step} of {run.total_steps} steps"
+    except FloatingPointError as error:
+        run.stopped = str(error)
+        run.restore()
+    finally:
+        bar.close()
+    run.finish()
+    if plot is not None:
+        plot.draw()
+    if progress and run.stopped:
+        print(f"Training ended early: {run.stopped}.")
+    return run.history
+
+
+class _Run:
+    """One training run: the network in its fast form, the optimiser, and where it stands."""
+
+    def __init__(self, model, train, val, recipe, seed, device):
+        self.model, self.train, self.val = model, train, val
+        self.recipe, self.seed, self.device = recipe, seed, device
+        count = len(train[0])
+        self.batch_size = min(recipe.batch_size, count)
+        self.epoch_steps = count // self.batch_size
+        self.total_steps = max(1, round(recipe.epochs * self.epoch_steps))
+        if is_quick():
+            self.total_steps = min(self.total_steps, QUICK_STEPS)
+        self.epochs = math.ceil(self.total_steps / self.epoch_steps)
+        self.step = self.epoch = 0
+        self.stopped = ""
+
+        self.net = fusing.merge(model) if recipe.merged else model
+        self.net.to(memory_format=torch.channels_last)
+        weights = [p for p in self.net.parameters() if p.ndim > 1]
+        others = [p for p in self.net.parameters() if p.ndim <= 1]
+        self.optimiser = torch.optim.SGD(
+            [
+                {"params": weights, "weight_decay": recipe.weight_decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.momentum > 0,
+        )
+        self.average = None
+        if recipe.average:
+            update = get_ema_multi_avg_fn(recipe.average)
+            self.average = AveragedModel(self.net, multi_avg_fn=update, use_buffers=True)
+        self.autocast = nullcontext()
+        if recipe.precision == "auto" and bfloat16_is_fast(device):
+            self.autocast = torch.autocast(device.type, torch.bfloat16)
+        self.history = History(
+            recipe=asdict(recipe),
+            seed=seed,
+            parameters=sum(p.numel() for p in model.parameters()),
+            machine=this_machine(device),
+            date=date.today().isoformat(),
+        )
+        self.good = self.snapshot()
+
+    def one_epoch(self, bar: tqdm, plot: "_LivePlot | None") -> None:
+        recipe, sums = self.recipe, Accumulator(3)
+        # One seed for each epoch: a run that was cut off between epochs repeats exactly.
+        torch.manual_seed(1_000_003 * self.seed + self.epoch)
+        order = torch.randperm(len(self.train[0])).to(self.device)
+        steps = min(self.epoch_steps, self.total_steps - self.step)
+        every = max(1, self.total_steps // 300)
+        self.net.train()
+        began = time.perf_counter()
+        for rows in order.split(self.batch_size)[:steps]:
+            images = self.augmented(self.train[0][rows])
+            labels = self.train[1][rows]
+            for group in self.optimiser.param_groups:
+                group["lr"] = learning_rate(recipe, self.step, self.total_steps)
+            with self.autocast:
+                logits = self.net(images)
+            loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+            if self.average is not None:
+                self.average.update_parameters(self.net)
+            self.step += 1
+            value = loss.item()
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"the loss became {value} at step {self.step} of {self.total_steps}; the "
+                    f"weights are those after epoch {self.epoch}; try a smaller learning rate "
+                    f"than {recipe.learning_rate:g}"
+                )
+            right = (logits.argmax(1) == labels).sum().item()
+            sums.add(value * len(labels), right, len(labels))
+            bar.update()
+            if self.step % every == 0:
+                self.history.losses.append([self.step, round(value, 4)])
+                bar.set_postfix(
+                    loss=f"{sums[0] / sums[2]:.3f}", accuracy=f"{sums[1] / sums[2]:.3f}"
+                )
+                if plot is not None:
+                    plot.draw_if_due()
+        self.history.seconds += time.perf_counter() - began
+        self.epoch += 1
+        entry = {
+            "epoch": self.epoch,
+            "train_loss": round(sums[0] / sums[2], 5),
+            "train_accuracy": round(sums[1] / sums[2], 5),
+            "seconds": round(self.history.seconds, 2),
+        }
+        if self.val is not None:
+            net = self.net if self.average is None else self.average.module
+            loss, share = evaluate(net, self.val, picture_size=recipe.picture_size)
+            entry |= {"val_loss": round(loss, 5), "val_accuracy": round(share, 5)}
+        self.history.epochs.append(entry)
+        self.good = self.snapshot()
+
+    def augmented(self, images: Tensor) -> Tensor:
+        recipe, batch = self.recipe, to_float(images)
+        if recipe.mirror:
+            batch = augment.random_mirror(batch)
+        if recipe.shift:
+            batch = augment.random_shift(batch, recipe.shift)
+        if recipe.erase:
+            batch = augment.random_erase(batch, recipe.erase)
+        return in_layout(resized(batch, recipe.picture_size))
+
+    def finish(self) -> None:
+        """Bring what was learned back into the caller's network."""
+        self.history.stopped = self.stopped
+        self.history.seconds = round(self.history.seconds, 2)
+        use_average = self.average is not None and self.average.n_averaged > 0
+        source = self.average.module if use_average else self.net
+        if self.recipe.merged:
+            fusing.unmerge_into(source, self.model)
+        elif source is not self.model:
+            self.model.load_state_dict(source.state_dict())
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """Copies of all numbers of the run: weights, averages, momentum."""
+        tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
+        if self.average is not None:
+            tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for index, parameter in enumerate(self._parameters()):
+            momentum = self.optimiser.state[parameter].get("momentum_buffer")
+            if momentum is not None:
+                tensors[f"momentum.{index}"] = momentum
+        return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+    def restore(self, tensors: dict[str, Tensor] | None = None) -> None:
+        tensors = self.good if tensors is None else tensors
+
+        def part(prefix):
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        self.net.load_state_dict(part("net."))
+        if self.average is not None:
+            self.average.load_state_dict(part("average."))
+        for index, momentum in part("momentum.").items():
+            parameter = self._parameters()[int(index)]
+            kept = torch.empty_like(parameter).copy_(momentum)  # in the layout of its weight
+            self.optimiser.state[parameter]["momentum_buffer"] = kept
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [p for group in self.optimiser.param_groups for p in group["params"]]
+
+    def save(self, path: Path) -> None:
+        place = {"step": self.step, "epoch": self.epoch, "history": asdict(self.history)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(path.name + ".tmp")
+        tensors = {name: tensor.contiguous() for name, tensor in self.good.items()}
+        save_file(tensors, aside, metadata={"run": json.dumps(place)})
+        os.replace(aside, path)
+
+    def load(self, path: Path) -> None:
+        if not path.exists():
+            return
+        try:
+            with safetensors.safe_open(path, "pt", device=str(self.device)) as file:
+                place = json.loads(file.metadata()["run"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            history = History(**place["history"])
+        except (OSError, ValueError, TypeError, KeyError, safetensors.SafetensorError) as error:
+            raise CourseError(
+                f"{path} does not hold the state of a run ({error}): delete it to begin again"
+            ) from None
+        if (history.recipe, history.seed) != (
+            json.loads(json.dumps(asdict(self.recipe))),
+            self.seed,
+        ):
+            raise ValueError(
+                f"{path} belongs to recipe {history.recipe.get('name')!r}, seed {history.seed}, "
+                f"not to {self.recipe.name!r}, seed {self.seed}: choose another file"
+            )
+        self.step, self.epoch, self.history = place["step"], place["epoch"], history
+        self.restore(tensors)
+        self.good = self.snapshot()
+
+
+class _LivePlot:
+    """A figure that is drawn again while training goes on."""
+
+    def __init__(self, history: History):
+        from IPython.display import display
+
+        self.history, self.last = history, time.perf_counter()
+        self.handle = display({"text/plain": "training begins"}, raw=True, display_id=True)
+
+    def draw_if_due(self) -> None:
+        if time.perf_counter() - self.last > PLOT_SECONDS:
+            self.draw()
+
+    def draw(self) -> None:
+        from gnet_utils.plotting import bundle_of
+
+        bundle, metadata = bundle_of(
+            self.history.plot(), "Training loss by step, and accuracy after each epoch."
+        )
+        if self.handle is not None:
+            self.handle.update(bundle, raw=True, metadata=metadata)
+        self.last = time.perf_counter()
+
+
+def learning_rate(recipe: Recipe, step: int, total: int) -> float:
+    """Learning rate of step number `step` of `total`, counted from 0."""
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    rising = recipe.warmup * total
+    if step < rising:
+        return recipe.learning_rate * (step + 1) / rising
+    return recipe.learning_rate * (total - step) / (total - rising)
+
+
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether `device` multiplies bfloat16 in hardware; without, float32 is faster."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("amx_bf16") or found.get("avx512_bf16"))
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """Pictures (N, C, H, W) as (N, C, size, size), bilinear."""
+    if images.shape[-1] == size:
+        return images
+    return F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def in_layout(images: Tensor) -> Tensor:
+    """The same pictures, channels last in memory: convolutions read them faster."""
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def check_data(data: Data, name: str, device: torch.device | None = None) -> None:
+    """Raise ValueError unless `data` is (images, labels) of the form this module expects."""
+    expected = "a pair (images uint8 (N, 1, 28, 28), labels int64 (N,))"
+    if not (isinstance(data, (tuple, list)) and len(data) == 2):
+        raise ValueError(f"{name} must be {expected}, got {type(data).__name__}")
+    images, labels = data
+    if images.ndim != 4 or images.dtype != torch.uint8:
+        raise ValueError(
+            f"{name} images must be (N, 1, 28, 28) uint8, got {tuple(images.shape)} "
+            f"{str(images.dtype).removeprefix('torch.')}: take them from load_fashion_mnist"
+        )
+    if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
+        raise ValueError(
+            f"{name} labels must be ({len(images)},) int64, got {tuple(labels.shape)} "
+            f"{str(labels.dtype).removeprefix('torch.')}: one class number for each picture"
+        )
+    if len(images) < 2:
+        raise ValueError(f"{name} must hold 2 pictures or more, got {len(images)}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high > 9:
+        raise ValueError(f"{name} labels must be 0 to 9, got {low} to {high}")
+    if device is not None and {images.device, labels.device} != {device}:
+        raise ValueError(
+            f"{name} must be on {device} like the network, got {images.device} and "
+            f"{labels.device}: load with load_fashion_mnist(split, device={str(device)!r})"
+        )
+
+
+# Checkpoints ------------------------------------------------------------------------------------
+
+
+def save_checkpoint(model: nn.Module, path: str | os.PathLike, **about: object) -> None:
+    """Store the weights of `model` as float16 safetensors, with `about` as JSON beside them."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
+        for name, tensor in model.state_dict().items()
+    }
+    aside = path.with_name(path.name + ".tmp")
+    save_file(tensors, aside, metadata={"about": json.dumps(about)})
+    os.replace(aside, path)
+
+
+def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
+    """Bring stored weights into `model`; returns what was stored about them.
+
+    Only numbers are read, no code is run. Raises CourseError for a file that is missing, broken
+    or made for another network.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
+        tensors = load_file(path)
+        model.load_state_dict(tensors)
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise CourseError(f"{path} is not a readable checkpoint ({reason})") from None
+    except RuntimeError as error:
+        raise CourseError(
+            f"{path} was made for another network ({str(error).splitlines()[0]}): build the "
+            "network that it names"
+        ) from None
+    return about
