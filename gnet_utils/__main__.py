@@ -12,6 +12,7 @@ if sys.version_info < (3, 10):  # noqa: UP036 - requires-python does not guard `
 
 import argparse
 import errno
+from pathlib import Path
 
 from gnet_utils import environment
 from gnet_utils.errors import CourseError
@@ -46,9 +47,47 @@ def test(options: argparse.Namespace) -> int:
     )
 
 
-def train(options: argparse.Namespace) -> None:
-    """Train a network by one of the named recipes."""
-    raise NotImplementedError
+def train(options: argparse.Namespace) -> int:
+    """Train a network by one of the named recipes; keep its record and its weights."""
+    from gnet_utils.recipes import RECIPES
+
+    if options.list:
+        for recipe in RECIPES.values():
+            print(f"{recipe.name:14} {recipe.purpose}")
+        return 0
+    import torch
+
+    from gnet_utils.data import data_source, load_fashion_mnist, split_train_validation
+    from gnet_utils.recipes import build_network, get_recipe
+    from gnet_utils.training import evaluate, fit, save_checkpoint
+
+    recipe = get_recipe(options.recipe)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.manual_seed(options.seed)
+    network = build_network(recipe).to(device)
+    training, validation = load_fashion_mnist("train", device), None
+    if options.validate:
+        training, validation = split_train_validation(*training)
+    files = Path(options.folder) / f"{recipe.name}-seed{options.seed}"
+    state = files.with_suffix(".state")
+    history = fit(network, training, validation, recipe, seed=options.seed, state=state)
+    if history.stopped:
+        print(f"error: {history.stopped}; the same command goes on from there", file=sys.stderr)
+        return 1
+    measured = validation or load_fashion_mnist("test", device)
+    loss, accuracy = evaluate(network, measured, picture_size=recipe.picture_size)
+    name = "validation" if validation else "test"
+    history.results = {
+        "data": data_source().kind,
+        f"{name}_loss": loss,
+        f"{name}_accuracy": accuracy,
+    }
+    history.save(files.with_suffix(".json"))
+    weights = files.with_suffix(".safetensors")
+    save_checkpoint(network, weights, recipe=recipe.name, seed=options.seed, **history.results)
+    state.unlink(missing_ok=True)
+    print(f"{name} accuracy {accuracy:.4f} after {history.seconds:.0f} s of training: {weights}")
+    return 0
 
 
 def data(options: argparse.Namespace) -> None:
@@ -110,6 +149,26 @@ def build_parser() -> argparse.ArgumentParser:
     help = "only unit tests whose names match, as for pytest; no notebooks unless named"
     command.add_argument("-k", dest="expression", default="", help=help)
     command.add_argument("--no-notebooks", action="store_true", help="unit tests only")
+
+    command = add(train, packages=FEW)
+    help = "name of the recipe (default: minute)"
+    command.add_argument("--recipe", default="minute", metavar="NAME", help=help)
+    command.add_argument("--list", action="store_true", help="say which recipes there are")
+    help = "seed of weights, batch order and augmentation (default: 0)"
+    command.add_argument("--seed", type=int, default=0, metavar="N", help=help)
+    help = "hold out 5,000 training pictures and measure on them, not on the test set"
+    command.add_argument("--validate", action="store_true", help=help)
+    help = "where record and weights go; a run that was cut off goes on from there"
+    folder = environment.ROOT / "data" / "cache" / "training"
+    command.add_argument("--folder", default=folder, metavar="FOLDER", help=help)
+
+    command = add(train, packages=FEW)
+    help = "tutorial, minute, five_minutes, full or gpu_seconds"
+    command.add_argument("--recipe", required=True, metavar="NAME", help=help)
+    command.add_argument("--seed", type=int, default=0, help="of weights and batches (default 0)")
+    help = "the JSON log, or a folder for it (default data/runs)"
+    command.add_argument("--out", default=str(environment.ROOT / "data" / "runs"), help=help)
+    command.add_argument("--checkpoint", metavar="FILE", help="store the weights here as well")
 
     command = add(data, packages=FEW)
     help = "draw the stand-in for Fashion-MNIST, for a machine without network"
