@@ -307,11 +307,11 @@ def test_the_branches_of_a_block_see_1_3_5_and_3_pixels():
     }
 
 
-def test_the_fashion_net_sees_its_whole_picture_from_4a_on():
+def test_the_fashion_net_sees_its_whole_picture_from_4b_on():
     fields = receptive_fields(FashionGoogLeNet(0.125), (1, 1, 28, 28))
     assert fields["conv2"] == ReceptiveField(5, 1, -2)
     assert fields["inception_3b"].size == 5 + 4 + 4
-    assert fields["inception_4a"].size == 13 + 2 + 4 * 2
+    assert fields["inception_4a"].size == 13 + 2 + 4 * 2 < 28
     assert fields["inception_4b"].size > 28
 
 

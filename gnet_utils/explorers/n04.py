@@ -105,6 +105,7 @@ def draw_fields(
     ax.set(xlim=(low, high), ylim=(high, low), facecolor="#d9d9d9")
     ax.set_title(f"seen by unit ({column}, {row})", fontsize=10, loc="left")
     ax.tick_params(labelsize=9)
+    ax.spines[:].set_visible(False)
     if legend and len(boxes) > 1:
         ax.legend(fontsize=9, ncols=4, loc="upper center", bbox_to_anchor=(0.48, -0.1),
                   handlelength=1, columnspacing=1, frameon=False)  # fmt: skip
@@ -122,7 +123,7 @@ def _liveliest(figure: Figure, maps: torch.Tensor, column: int, row: int, count:
     for index, channel in enumerate(order[:count].tolist()):
         left, top = 0.53 + 0.117 * (index % 4), 0.59 - 0.245 * (index // 4)
         ax = figure.add_axes((left, top, 0.107, 0.19))
-        ax.imshow(maps[channel], cmap="gray")
+        ax.imshow(maps[channel].numpy(), cmap="gray")
         mark = {"fill": False, "edgecolor": COLOURS["red"], "lw": 1.5}
         size = max(1, maps.shape[-1] / 14)
         ax.add_patch(Rectangle((column - size / 2, row - size / 2), size, size, **mark))
@@ -174,6 +175,10 @@ def receptive_fields_of_googlenet() -> dict[str, ReceptiveField]:
 # The skyline --------------------------------------------------------------------------------------
 
 
+LABELS = {"avgpool": "average\npool", "conv2_reduce": "conv2\n1x1", "conv2": "conv2\n3x3"}
+HEADS = {"inception_4a": "head 1", "inception_4d": "head 2"}
+
+
 def draw_network(model: nn.Module, input_shape: tuple[int, ...], ax: Axes | None = None) -> Figure:
     """A GoogLeNet from photo to classes: boxes as high as the maps, as wide as the channels.
 
@@ -182,32 +187,33 @@ def draw_network(model: nn.Module, input_shape: tuple[int, ...], ax: Axes | None
     shapes = {"photo": tuple(input_shape[1:]), **stage_shapes(model, input_shape)}
     if ax is None:
         _, ax = plt.subplots(figsize=(7.4, 3.4))
-    x, unit = 0.0, np.sqrt(input_shape[-1])
+    left, tallest = 0.0, np.sqrt(input_shape[-1])
+    first_of_its_size = _first_of_its_size(shapes)
     for name, shape in shapes.items():
         if name.startswith(("pool", "norm", "flatten", "dropout")):
             continue
         channels, side = shape[0], shape[-1] if len(shape) == 3 else 1
-        width, height = 0.06 + np.sqrt(channels) / 40, np.sqrt(side) / unit
+        width, height = 0.06 + np.sqrt(channels) / 40, np.sqrt(side) / tallest
+        room = max(width, 0.62)  # for the name under a narrow box
+        middle = left + room / 2
         block = model.get_submodule(name) if name.startswith("inception") else None
-        _tower(ax, x, width, height, _parts(block))
-        label = name.removeprefix("inception_")
-        label = {
-            "avgpool": "average\npool",
-            "conv2_reduce": "conv2\n1x1",
-            "conv2": "conv2\n3x3",
-        }.get(name, label)
-        ax.text(x + width / 2, -0.03, label, ha="center", va="top", fontsize=9)
-        size = f"{side}x{side}\n" if name in _first_of_its_size(shapes) else ""
-        ax.text(x + width / 2, height + 0.015, f"{size}{channels}", ha="center", fontsize=9,
-                linespacing=1.1)  # fmt: skip
-        if name in ("inception_4a", "inception_4d") and getattr(model, "aux1", None) is not None:
-            head = "head 1" if name == "inception_4a" else "head 2"
-            top = height + 0.3
-            ax.annotate(head, (x + width / 2, height + 0.09), (x + width / 2, top), fontsize=9,
-                        ha="center", color=COLOURS["red"],
-                        arrowprops={"arrowstyle": "<-", "color": COLOURS["red"]})  # fmt: skip
-        x += width + (0.3 if name.startswith(("photo", "conv")) else 0.13)
-    ax.set(xlim=(-0.1, x), ylim=(-0.2, 1.15))
+        _tower(ax, middle - width / 2, width, height, _parts(block))
+        label = LABELS.get(name, name.removeprefix("inception_"))
+        ax.text(middle, -0.03, label, ha="center", va="top", fontsize=9)
+        numbers = f"{side}x{side}\n{channels}" if name in first_of_its_size else f"{channels}"
+        ax.text(middle, height + 0.015, numbers, ha="center", fontsize=9, linespacing=1.1)
+        if name in HEADS and getattr(model, "aux1", None) is not None:
+            ax.annotate(
+                HEADS[name],
+                xy=(middle, height + 0.17),
+                xytext=(middle, height + 0.36),
+                fontsize=9,
+                ha="center",
+                color=COLOURS["red"],
+                arrowprops={"arrowstyle": "<-", "color": COLOURS["red"]},
+            )
+        left += room + 0.13
+    ax.set(xlim=(-0.1, left), ylim=(-0.2, 1.15))
     ax.axis("off")
     return ax.figure
 
