@@ -68,7 +68,7 @@ def train(options: argparse.Namespace) -> int:
     training, validation = load_fashion_mnist("train", device), None
     if options.validate:
         training, validation = split_train_validation(*training)
-    files = Path(options.folder) / f"{recipe.name}-seed{options.seed}"
+    files = Path(options.out) / f"{recipe.name}-seed{options.seed}"
     state = files.with_suffix(".state")
     history = fit(network, training, validation, recipe, seed=options.seed, state=state)
     if history.stopped:
@@ -76,11 +76,13 @@ def train(options: argparse.Namespace) -> int:
         return 1
     measured = validation or load_fashion_mnist("test", device)
     loss, accuracy = evaluate(network, measured, picture_size=recipe.picture_size)
+    _, with_views = evaluate(network, measured, views=6, picture_size=recipe.picture_size)
     name = "validation" if validation else "test"
     history.results = {
         "data": data_source().kind,
-        f"{name}_loss": loss,
-        f"{name}_accuracy": accuracy,
+        f"{name}_loss": round(loss, 4),
+        f"{name}_accuracy": round(accuracy, 4),
+        f"{name}_accuracy_6_views": round(with_views, 4),
     }
     history.save(files.with_suffix(".json"))
     weights = files.with_suffix(".safetensors")
@@ -160,15 +162,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--validate", action="store_true", help=help)
     help = "where record and weights go; a run that was cut off goes on from there"
     folder = environment.ROOT / "data" / "cache" / "training"
-    command.add_argument("--folder", default=folder, metavar="FOLDER", help=help)
-
-    command = add(train, packages=FEW)
-    help = "tutorial, minute, five_minutes, full or gpu_seconds"
-    command.add_argument("--recipe", required=True, metavar="NAME", help=help)
-    command.add_argument("--seed", type=int, default=0, help="of weights and batches (default 0)")
-    help = "the JSON log, or a folder for it (default data/runs)"
-    command.add_argument("--out", default=str(environment.ROOT / "data" / "runs"), help=help)
-    command.add_argument("--checkpoint", metavar="FILE", help="store the weights here as well")
+    command.add_argument("--out", default=folder, metavar="FOLDER", help=help)
 
     command = add(data, packages=FEW)
     help = "draw the stand-in for Fashion-MNIST, for a machine without network"

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import types
 import zipfile
 from pathlib import Path
 
@@ -220,6 +221,49 @@ def test_notebooks_are_run_by_nbval_as_the_rules_say():
     assert name == "--nbval-sanitize-with"
     text = Path(path).read_text()
     assert len(get_sanitize_patterns(text)) == text.count("regex:") == text.count("replace: ")
+
+
+# ---------------------------------------------------------------- train
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("measured", ["test", "validation"])
+def test_train_keeps_record_and_weights_and_no_state(measured, tmp_path, monkeypatch, capsys):
+    from gnet_utils.recipes import build_network, get_recipe
+    from gnet_utils.training import History, load_checkpoint
+
+    monkeypatch.setenv("GNET_QUICK", "1")
+    options = ["--validate"] if measured == "validation" else []
+    assert cli.main(["train", "--seed", "3", "--out", str(tmp_path), *options]) == 0
+    history = History.load(tmp_path / "minute-seed3.json")
+    assert history.seed == 3
+    assert 0 < history.results[f"{measured}_accuracy"] < 1
+    network = build_network(get_recipe("minute"))
+    about = load_checkpoint(network, tmp_path / "minute-seed3.safetensors")
+    assert about["recipe"] == "minute"
+    assert about[f"{measured}_accuracy"] == history.results[f"{measured}_accuracy"]
+    assert len(list(tmp_path.iterdir())) == 2
+    assert f"{measured} accuracy 0." in capsys.readouterr().out
+
+
+def test_train_lists_its_recipes_and_names_them_for_an_unknown_one(capsys):
+    assert cli.main(["train", "--list"]) == 0
+    assert re.search(r"^minute +\S", capsys.readouterr().out, re.MULTILINE)
+    assert cli.main(["train", "--recipe", "magic"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: recipe must be one of tutorial, minute")
+    assert said.endswith("got 'magic'\n")
+
+
+@pytest.mark.data
+def test_a_training_that_was_stopped_is_not_taken_for_done(tmp_path, monkeypatch, capsys):
+    def stop(network, *_, **__):
+        return types.SimpleNamespace(stopped="stopped by hand after 3 of 9 steps")
+
+    monkeypatch.setattr("gnet_utils.training.fit", stop)
+    assert cli.main(["train", "--out", str(tmp_path)]) == 1
+    assert "stopped by hand after 3 of 9 steps" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 # ---------------------------------------------------------------- data
