@@ -53,7 +53,7 @@ def random_erase(images: Tensor, share: float = 0.5, size: int = 8) -> Tensor:
         return torch.arange(length, device=device) - centre + size // 2
 
     rows, columns = inside(height), inside(width)
-    in_rows, in_columns = ((0 <= axis) & (axis < size) for axis in (rows, columns))
+    in_rows, in_columns = ((axis >= 0) & (axis < size) for axis in (rows, columns))
     square = in_rows[:, :, None] & in_columns[:, None]
     chosen = torch.rand(count, 1, 1, device=device) < share
     return torch.where((square & chosen)[:, None], torch.randn_like(images), images)

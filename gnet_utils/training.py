@@ -1,7 +1,7 @@
 """Training: the loop of notebook 05 with what a long run needs around it.
 
-Offers `fit`, `evaluate`, `accuracy`, `Timer`, `Accumulator`, `History`, `record_run`,
-`save_checkpoint` and `load_checkpoint`. Data are pairs (images, labels): uint8 (N, 1, 28, 28) and int64 (N,), on the
+Offers `fit`, `evaluate`, `accuracy`, `Timer`, `Accumulator`, `History`, `save_checkpoint` and
+`load_checkpoint`. Data are pairs (images, labels): uint8 (N, 1, 28, 28) and int64 (N,), on the
 device of the network, where they stay; a batch is cut out of them, normalised and augmented there.
 """
 
@@ -25,10 +25,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from gnet_utils import augment, fusing
-from gnet_utils.data import data_source, load_fashion_mnist, to_float
+from gnet_utils.data import to_float
 from gnet_utils.environment import is_quick
 from gnet_utils.errors import CourseError
-from gnet_utils.recipes import Recipe, build_network, get_recipe
+from gnet_utils.recipes import Recipe, get_recipe
 
 Data = tuple[Tensor, Tensor]
 
@@ -524,52 +524,6 @@ def check_data(data: Data, name: str, device: torch.device | None = None) -> Non
             f"{name} must be on {device} like the network, got {images.device} and "
             f"{labels.device}: load with load_fashion_mnist(split, device={str(device)!r})"
         )
-
-
-# Recorded runs ----------------------------------------------------------------------------------
-
-
-def record_run(
-    recipe: str, seed: int, out: str | os.PathLike, checkpoint: str | os.PathLike | None = None
-) -> History:
-    """Train the network of a named recipe on all 60,000 pictures and write what happened to `out`.
-
-    The log (JSON) grows after each epoch; beside it, until the run is over, is the state to go on
-    from: the same command continues a run that was cut off. At the end comes the accuracy on the
-    test set, after the last epoch, with 1, 2 and 6 views. `checkpoint` names a file for the weights.
-    """
-    chosen, out = get_recipe(recipe), Path(out)
-    if out.is_dir() or not out.suffix:
-        out = out / f"{recipe}-seed{seed}.json"
-    state = out.with_name(f"{out.stem}.state.safetensors")
-    if out.exists() and not state.exists():
-        history = History.load(out)
-        if history.results:
-            print(f"{out} is complete already; delete it to run it again.")
-            return history
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    train, test = (load_fashion_mnist(split, device) for split in ("train", "test"))
-    torch.manual_seed(seed)
-    model = build_network(chosen).to(device)
-    history = fit(
-        model, train, None, chosen, seed=seed, state=state, after_epoch=lambda h: h.save(out)
-    )
-    history.results["data"] = data_source().kind
-    for count in augment.VIEWS:
-        loss, share = evaluate(model, test, views=count, picture_size=chosen.picture_size)
-        history.results[f"test_accuracy_{count}"] = round(share, 4)
-        history.results[f"test_loss_{count}"] = round(loss, 4)
-    if not history.stopped:
-        history.save(out)
-        if checkpoint is not None:
-            share = history.results["test_accuracy_1"]
-            save_checkpoint(model, checkpoint, recipe=recipe, seed=seed, test_accuracy=share)
-        state.unlink(missing_ok=True)
-    print(
-        f"{out.name}: test accuracy {history.results['test_accuracy_1']:.2%} after "
-        f"{history.seconds:.0f} s of training ({history.results['test_accuracy_6']:.2%} with 6 views)"
-    )
-    return history
 
 
 # Checkpoints ------------------------------------------------------------------------------------
