@@ -198,6 +198,13 @@ def test_stand_in_runs_what_depends_on_data_and_says_so(command, course):
     assert re.search(r"=+ 3 passed in [\d.]+s =+\n$", done.stdout)
 
 
+@pytest.mark.parametrize("name", ["1", "01", "01_good", "01_good.ipynb", "notebooks/01_good.ipynb"])
+def test_a_notebook_may_be_named_in_any_usual_way(own_course, name):
+    path = make_notebook(own_course, "01_good")
+    make_notebook(own_course, "02_other")
+    assert notebooks.find_notebooks([name]) == [path]
+
+
 @pytest.mark.parametrize("name", ["test", "render"])
 def test_an_unknown_notebook_is_one_sentence(own_course, name, capsys):
     make_notebook(own_course, "01_good")
@@ -285,7 +292,7 @@ def test_render_executes_cleans_and_repeats_itself_exactly(own_course, monkeypat
     path = make_notebook(
         course,
         "01_some",
-        "print(1)\nprint(2)",
+        "import time\nprint(1, flush=True)\ntime.sleep(0.3)\nprint(2)",
         "",
         "import os, sys\nprint(os.environ.get('GNET_QUICK'), sys.prefix)\nos.getcwd()",
         "from tqdm.auto import tqdm\nfor i in tqdm(range(3)): pass",
