@@ -91,7 +91,7 @@ def explore(
             return
         try:
             values = {name: _value(control) for name, control in controls.items()}
-            picture.value = to_png(draw(**values))
+            picture.value = to_png(draw(**values), fast=True)
             message.value = ""
         except (ValueError, CourseError) as error:
             message.value = f'<b style="color:#b00020">{_escape(str(error))}</b>'

@@ -43,7 +43,8 @@ def check(name: str, answer: Any = None) -> None:
         print(f'Not answered yet. Put your answer in place of None; hint("{name}") helps.')
         return
     try:
-        mistake = exercise.judge(answer)
+        with _same_random_numbers():
+            mistake = exercise.judge(answer)
     except Exception as error:  # the reader's own code runs in here: anything can happen
         reason = str(error).strip().splitlines() or ["no message"]
         mistake = f"trying your answer stopped with {type(error).__name__}: {reason[0]}"
@@ -84,12 +85,20 @@ def predictions_of(notebook: str) -> dict[str, Prediction]:
 
 def _table(notebook: str, table: str) -> dict[str, Any]:
     try:
-        module = importlib.import_module(f"gnet_utils.exercises.n{notebook}")
+        with _same_random_numbers():
+            module = importlib.import_module(f"gnet_utils.exercises.n{notebook}")
     except ModuleNotFoundError as error:
         if error.name != f"gnet_utils.exercises.n{notebook}":
             raise
         return {}
     return {f"{notebook}.{key}": entry for key, entry in getattr(module, table, {}).items()}
+
+
+def _same_random_numbers():
+    """A check that builds networks must not change the random numbers of the cells after it."""
+    from torch.random import fork_rng
+
+    return fork_rng(devices=[])
 
 
 def _find(name: str) -> Exercise | None:
