@@ -1,7 +1,7 @@
 """The first steps of training, one change at a time: what makes a GoogLeNet start (notebook 05).
 
-    python -m gnet_utils.experiments.start            all small runs, minutes on two cores
-    python -m gnet_utils.experiments.start tutorial_96    one run, by name
+    python -m gnet_utils.experiments.start --seeds 2           all runs, with two seeds each
+    python -m gnet_utils.experiments.start tutorial_96         one run, by name
 
 Each run becomes one JSON file in data/runs/start; what is recorded already is not run again.
 """
@@ -22,7 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils.data import load_fashion_mnist
-from gnet_utils.models import FashionGoogLeNet, GoogLeNet
+from gnet_utils.models import FashionGoogLeNet
+from gnet_utils.recipes import tutorial_network
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "runs" / "start"
 
@@ -31,7 +32,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "data" / "runs" / "start"
 class Start:
     """How the first steps are made; without changes it is the recipe of the tutorials in small.
 
-    size: side of the pictures in pixels: 28, or 96 for the net of the tutorials itself.
+    size: side of the pictures in pixels: 28 for a narrow net of nine blocks with the "patch" stem,
+        or 96 for the net of the tutorials itself, without changes.
     warm_up: the learning rate rises to `learning_rate` over the first quarter of the steps.
     kaiming: He et al.'s initialisation, biases zero; else Glorot's and PyTorch's biases.
     """
@@ -43,16 +45,13 @@ class Start:
     warm_up: bool = False
     learning_rate: float = 0.1
     batch: int = 128
-    steps: int = 120
+    steps: int = 150
 
     def net(self) -> nn.Module:
         """The untrained network, without dropout."""
-        if self.size == 28:
-            net = FashionGoogLeNet(self.width)
-        else:
-            norm = "batch" if self.batch_norm else None
-            net = GoogLeNet(num_classes=10, in_channels=1, norm=norm, aux=False)
-        net.dropout = nn.Identity()
+        if self.size != 28:
+            return tutorial_network().to(memory_format=torch.channels_last)
+        net = FashionGoogLeNet(self.width, stem="patch", dropout=0.0)
         if not self.batch_norm:
             remove_batch_norm(net)
         if not self.kaiming:
@@ -70,7 +69,7 @@ RUNS = {  # the first five differ from each other in one thing, but for the last
     "rate_0.01": Start(**OURS, learning_rate=0.01),
     "rate_1": Start(**OURS, learning_rate=1.0),
     "width_0.25": Start(**OURS, width=0.25),
-    "tutorial_96": Start(size=96, width=1.0, steps=60),
+    "tutorial_96": Start(size=96, width=1.0, steps=30),
 }
 
 
@@ -132,7 +131,7 @@ def spread(net: nn.Module, images: Tensor) -> dict[str, float]:
     hooks = [
         stage.register_forward_hook(lambda m, _, output, name=name: note(name, output))
         for name, stage in net.named_children()
-        if not isinstance(stage, (nn.Flatten, nn.Identity))
+        if not isinstance(stage, (nn.Flatten, nn.Dropout, nn.Identity))
     ]
     with torch.no_grad():
         net.train()(images)
@@ -164,7 +163,7 @@ def record(name: str, seed: int) -> None:
         "seconds": round(time.perf_counter() - began, 1),
         "date": date.today().isoformat(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, no GPU",
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} of {os.cpu_count()} cores",
         "loss": losses,
     }
     FOLDER.mkdir(parents=True, exist_ok=True)

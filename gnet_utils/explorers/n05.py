@@ -128,28 +128,26 @@ def classify(
     chances = probabilities(net, seen[None])[0]
     images, labels = gallery
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-    grid = figure.add_gridspec(2, 5, height_ratios=(1.75, 1))
+    top, bottom = figure.subfigures(2, 1, height_ratios=(1.6, 1))
 
-    views = [(picture, title or "the picture"), (small, "28 x 28, as the net sees it")]
-    for column, (view, name) in enumerate(views):
-        ax = figure.add_subplot(grid[0, column])
+    left, middle, right = top.subplots(1, 3, width_ratios=(1, 1, 1.3))
+    views = ((left, picture, title or "the picture"), (middle, small, "as the net sees it"))
+    for ax, view, name in views:
         ax.imshow(view, cmap="gray", interpolation="nearest")
-        ax.set_title(name.replace(", ", ",\n"), fontsize=9, loc="center")
+        ax.set_title(name, fontsize=9, loc="center")
         ax.axis("off")
-
-    ax = figure.add_subplot(grid[0, 3:])
     best = int(chances.argmax())
     colours = [COLOURS["blue" if k == best else "gray"] for k in range(10)]
-    ax.barh(CLASS_NAMES, chances, color=colours)
-    ax.set(xlim=(0, 1.15), xticks=[0, 0.5, 1], xlabel="probability")
-    ax.invert_yaxis()
-    ax.tick_params(axis="y", labelsize=9, length=0)
-    ax.text(chances[best] + 0.02, best, f"{chances[best]:.0%}", va="center", fontsize=9)
+    right.barh(CLASS_NAMES, chances.tolist(), color=colours)
+    right.set(xlim=(0, 1.2), xticks=[0, 0.5, 1], xlabel="probability")
+    right.invert_yaxis()
+    right.tick_params(labelsize=9, length=0)
+    right.text(float(chances[best]) + 0.02, best, f"{chances[best]:.0%}", va="center", fontsize=9)
 
-    for column, index in enumerate(nearest(images, seen)):
-        ax = figure.add_subplot(grid[1, column])
+    neighbours = nearest(images, seen)
+    for ax, index in zip(bottom.subplots(1, len(neighbours)), neighbours, strict=True):
         ax.imshow(images[index, 0], cmap="gray", interpolation="nearest")
-        name = CLASS_NAMES[labels[index]]
-        ax.set_title(f"nearest:\n{name}" if column == 0 else f"\n{name}", fontsize=9, loc="center")
+        ax.set_title(CLASS_NAMES[labels[index]], fontsize=9, loc="center")
         ax.axis("off")
+    bottom.suptitle("The nearest training pictures, pixel by pixel", fontsize=9)
     return figure

@@ -1,0 +1,221 @@
+"""What notebook 05 takes from the package: first steps recorded, runs compared, pictures seen."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gnet_utils import exercises
+from gnet_utils.data import load_fashion_mnist, to_float
+from gnet_utils.errors import CourseError
+from gnet_utils.experiments import start
+from gnet_utils.experiments.start import RUNS, Start, first_steps, spread
+from gnet_utils.explorers import n05
+from gnet_utils.explorers.n05 import as_the_net_sees, classify, nearest, probabilities, smooth
+from gnet_utils.models import FashionGoogLeNet
+
+
+def some_data(count: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, 1, 28, 28), generator=generator, dtype=torch.uint8)
+    return images, torch.arange(count) % 10
+
+
+# First steps --------------------------------------------------------------------------------------
+
+
+def test_pictures_grow_alike_without_batch_norm_and_stay_apart_with_it():
+    blobs = torch.nn.functional.interpolate(torch.rand(32, 1, 4, 4), size=28, mode="bicubic")
+    last = {}
+    for name in ("tutorial", "initialisation", "batch_norm"):
+        torch.manual_seed(0)
+        last[name] = spread(RUNS[name].net(), blobs)["linear"]
+    assert last["tutorial"] < 0.02 < 0.1 < last["initialisation"] < last["batch_norm"]
+
+
+def test_each_change_is_made_and_no_other():
+    kinds = {
+        name: sum(isinstance(m, nn.BatchNorm2d) for m in RUNS[name].net().modules())
+        for name in ("tutorial", "initialisation", "warm_up", "batch_norm", "all_three")
+    }
+    assert kinds == {
+        "tutorial": 0,
+        "initialisation": 0,
+        "warm_up": 0,
+        "batch_norm": 56,
+        "all_three": 56,
+    }
+    biases = [m.bias for m in RUNS["initialisation"].net().modules() if isinstance(m, nn.Conv2d)]
+    assert all((bias == 0).all() for bias in biases)
+    assert any((m.bias != 0).any() for m in RUNS["tutorial"].net().modules() if hasattr(m, "bias"))
+
+
+def test_the_first_steps_repeat_and_end_in_time():
+    settings = Start(batch_norm=True, batch=8, steps=3)
+
+    def losses():
+        torch.manual_seed(0)
+        return list(first_steps(settings.net(), some_data(), settings))
+
+    assert losses() == losses()
+    assert len(losses()) == 3
+
+
+def test_warm_up_begins_with_small_steps():
+    moved = {}
+    for warm_up in (False, True):
+        settings = Start(batch_norm=True, warm_up=warm_up, batch=8, steps=40)
+        torch.manual_seed(0)
+        net = settings.net()
+        before = net.linear.bias.clone()
+        next(iter(first_steps(net, some_data(), settings)))
+        moved[warm_up] = (net.linear.bias - before).norm().item()
+    assert moved[True] == pytest.approx(0.1 * moved[False], rel=1e-3)
+
+
+def test_a_run_is_recorded_once_with_all_that_is_needed_to_repeat_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(start, "FOLDER", tmp_path)
+    monkeypatch.setattr(start, "load_fashion_mnist", lambda split, source: some_data())
+    monkeypatch.setitem(start.RUNS, "tiny", Start(batch=8, steps=2))
+    start.record("tiny", seed=3)
+    file = tmp_path / "tiny-seed3.json"
+    run = json.loads(file.read_text())
+    assert run["command"].endswith("start tiny") and run["seed"] == 3 and len(run["loss"]) == 2
+    file.write_text("kept")
+    start.record("tiny", seed=3)
+    assert file.read_text() == "kept"
+
+
+def test_an_unknown_run_is_refused_with_the_known_ones(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["start", "nonsense"])
+    with pytest.raises(SystemExit) as stop:
+        start.main()
+    assert stop.value.code == 2
+    assert "there is no run nonsense: choose from tutorial" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_run_is_recorded_as_its_recipe_says(name):
+    runs = [run for run in n05.first_steps_recorded().values() if run["name"] == name]
+    assert runs, f"record it: python -m gnet_utils.experiments.start {name}"
+    for run in runs:
+        settings = {key: run["recipe"][key] for key in Start.__dataclass_fields__}
+        assert Start(**settings) == RUNS[name]
+        assert len(run["loss"]) == RUNS[name].steps and all(map(math.isfinite, run["loss"]))
+        assert all(run[key] for key in ("date", "versions", "machine", "seconds", "parameters"))
+
+
+# Explorers ----------------------------------------------------------------------------------------
+
+
+def test_two_runs_are_compared_by_what_differs():
+    figure = n05.compare_runs("tutorial-seed0", "batch_norm-seed0")
+    assert figure.axes[0].get_title("left") + figure.axes[0].get_title() == (
+        "What differs: batch norm: False / True"
+    )
+    with pytest.raises(ValueError, match="no recorded run 'x': choose from"):
+        n05.compare_runs("x")
+
+
+def test_missing_runs_are_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(n05, "COURSE", tmp_path)
+    with pytest.raises(CourseError, match="no recorded runs"):
+        n05.first_steps_recorded()
+
+
+def test_smooth_is_the_mean_of_the_last_values():
+    assert smooth([3.0, 1.0, 2.0, 6.0], window=2).tolist() == [3.0, 2.0, 1.5, 4.0]
+
+
+def drawn(height: int, width: int, paper: int, pen: int) -> np.ndarray:
+    picture = np.full((100, 120, 3), paper, np.uint8)
+    picture[20 : 20 + height, 30 : 30 + width] = pen
+    return picture
+
+
+@pytest.mark.parametrize(("paper", "pen"), [(240, 60), (10, 190)])
+def test_a_garment_fills_the_28_pixels_bright_on_black(paper, pen):
+    seen = as_the_net_sees(drawn(56, 28, paper, pen))
+    assert seen.shape == (28, 28) and seen.dtype == np.uint8
+    assert (seen[:, 7:21] == 180).all(), "upright, centred, as bright as it stands out"
+    assert (seen[:, :7] == 0).all() and (seen[:, 21:] == 0).all()
+
+
+def test_a_wide_garment_is_scaled_by_its_width():
+    seen = as_the_net_sees(drawn(20, 80, 250, 0))
+    rows = np.flatnonzero(seen.any(1))
+    assert (len(rows), rows[0]) == (7, 10) and seen[13].all()
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (np.full((50, 50, 3), 200, np.uint8), "nothing stands out"),
+        (np.zeros((28, 28), np.uint8), r"must be \(H, W, 3\)"),
+        ("shirt.png", "must be"),
+    ],
+)
+def test_pictures_that_cannot_be_used_are_refused(picture, message):
+    with pytest.raises(ValueError, match=message):
+        as_the_net_sees(picture)
+
+
+def test_the_nearest_picture_is_the_picture_itself():
+    images, _ = some_data()
+    assert nearest(images, images[17], count=3)[0] == 17
+
+
+def test_probabilities_leave_the_network_as_it_was():
+    net = FashionGoogLeNet(width=0.125, stem="patch").train()
+    chances = probabilities(net, some_data(4)[0])
+    assert net.training and chances.shape == (4, 10)
+    torch.testing.assert_close(chances.sum(1), torch.ones(4))
+
+
+def test_a_picture_of_any_kind_is_classified():
+    net, gallery = FashionGoogLeNet(width=0.125, stem="patch"), some_data()
+    for picture in (gallery[0][0, 0].numpy(), drawn(40, 30, 240, 50)):
+        figure = classify(net, picture, gallery, "a title")
+        axes = [ax for part in figure.subfigs for ax in part.axes]
+        assert len(axes) == 8 and axes[0].get_title() == "a title"
+
+
+# Exercise 05.overfit ------------------------------------------------------------------------------
+
+
+class Recalls(nn.Module):
+    """Knows the labels in train mode with the factor `practised`, in eval mode with `exam`."""
+
+    def __init__(self, practised: float, exam: float):
+        super().__init__()
+        self.factors = exam, practised
+        self.answers = nn.functional.one_hot(load_fashion_mnist("train")[1][:10], 10).float()
+
+    def forward(self, images):
+        return self.answers * self.factors[self.training]
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        ((9.0, -9.0), "running averages of batch norm lag"),
+        ((9.0, 1.0), "all ten are right, but not surely"),
+        ((9.0, 9.0), None),
+    ],
+)
+def test_overfit_tells_the_modes_apart(network, words):
+    judged = exercises.exercises_of("05")["05.overfit"].judge(Recalls(*network))
+    assert (judged is None) if words is None else words in judged
+
+
+def test_overfit_judges_without_changing_the_network():
+    net = FashionGoogLeNet(width=0.125, stem="patch").train()
+    kept = {name: value.clone() for name, value in net.state_dict().items()}
+    exercises.exercises_of("05")["05.overfit"].judge(net)
+    assert net.training
+    assert all(torch.equal(kept[name], value) for name, value in net.state_dict().items())
+    with torch.no_grad():
+        assert net.eval()(to_float(some_data(2)[0])).shape == (2, 10)
