@@ -39,10 +39,11 @@ def command(course: Path) -> Callable[..., subprocess.CompletedProcess]:
     """
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess:
+        inherited = {name: value for name, value in os.environ.items() if name != "GNET_QUICK"}
         return subprocess.run(
             [sys.executable, "-m", "gnet_utils", *arguments],
             cwd=course,
-            env={**os.environ, "GNET_CACHE_DIR": str(CACHE), **variables},
+            env={**inherited, "GNET_CACHE_DIR": str(CACHE), **variables},
             capture_output=True,
             text=True,
             timeout=300,
