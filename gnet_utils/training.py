@@ -317,8 +317,9 @@ class _Run:
         for rows in order.split(self.batch_size)[:steps]:
             images = self.augmented(self.train[0][rows])
             labels = self.train[1][rows]
+            rate = learning_rate(recipe, self.step, self.total_steps)
             for group in self.optimiser.param_groups:
-                group["lr"] = learning_rate(recipe, self.step, self.total_steps)
+                group["lr"] = rate
             with self.autocast:
                 logits = self.net(images)
             loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)

@@ -1,0 +1,298 @@
+"""fit, evaluate, History and checkpoints: repeatable, resumable, honest about what went wrong."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gnet_utils import training
+from gnet_utils.errors import CourseError
+from gnet_utils.recipes import RECIPES, Recipe, build_network, get_recipe
+from gnet_utils.training import (
+    Accumulator,
+    History,
+    Timer,
+    accuracy,
+    evaluate,
+    fit,
+    learning_rate,
+    load_checkpoint,
+    save_checkpoint,
+)
+
+RECIPE = Recipe(
+    "test",
+    "a few steps for tests",
+    epochs=3,
+    batch_size=32,
+    learning_rate=0.05,
+    average=0.8,
+    mirror=True,
+    shift=1,
+    erase=0.3,
+    network={"width": 0.125, "stem": "patch"},
+)
+
+
+@pytest.fixture(autouse=True)
+def full_length(monkeypatch):
+    monkeypatch.delenv("GNET_QUICK", raising=False)
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Ten classes that a small net can learn: a bright bar at the height of the class."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(160) % 10
+    images = torch.randint(0, 60, (160, 1, 28, 28), generator=generator, dtype=torch.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[0, 2 * label + 4 : 2 * label + 7] = 255
+    return images, labels
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return build_network(RECIPE)
+
+
+def same_weights(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def run(data, model=None, recipe=RECIPE, **options):
+    model = network() if model is None else model
+    return model, fit(model, data, None, recipe, progress=False, **options)
+
+
+def test_training_learns(data):
+    recipe = dataclasses.replace(RECIPE, epochs=8, average=0.0, erase=0.0, mirror=False, shift=0)
+    model, history = run(data, recipe=recipe)
+    assert history.epochs[0]["train_loss"] > history.epochs[-1]["train_loss"]
+    assert evaluate(model, data)[1] > 0.6
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data):
+    first, _ = run(data, seed=1)
+    assert same_weights(first, run(data, seed=1)[0])
+    assert not same_weights(first, run(data, seed=2)[0])
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_a_run_that_was_cut_off_ends_with_the_same_weights(data, merged, tmp_path):
+    recipe = dataclasses.replace(RECIPE, merged=merged)
+    undisturbed, whole = run(data, recipe=recipe)
+    state = tmp_path / "state.safetensors"
+
+    class PowerCut(Exception):
+        pass
+
+    def cut(history):
+        if len(history.epochs) == 2:
+            raise PowerCut
+
+    with pytest.raises(PowerCut):
+        run(data, recipe=recipe, state=state, after_epoch=cut)
+    continued, history = run(data, recipe=recipe, state=state)
+    assert same_weights(undisturbed, continued)
+    assert [entry["epoch"] for entry in history.epochs] == [1, 2, 3]
+    assert [e["train_loss"] for e in history.epochs] == [e["train_loss"] for e in whole.epochs]
+
+
+def test_a_state_of_another_run_is_refused(data, tmp_path):
+    state = tmp_path / "state.safetensors"
+    run(data, state=state)
+    with pytest.raises(ValueError, match="belongs to recipe 'test', seed 0, not to 'test', seed 5"):
+        run(data, state=state, seed=5)
+    state.write_bytes(b"broken")
+    with pytest.raises(CourseError, match="delete it to begin again"):
+        run(data, state=state)
+
+
+def test_the_stop_button_keeps_what_was_learned_and_says_so(data, capsys):
+    def stop(history):
+        raise KeyboardInterrupt
+
+    model = network()
+    history = fit(model, data, None, RECIPE, after_epoch=stop, progress=True)
+    assert history.stopped == "stopped by hand after 5 of 15 steps"
+    assert "stopped by hand" in capsys.readouterr().out
+    assert not same_weights(model, network())
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_the_last_good_weights(data):
+    recipe = dataclasses.replace(RECIPE, average=0.0)
+    good, _ = run(data, recipe=dataclasses.replace(recipe, epochs=1, schedule="constant"))
+    model, rates = network(), iter([0.05] * 5 + [float("inf")] * 99)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "learning_rate", lambda *_: next(rates))
+        history = fit(model, data, None, recipe, progress=False)
+    assert "the loss became nan at step 7 of 15; the weights are those after epoch 1" in (
+        history.stopped
+    )
+    assert same_weights(model, good)
+
+
+def test_the_average_of_the_weights_is_what_comes_out(data):
+    averaged, _ = run(data)
+    last, _ = run(data, recipe=dataclasses.replace(RECIPE, average=0.0))
+    assert not same_weights(averaged, last)
+
+
+def test_a_step_of_the_merged_network_is_a_step_of_the_readable_one(data):
+    recipe = dataclasses.replace(
+        RECIPE, epochs=1, batch_size=160, average=0.0, precision="float32", erase=0.0
+    )
+    merged, _ = run(data, recipe=recipe)
+    readable, _ = run(data, recipe=dataclasses.replace(recipe, merged=False))
+    for a, b in zip(merged.parameters(), readable.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+
+
+def test_quick_runs_are_short(data, monkeypatch):
+    monkeypatch.setenv("GNET_QUICK", "1")
+    many = dataclasses.replace(RECIPE, epochs=50)
+    _, history = run(data, recipe=many)
+    assert len(history.epochs) == 3  # 12 steps of 5 an epoch
+
+
+def test_validation_is_measured_after_each_epoch(data):
+    history = fit(network(), data, data, RECIPE, progress=False)
+    assert all(0 <= entry["val_accuracy"] <= 1 for entry in history.epochs)
+
+
+def test_one_cycle_rises_then_falls_to_nearly_zero():
+    rates = [learning_rate(RECIPE, step, 100) for step in range(100)]
+    assert max(rates) == pytest.approx(0.05) and rates.index(max(rates)) in (19, 20)
+    assert rates[0] < rates[10] < rates[19] and rates[20] > rates[60] > rates[99] > 0
+    constant = dataclasses.replace(RECIPE, schedule="constant")
+    assert learning_rate(constant, 0, 9) == learning_rate(constant, 8, 9) == 0.05
+
+
+def test_evaluate_is_the_plain_mean_over_all_pictures(data):
+    model, (images, labels) = network().eval(), data
+    with torch.no_grad():
+        logits = model(training.to_float(images))
+    expected = nn.functional.cross_entropy(logits, labels).item(), accuracy(logits, labels)
+    model.train()
+    assert evaluate(model, data, batch_size=37) == pytest.approx(expected, abs=1e-4)
+    assert model.training
+    assert evaluate(model, data, views=6)[0] != pytest.approx(expected[0], abs=1e-6)
+
+
+def test_the_small_tools():
+    with Timer() as timer:
+        pass
+    assert 0 <= timer.seconds < 1
+    sums = Accumulator(2)
+    sums.add(1, 2)
+    sums.add(3, 4)
+    assert (sums[0], sums[1]) == (4, 6)
+    logits = torch.tensor([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0]])
+    assert accuracy(logits, torch.tensor([0, 1, 1])) == pytest.approx(2 / 3)
+
+
+def test_a_record_survives_the_file(data, tmp_path):
+    _, history = run(data)
+    file = tmp_path / "runs" / "one.json"
+    history.save(file)
+    assert History.load(file) == dataclasses.replace(
+        history, recipe=json.loads(json.dumps(history.recipe))
+    )
+    assert len(history.plot().axes) == 2
+    file.write_text("{}")
+    with pytest.raises(CourseError, match="is not a recorded run"):
+        History.load(file)
+
+
+def test_a_checkpoint_brings_the_weights_back_in_half_the_bytes(data, tmp_path):
+    model, _ = run(data)
+    file = tmp_path / "net.safetensors"
+    save_checkpoint(model, file, test_accuracy=0.5)
+    other = network()
+    assert load_checkpoint(other, file) == {"test_accuracy": 0.5}
+    for a, b in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+    assert file.stat().st_size < 2.5 * sum(p.numel() for p in model.parameters()) + 80_000
+
+
+def test_checkpoints_that_do_not_fit_are_one_sentence(tmp_path):
+    file = tmp_path / "net.safetensors"
+    with pytest.raises(CourseError, match="is not a readable checkpoint"):
+        load_checkpoint(network(), file)
+    file.write_bytes(b"\x80\x04pickle")
+    with pytest.raises(CourseError, match="is not a readable checkpoint"):
+        load_checkpoint(network(), file)
+    save_checkpoint(nn.Linear(2, 2), file)
+    with pytest.raises(CourseError, match="was made for another network"):
+        load_checkpoint(network(), file)
+
+
+GOOD = torch.zeros(8, 1, 28, 28, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (GOOD[0], "must be a pair"),
+        ((GOOD[0][:, 0], GOOD[1]), "images must be .* got \\(8, 28, 28\\) uint8"),
+        ((GOOD[0].float(), GOOD[1]), "uint8, got .* float32"),
+        ((GOOD[0], GOOD[1][:5]), "labels must be \\(8,\\) int64, got \\(5,\\)"),
+        ((GOOD[0], GOOD[1].float()), "got \\(8,\\) float32"),
+        ((GOOD[0], GOOD[1] + 10), "labels must be 0 to 9, got 10 to 10"),
+        ((GOOD[0], GOOD[1] - 1), "labels must be 0 to 9, got -1 to -1"),
+        ((GOOD[0][:0], GOOD[1][:0]), "must hold 2 pictures or more, got 0"),
+    ],
+)
+def test_data_of_another_form_is_one_sentence(bad, words):
+    with pytest.raises(ValueError, match=words):
+        fit(network(), bad, None, RECIPE, progress=False)
+
+
+def test_a_batch_larger_than_the_data_is_all_of_it():
+    few = GOOD[0], torch.arange(8)
+    history = fit(network(), few, None, dataclasses.replace(RECIPE, epochs=2), progress=False)
+    assert len(history.epochs) == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("epochs", 0), ("batch_size", 1), ("learning_rate", -1), ("schedule", "x")),
+        *(("warmup", 1.0), ("momentum", 1), ("label_smoothing", 1), ("erase", 2)),
+        *(("average", 1), ("precision", "float64")),
+    ],
+)
+def test_a_recipe_that_cannot_work_is_one_sentence(field, value):
+    with pytest.raises(ValueError, match=f"{field} must be .*, got "):
+        dataclasses.replace(RECIPE, **{field: value})
+
+
+def test_recipes_by_name():
+    assert set(RECIPES) == {"tutorial", "minute", "five_minutes", "full", "gpu_seconds"}
+    with pytest.raises(ValueError, match="recipe must be one of tutorial, minute"):
+        get_recipe("quick")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_makes_one_step_here(name):
+    generator = np.random.default_rng(0)
+    images = torch.from_numpy(generator.integers(0, 255, (4, 1, 28, 28), dtype=np.uint8))
+    recipe = dataclasses.replace(get_recipe(name), epochs=1, batch_size=4)
+    torch.manual_seed(0)
+    history = fit(build_network(recipe), (images, torch.arange(4)), None, recipe, progress=False)
+    assert history.stopped == "" and len(history.epochs) == 1
+
+
+def test_networks_of_recipes_keep_nine_blocks_of_four_branches_within_six_million():
+    from gnet_utils.counting import count_parameters
+    from gnet_utils.models import Inception
+
+    for recipe in RECIPES.values():
+        net = build_network(recipe)
+        blocks = [m for m in net.modules() if isinstance(m, Inception)]
+        assert len(blocks) == 9 and all(len(list(b.children())) == 4 for b in blocks)
+        assert count_parameters(net) < 6.0e6
