@@ -12,6 +12,7 @@ if sys.version_info < (3, 10):  # noqa: UP036 - requires-python does not guard `
 
 import argparse
 import errno
+import os
 from pathlib import Path
 
 from gnet_utils import environment
@@ -32,6 +33,8 @@ def lab(options: argparse.Namespace) -> None:
     command += [f"--LabApp.default_url=/lab/tree/notebooks/{first.name}"]
     if options.no_browser:
         command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container; else Jupyter refuses
+        command.append("--allow-root")
     environment.replace_process(command)
 
 
