@@ -146,7 +146,7 @@ def classify(
 
     neighbours = nearest(images, seen)
     for ax, index in zip(bottom.subplots(1, len(neighbours)), neighbours, strict=True):
-        ax.imshow(images[index, 0], cmap="gray", interpolation="nearest")
+        ax.imshow(images[index, 0].numpy(), cmap="gray", interpolation="nearest")
         ax.set_title(CLASS_NAMES[labels[index]], fontsize=9, loc="center")
         ax.axis("off")
     bottom.suptitle("The nearest training pictures, pixel by pixel", fontsize=9)
