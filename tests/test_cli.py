@@ -126,7 +126,7 @@ def test_lab_opens_notebook_00_and_keeps_the_token(monkeypatch, capsys, own_cour
     assert "--no-browser" in command
     assert not [part for part in command if "token" in part or "password" in part]
     assert ("--allow-root" in command) is (hasattr(os, "geteuid") and os.geteuid() == 0)
-    assert capsys.readouterr().out.startswith("Data: ")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Data: ")
 
 
 def test_lab_without_notebooks_says_so(command):
