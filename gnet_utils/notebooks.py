@@ -6,7 +6,9 @@ with nothing in it that differs from one run or machine to the next without a re
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import os
 import re
 import sys
@@ -19,6 +21,7 @@ from gnet_utils.environment import ROOT
 from gnet_utils.errors import CourseError
 
 NOTEBOOKS = ROOT / "notebooks"
+PICTURES = ROOT / "data" / "pictures"
 MAX_BYTES = 1_500_000  # GitHub shows larger notebooks slowly or not at all
 CELL_SECONDS = 1800  # one cell may take this long while rendering
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -255,6 +258,7 @@ def render(paths: Iterable[Path]) -> None:
             raise CourseError(f"{path.name} was left as it was: {error}") from None
         clean(notebook)
         write(notebook, path)
+        save_readme_pictures(notebook)
         size = path.stat().st_size
         print(f"{time.perf_counter() - start:.0f} s, {size / 1000:.0f} kB", flush=True)
         if size > MAX_BYTES:
@@ -262,6 +266,18 @@ def render(paths: Iterable[Path]) -> None:
                 f"{path.name} has {size} bytes, more than {MAX_BYTES}: save its figures smaller",
                 file=sys.stderr,
             )
+
+
+def save_readme_pictures(notebook: dict) -> None:
+    """Save the figures that README.md shows: those of cells with metadata {"readme": name}."""
+    from PIL import Image
+
+    for cell in notebook["cells"]:
+        if name := cell["metadata"].get("readme"):
+            data = next(o["data"] for o in cell["outputs"] if "data" in o)
+            picture = next(data[kind] for kind in data if kind.startswith("image/"))
+            target = PICTURES / f"readme_{name}.png"
+            Image.open(io.BytesIO(base64.b64decode(picture))).save(target)
 
 
 def write_repository(url: str) -> None:

@@ -1,0 +1,28 @@
+"""The README keeps its promises: its files exist, its commands come first, its table is complete."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+def test_the_two_commands_open_the_readme():
+    first_code = README.split("```")[1]
+    assert [line.split("#")[0].strip() for line in first_code.strip().splitlines()] == [
+        "python3 -m gnet_utils lab",
+        "python3 -m gnet_utils test",
+    ]
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)]+)\)", README))
+def test_files_that_the_readme_links_exist(target):
+    assert (ROOT / target).is_file()
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_notebook_has_a_row(notebook):
+    assert f"| [{notebook.stem[:2]} " in README and f"(notebooks/{notebook.name})" in README
