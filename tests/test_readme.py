@@ -1,4 +1,4 @@
-"""The README keeps its promises: its files exist, its commands come first, its table is complete."""
+"""The README keeps its promises: files exist, commands come first, the table is complete."""
 
 import re
 from pathlib import Path
