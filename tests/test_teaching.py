@@ -5,6 +5,7 @@ Pure text. In that file italics are titles of sections and nothing else.
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ FIGURE = re.compile(r"\d[\d,_]*(?:\.\d+)?")
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem[:2])
 
 
+@cache
 def content(path: Path) -> str:
     """A notebook as text: sources, exercise and prediction ids, and text outputs."""
     parts = []
@@ -72,6 +74,11 @@ def figures(text: str) -> set[str]:
 def test_the_notebook_has_its_part_with_its_own_title(path):
     title = next(iter(sections(content(path))))
     assert f"## {title}\n" in advice(path)
+
+
+def test_every_part_has_its_notebook():
+    parts = re.findall(r"^## (\d\d) ", TEACHING, re.MULTILINE)
+    assert parts == [path.stem[:2] for path in NOTEBOOKS]
 
 
 @every_notebook
