@@ -5,7 +5,6 @@ shown by `explore`. Where a kernel runs, the picture follows the controls; on Gi
 on paper it is a picture. Only what ipywidgets 7.7 (Colab) and 8 share is used.
 """
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from matplotlib.figure import Figure
 from gnet_utils.data import decode_picture
 from gnet_utils.errors import CourseError
 from gnet_utils.exercises import Prediction, predictions_of
-from gnet_utils.plotting import to_png
+from gnet_utils.plotting import bundle_of, to_png
 
 LABEL = {"description_width": "8em"}
 WIDE = ipywidgets.Layout(width="24em", max_width="95%")
@@ -84,6 +83,7 @@ def explore(
     """
     picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
     message = ipywidgets.HTML()
+    first = []  # the figure that stays on the page where nothing runs
     busy = False  # while a preset sets several controls, the picture waits for the last one
 
     def redraw(_=None) -> None:
@@ -91,7 +91,10 @@ def explore(
             return
         try:
             values = {name: _value(control) for name, control in controls.items()}
-            picture.value = to_png(draw(**values), fast=True)
+            figure = draw(**values)
+            if not first:
+                first.append(figure)
+            picture.value = to_png(figure, fast=True)
             message.value = ""
         except (ValueError, CourseError) as error:
             message.value = f'<b style="color:#b00020">{_escape(str(error))}</b>'
@@ -119,7 +122,7 @@ def explore(
     parts = [ipywidgets.Box(list(controls.values()), layout=rows), message, picture]
     if buttons:
         parts.insert(0, ipywidgets.Box(buttons, layout=rows))
-    _show(ipywidgets.VBox(parts), alt, picture.value)
+    _show(ipywidgets.VBox(parts), alt, *first)
 
 
 def _value(control: ipywidgets.Widget) -> Any:
@@ -140,13 +143,12 @@ def _uploaded(control: ipywidgets.FileUpload) -> np.ndarray | None:
     return decode_picture(bytes(file["content"]), name=name or file["name"])
 
 
-def _show(box: ipywidgets.Widget, alt: str, png: bytes | None = None) -> None:
+def _show(box: ipywidgets.Widget, alt: str, figure: Figure | None = None) -> None:
     """One output with both forms: live controls where a kernel runs, else picture or text."""
+    bundle, metadata = bundle_of(figure, alt) if figure else ({"text/plain": alt}, {})
     view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
-    bundle = {"application/vnd.jupyter.widget-view+json": view, "text/plain": alt}
-    if png:
-        bundle["image/png"] = base64.b64encode(png).decode()
-    display(bundle, raw=True, metadata={"image/png": {"alt": alt}, "alt": alt})
+    bundle["application/vnd.jupyter.widget-view+json"] = view
+    display(bundle, raw=True, metadata=metadata)
 
 
 def _escape(text: str) -> str:
@@ -155,7 +157,7 @@ def _escape(text: str) -> str:
 
 # Predictions --------------------------------------------------------------------------------------
 
-_guesses: dict[str, str] = {}  # in memory only: nothing about the reader is stored
+_guesses: dict[str, int] = {}  # in memory only: nothing about the reader is stored
 
 
 def predict(name: str) -> None:
@@ -167,8 +169,11 @@ def predict(name: str) -> None:
     if prediction is None:
         print(f"There is no prediction {name!r}.")
         return
+    lettered = [
+        f"{letter}) {text}" for letter, text in zip("abcdefgh", prediction.options, strict=False)
+    ]
     options = ipywidgets.RadioButtons(
-        options=list(prediction.options),
+        options=[(text, index) for index, text in enumerate(lettered)],
         index=None,
         layout=ipywidgets.Layout(width="max-content", max_width="95%"),
     )
@@ -179,8 +184,7 @@ def predict(name: str) -> None:
         reply.value = "Noted. Read on to see."
 
     options.observe(note, names="value")
-    choices = "\n".join(f"( ) {option}" for option in prediction.options)
-    _show(ipywidgets.VBox([options, reply]), f"Your prediction:\n{choices}")
+    _show(ipywidgets.VBox([options, reply]), "\n".join(["Your prediction:", *lettered]))
 
 
 def score(notebook: str) -> None:
@@ -190,11 +194,11 @@ def score(notebook: str) -> None:
     if not guessed:
         print(f"No prediction made yet, of {len(predictions)} in this notebook.")
         return
-    right = [name for name, p in guessed.items() if _guesses[name] == p.options[p.right]]
+    right = [name for name, p in guessed.items() if _guesses[name] == p.right]
     print(f"You were right in {len(right)} of {len(guessed)}.")
     for name in guessed.keys() - right:
         _explain(name, predictions[name])
 
 
 def _explain(name: str, prediction: Prediction) -> None:
-    print(f"{name}: you said {_guesses[name]!r}. {prediction.because}")
+    print(f"{name}: you said {prediction.options[_guesses[name]]!r}. {prediction.because}")

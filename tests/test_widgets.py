@@ -133,14 +133,14 @@ def test_predictions_are_noted_and_scored_at_the_end(one_prediction, shown, caps
     assert "No prediction made yet, of 1" in capsys.readouterr().out
     widgets.predict("00.p")
     radio, reply = box_of(shown).children
-    radio.value = "less"
+    radio.value = 0
     assert "Noted" in reply.value
     widgets.score("00")
     assert capsys.readouterr().out.splitlines() == [
         "You were right in 0 of 1.",
         "00.p: you said 'less'. It grows.",
     ]
-    radio.value = "more"
+    radio.value = 1
     widgets.score("00")
     assert "right in 1 of 1" in capsys.readouterr().out
 

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from gnet_utils.data import opencv
+from gnet_utils.data import demo_picture, opencv
 from gnet_utils.plotting import COLOURS
 
 LUMA = (0.2989, 0.5870, 0.1140)
@@ -78,7 +78,7 @@ def gray_mixer(
     # places by hand: the automatic layout takes longer than all the rest
     figure = Figure(figsize=(7.2, 3.5), dpi=110, facecolor="white", layout="none")
     left, middle, right = (
-        figure.add_axes((x, 0.22, 0.29, 0.69), anchor="S") for x in (0.01, 0.31, 0.61)
+        figure.add_axes((x, 0.22, 0.285, 0.69), anchor="S") for x in (0.01, 0.303, 0.596)
     )
     for ax in (left, middle, right):
         ax.axis("off")
@@ -91,7 +91,7 @@ def gray_mixer(
     error_map = right.imshow(difference, cmap=mpl.colormaps["RdBu_r"], vmin=-limit, vmax=limit)
     right.set_title(f"minus OpenCV: at most {np.abs(difference).max()}", fontsize=10, loc="left")
     bar = figure.colorbar(
-        error_map, cax=figure.add_axes((0.915, 0.3, 0.015, 0.5)), ticks=[-limit, 0, limit]
+        error_map, cax=figure.add_axes((0.895, 0.3, 0.015, 0.5)), ticks=[-limit, 0, limit]
     )
     bar.set_label("gray levels", fontsize=9, labelpad=0)
     bar.ax.tick_params(labelsize=9)
@@ -113,3 +113,28 @@ def _checked(picture: np.ndarray, weights: Sequence) -> np.ndarray:
             f"{weights.shape}: give one row of three weights per output channel"
         )
     return weights
+
+
+PICTURES = ("hopper", "market", "plate")
+COLOURS_IN = ("red", "green", "blue")
+PRESET_STATES = {  # what each button sets: the kind of result and its weights, row by row
+    name: {"output": "gray" if np.ndim(weights) == 1 else "colour"}
+    | {
+        f"{new}_from_{old}": float(weight)
+        for new, row in zip(COLOURS_IN, np.atleast_2d(weights), strict=False)
+        for old, weight in zip(COLOURS_IN, row, strict=True)
+    }
+    for name, weights in PRESETS.items()
+}
+
+
+def explore_mix(picture: str, own: np.ndarray | None, output: str, **weights: float) -> Figure:
+    """`gray_mixer` for the state of the controls: nine weights, of which gray uses the first row.
+
+    picture: one of PICTURES; own: an RGB array instead of it, or None. weights: `red_from_green` is
+    the part of the new red that comes from the old green; gray is mixed by the row of red.
+    """
+    photo = demo_picture(picture) if own is None else own
+    step = max(1, max(photo.shape[:2]) // 400)  # enough pixels for the page, fewer to compute
+    matrix = [[weights[f"{new}_from_{old}"] for old in COLOURS_IN] for new in COLOURS_IN]
+    return gray_mixer(photo[::step, ::step], matrix[0] if output == "gray" else matrix)
