@@ -70,41 +70,43 @@ def show(figure: Figure, alt: str) -> None:
     display(bundle, raw=True, metadata=metadata)
 
 
-def bundle_of(figure: Figure, alt: str) -> tuple[dict, dict]:
-    """The output for `figure` and its metadata, as `display(..., raw=True)` takes them."""
+def bundle_of(picture: Figure | bytes, alt: str) -> tuple[dict, dict]:
+    """The output for a Figure or PNG, and its metadata, as `display(..., raw=True)` takes them."""
     from PIL import Image
 
-    kind, content = "image/png", to_png(figure)
-    picture = Image.open(io.BytesIO(content)).convert("RGB")
-    if _many_colours(picture):
+    kind, content = (
+        "image/png",
+        smaller(to_png(picture) if isinstance(picture, Figure) else picture),
+    )
+    image = Image.open(io.BytesIO(content)).convert("RGB")
+    if _many_colours(image):
         buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=92, subsampling=0, optimize=True)
+        image.save(buffer, "JPEG", quality=92, subsampling=0, optimize=True)
         if buffer.tell() < len(content):
             kind, content = "image/jpeg", buffer.getvalue()
     data = {kind: base64.b64encode(content).decode(), "text/plain": alt}
     return data, {kind: {"alt": alt}, "alt": alt}
 
 
-def to_png(figure: Figure, *, fast: bool = False) -> bytes:
-    """The figure as PNG bytes, with a palette of 256 colours when that is a third smaller.
+def to_png(figure: Figure) -> bytes:
+    """The figure as PNG bytes; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    # no version or date inside the file
+    figure.savefig(buffer, format="png", dpi=figure.dpi, metadata={"Software": None})
+    return buffer.getvalue()
 
-    `fast` leaves the palette out: for a picture that follows a slider and is not stored.
-    """
+
+def smaller(png: bytes) -> bytes:
+    """A drawing with a palette of 256 colours when that is a third smaller; photographs stay."""
     from PIL import Image
 
-    buffer = io.BytesIO()
-    # no version or date inside the file: the same figure gives the same bytes
-    figure.savefig(buffer, format="png", dpi=figure.dpi, metadata={"Software": None})
-    full = buffer.getvalue()
-    if fast:
-        return full
-    picture = Image.open(buffer).convert("RGB")
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
     if _many_colours(picture):
-        return full
+        return png
     buffer = io.BytesIO()
     picture.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     small = buffer.getvalue()
-    return small if len(small) < 0.67 * len(full) else full
+    return small if len(small) < 0.67 * len(png) else png
 
 
 def _many_colours(picture) -> bool:

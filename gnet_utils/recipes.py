@@ -92,6 +92,9 @@ def get_recipe(name: str) -> Recipe:
 
 
 SMALL = {"width": 0.25, "stem": "patch", "project_first": True, "multiple_of": 16}
+# A short run has no time to overfit: without dropout, and with 64 pictures a step, one epoch
+# reaches 89.6% of 5,000 validation pictures; with 128 a step 89.3% (one seed each).
+SHORT = {**SMALL, "dropout": 0.0}
 
 RECIPES = {
     recipe.name: recipe
@@ -114,18 +117,18 @@ RECIPES = {
             name="minute",
             purpose="beyond 89% in about a minute on two cores",
             epochs=1,
-            batch_size=128,
+            batch_size=64,
             learning_rate=0.1,
-            network=SMALL,
+            network=SHORT,
         ),
         Recipe(
             name="five_minutes",
             purpose="the best network that two cores train in five minutes",
             epochs=4,
-            batch_size=128,
+            batch_size=64,
             learning_rate=0.1,
             mirror=True,
-            network=SMALL,
+            network=SHORT,
         ),
         Recipe(
             name="full",

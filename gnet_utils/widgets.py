@@ -83,7 +83,6 @@ def explore(
     """
     picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
     message = ipywidgets.HTML()
-    first = []  # the figure that stays on the page where nothing runs
     busy = False  # while a preset sets several controls, the picture waits for the last one
 
     def redraw(_=None) -> None:
@@ -91,10 +90,7 @@ def explore(
             return
         try:
             values = {name: _value(control) for name, control in controls.items()}
-            figure = draw(**values)
-            if not first:
-                first.append(figure)
-            picture.value = to_png(figure, fast=True)
+            picture.value = to_png(draw(**values))
             message.value = ""
         except (ValueError, CourseError) as error:
             message.value = f'<b style="color:#b00020">{_escape(str(error))}</b>'
@@ -122,7 +118,7 @@ def explore(
     parts = [ipywidgets.Box(list(controls.values()), layout=rows), message, picture]
     if buttons:
         parts.insert(0, ipywidgets.Box(buttons, layout=rows))
-    _show(ipywidgets.VBox(parts), alt, *first)
+    _show(ipywidgets.VBox(parts), alt, picture.value)
 
 
 def _value(control: ipywidgets.Widget) -> Any:
@@ -143,9 +139,9 @@ def _uploaded(control: ipywidgets.FileUpload) -> np.ndarray | None:
     return decode_picture(bytes(file["content"]), name=name or file["name"])
 
 
-def _show(box: ipywidgets.Widget, alt: str, figure: Figure | None = None) -> None:
+def _show(box: ipywidgets.Widget, alt: str, png: bytes = b"") -> None:
     """One output with both forms: live controls where a kernel runs, else picture or text."""
-    bundle, metadata = bundle_of(figure, alt) if figure else ({"text/plain": alt}, {})
+    bundle, metadata = bundle_of(png, alt) if png else ({"text/plain": alt}, {})
     view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
     bundle["application/vnd.jupyter.widget-view+json"] = view
     display(bundle, raw=True, metadata=metadata)
