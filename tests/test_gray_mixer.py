@@ -28,7 +28,9 @@ def colours() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, size=(40, 50, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("weights", [LUMA, (-0.4987, 1.7013, 0.1003), SEPIA], ids=["luma", "any", "sepia"])
+@pytest.mark.parametrize(
+    "weights", [LUMA, (-0.4987, 1.7013, 0.1003), SEPIA], ids=["luma", "any", "sepia"]
+)
 def test_the_mix_is_a_one_by_one_convolution_rounded_and_clipped(weights, colours):
     rows = torch.tensor(weights, dtype=torch.float64).view(-1, 3, 1, 1)
     layer = nn.Conv2d(3, len(rows), kernel_size=1, bias=False, dtype=torch.float64)
