@@ -92,8 +92,9 @@ def get_recipe(name: str) -> Recipe:
 
 
 SMALL = {"width": 0.25, "stem": "patch", "project_first": True, "multiple_of": 16}
-# A short run has no time to overfit: without dropout, and with 64 pictures a step, one epoch
-# reaches 89.6% of 5,000 validation pictures; with 128 a step 89.3% (one seed each).
+# A short run has no time to overfit, so it does without dropout: 89.3% of 5,000 validation
+# pictures after one epoch (one seed). Steps of 64 pictures gain 0.3 points and cost a third more
+# time, so they stay at 128.
 SHORT = {**SMALL, "dropout": 0.0}
 
 RECIPES = {
@@ -117,7 +118,7 @@ RECIPES = {
             name="minute",
             purpose="beyond 89% in about a minute on two cores",
             epochs=1,
-            batch_size=64,
+            batch_size=128,
             learning_rate=0.1,
             network=SHORT,
         ),
@@ -125,7 +126,7 @@ RECIPES = {
             name="five_minutes",
             purpose="the best network that two cores train in five minutes",
             epochs=4,
-            batch_size=64,
+            batch_size=128,
             learning_rate=0.1,
             mirror=True,
             network=SHORT,
