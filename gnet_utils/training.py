@@ -1,7 +1,7 @@
 """Training: the loop of notebook 05 with what a long run needs around it.
 
-Offers `fit`, `evaluate`, `accuracy`, `Timer`, `Accumulator`, `History`, `save_checkpoint` and
-`load_checkpoint`. Data are pairs (images, labels): uint8 (N, 1, 28, 28) and int64 (N,), on the
+Offers `fit`, `evaluate`, `accuracy`, `Timer`, `Accumulator`, `History`, `save_checkpoint`,
+`load_checkpoint` and `load_trained`. Data are pairs (images, labels): uint8 (N, 1, 28, 28) and int64 (N,), on the
 device of the network, where they stay; a batch is cut out of them, normalised and augmented there.
 """
 
@@ -26,11 +26,13 @@ from tqdm.auto import tqdm
 
 from gnet_utils import augment, fusing
 from gnet_utils.data import to_float
-from gnet_utils.environment import is_quick
+from gnet_utils.environment import ROOT, is_quick
 from gnet_utils.errors import CourseError
-from gnet_utils.recipes import Recipe, get_recipe
+from gnet_utils.recipes import Recipe, build_network, get_recipe
 
 Data = tuple[Tensor, Tensor]
+
+CHECKPOINTS = ROOT / "data" / "checkpoints"  # the stored networks of the course
 
 QUICK_STEPS = 12  # with GNET_QUICK a run ends after so many steps
 PLOT_SECONDS = 3  # between two drawings of the live plot: it costs less than 1% of the time
@@ -563,3 +565,18 @@ def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
             "network that it names"
         ) from None
     return about
+
+
+def load_trained(name: str) -> tuple[nn.Module, dict]:
+    """A stored network of the course by name, such as "minute-seed0", in eval mode on the CPU.
+
+    Returns it and what is stored about it (recipe, seed, accuracy). Raises ValueError with the
+    names that exist for another.
+    """
+    file = CHECKPOINTS / f"{name}.safetensors"
+    if not file.is_file():
+        known = sorted(path.stem for path in CHECKPOINTS.glob("*.safetensors"))
+        raise ValueError(f"name must be one of {', '.join(known)}, got {name!r}")
+    network = build_network(get_recipe(name.rpartition("-seed")[0]))
+    about = load_checkpoint(network, file)
+    return network.eval(), about

@@ -1,23 +1,29 @@
 """The stored weights give the accuracy that is written beside them."""
 
-from pathlib import Path
-
 import pytest
 
 from gnet_utils.data import data_source, load_fashion_mnist
-from gnet_utils.recipes import build_network, get_recipe
-from gnet_utils.training import evaluate, load_checkpoint
+from gnet_utils.recipes import get_recipe
+from gnet_utils.training import CHECKPOINTS, evaluate, load_trained
 
-CHECKPOINTS = sorted((Path(__file__).resolve().parents[1] / "data/checkpoints").glob("*"))
+NAMES = sorted(file.stem for file in CHECKPOINTS.glob("*.safetensors"))
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("file", CHECKPOINTS, ids=lambda file: file.stem)
-def test_a_checkpoint_keeps_its_promise(file):
+@pytest.mark.parametrize("name", NAMES)
+def test_a_checkpoint_keeps_its_promise(name):
     if data_source().kind != "real":
         pytest.skip("the accuracy belongs to the real Fashion-MNIST")
-    recipe = get_recipe(file.stem.split("-seed")[0])
-    network = build_network(recipe)
-    promised = load_checkpoint(network, file)["test_accuracy"]
-    _, accuracy = evaluate(network, load_fashion_mnist("test"), picture_size=recipe.picture_size)
-    assert abs(accuracy - promised) <= 0.0005
+    network, about = load_trained(name)
+    size = get_recipe(about["recipe"]).picture_size
+    _, accuracy = evaluate(network, load_fashion_mnist("test"), picture_size=size)
+    assert abs(accuracy - about["test_accuracy"]) <= 0.0005
+
+
+def test_the_checkpoints_are_small_together():
+    assert sum(file.stat().st_size for file in CHECKPOINTS.iterdir()) < 25e6
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="minute-seed0.*got 'best'"):
+        load_trained("best")

@@ -11,6 +11,7 @@ from torch import nn
 from gnet_utils import exercises
 from gnet_utils.data import load_fashion_mnist, to_float
 from gnet_utils.errors import CourseError
+from gnet_utils import experiments
 from gnet_utils.experiments import start
 from gnet_utils.experiments.start import RUNS, Start, first_steps, spread
 from gnet_utils.explorers import n05
@@ -77,11 +78,11 @@ def test_warm_up_begins_with_small_steps():
 
 
 def test_a_run_is_recorded_once_with_all_that_is_needed_to_repeat_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(start, "FOLDER", tmp_path)
+    monkeypatch.setattr(experiments, "RUNS", tmp_path)
     monkeypatch.setattr(start, "load_fashion_mnist", lambda split, source: some_data())
     monkeypatch.setitem(start.RUNS, "tiny", Start(batch=8, steps=2))
     start.record("tiny", seed=3)
-    file = tmp_path / "tiny-seed3.json"
+    file = tmp_path / "start" / "tiny-seed3.json"
     run = json.loads(file.read_text())
     assert run["command"].endswith("start tiny") and run["seed"] == 3 and len(run["loss"]) == 2
     file.write_text("kept")

@@ -1,1 +1,69 @@
-"""The recorded comparisons of the notebooks: one module each, run from the command line."""
+"""Long experiments, run by script and replayed in the notebooks: one JSON file for each run.
+
+    python -m gnet_utils.experiments.start --help
+
+A script asks `record` for each of its runs; what is recorded already is not run again, so a script
+that was stopped goes on with the same command. Notebooks read the files with `recorded`.
+"""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from gnet_utils.errors import CourseError
+
+RUNS = Path(__file__).resolve().parents[2] / "data" / "runs"
+
+
+def record(experiment: str, name: str, seed: int, run: Callable[[], dict], **about: object) -> dict:
+    """Call `run` and write what it returns to data/runs/EXPERIMENT/NAME-seedSEED.json.
+
+    The file also gets `about` (recipe, sizes), the command that repeats the run, its seconds, the
+    date, versions and machine. When the file exists, it is read and nothing is run.
+    """
+    import torch
+
+    path = RUNS / experiment / f"{name}-seed{seed}.json"
+    if path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    began = time.perf_counter()
+    found = run()
+    done = {
+        "name": name,
+        "seed": seed,
+        "command": f"python -m gnet_utils.experiments.{experiment} {name}",
+        **about,
+        **found,
+        "seconds": round(time.perf_counter() - began, 1),
+        "date": date.today().isoformat(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} of {os.cpu_count()} cores",
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + ".tmp")
+    aside.write_text(json.dumps(done) + "\n", encoding="utf-8")
+    os.replace(aside, path)
+    return done
+
+
+def recorded(experiment: str) -> dict[str, list[dict]]:
+    """The recorded runs of an experiment: name -> its runs, one for each seed, in order.
+
+    Raises CourseError when there is none.
+    """
+    runs: dict[str, list[dict]] = {}
+    for path in sorted((RUNS / experiment).glob("*-seed*.json")):
+        run = json.loads(path.read_text(encoding="utf-8"))
+        runs.setdefault(run["name"], []).append(run)
+    if not runs:
+        raise CourseError(
+            f"data/runs/{experiment} holds no recorded run: restore it, or record it with "
+            f"python -m gnet_utils.experiments.{experiment}"
+        )
+    for same in runs.values():
+        same.sort(key=lambda run: run["seed"])
+    return runs

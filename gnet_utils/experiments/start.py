@@ -7,26 +7,18 @@ Each run becomes one JSON file in data/runs/start; what is recorded already is n
 """
 
 import argparse
-import json
-import os
-import platform
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import date
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gnet_utils import experiments
 from gnet_utils.data import load_fashion_mnist
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.recipes import tutorial_network
-
-FOLDER = Path(__file__).resolve().parents[2] / "data" / "runs" / "start"
-
 
 @dataclass(frozen=True)
 class Start:
@@ -142,32 +134,20 @@ def spread(net: nn.Module, images: Tensor) -> dict[str, float]:
 
 def record(name: str, seed: int) -> None:
     """Run `name` and write its JSON file, unless that is there."""
-    path = FOLDER / f"{name}-seed{seed}.json"
-    if path.exists():
-        return
-    start, losses = RUNS[name], []
-    data = load_fashion_mnist("train", source="real")
-    torch.manual_seed(seed)
-    net = start.net()
-    began = time.perf_counter()
-    for loss in first_steps(net, data, start, seed):
-        losses.append(round(loss, 4))
-        print(f"\r{name} seed {seed}: {len(losses)}/{start.steps}, loss {loss:.3f}", end="")
-    print()
-    run = {
-        "name": name,
-        "seed": seed,
-        "command": f"python -m gnet_utils.experiments.start {name}",
-        "recipe": asdict(start) | {"optimiser": "SGD without momentum", "precision": "float32"},
-        "parameters": sum(p.numel() for p in net.parameters()),
-        "seconds": round(time.perf_counter() - began, 1),
-        "date": date.today().isoformat(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} of {os.cpu_count()} cores",
-        "loss": losses,
-    }
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(run) + "\n", encoding="utf-8")
+    start = RUNS[name]
+
+    def run() -> dict:
+        data, losses = load_fashion_mnist("train", source="real"), []
+        torch.manual_seed(seed)
+        net = start.net()
+        for loss in first_steps(net, data, start, seed):
+            losses.append(round(loss, 4))
+            print(f"\r{name} seed {seed}: {len(losses)}/{start.steps}, loss {loss:.3f}", end="")
+        print()
+        return {"parameters": sum(p.numel() for p in net.parameters()), "loss": losses}
+
+    recipe = asdict(start) | {"optimiser": "SGD without momentum", "precision": "float32"}
+    experiments.record("start", name, seed, run, recipe=recipe)
 
 
 def main() -> int:
