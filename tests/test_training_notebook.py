@@ -85,9 +85,9 @@ def test_a_run_is_recorded_once_with_all_that_is_needed_to_repeat_it(tmp_path, m
     file = tmp_path / "start" / "tiny-seed3.json"
     run = json.loads(file.read_text())
     assert run["command"].endswith("start tiny") and run["seed"] == 3 and len(run["loss"]) == 2
-    file.write_text("kept")
+    file.write_text('"kept"')
     start.record("tiny", seed=3)
-    assert file.read_text() == "kept"
+    assert file.read_text() == '"kept"'
 
 
 def test_an_unknown_run_is_refused_with_the_known_ones(monkeypatch, capsys):
