@@ -1,8 +1,9 @@
 """Training: the loop of notebook 05 with what a long run needs around it.
 
 Offers `fit`, `evaluate`, `accuracy`, `Timer`, `Accumulator`, `History`, `save_checkpoint`,
-`load_checkpoint` and `load_trained`. Data are pairs (images, labels): uint8 (N, 1, 28, 28) and int64 (N,), on the
-device of the network, where they stay; a batch is cut out of them, normalised and augmented there.
+`load_checkpoint` and `load_trained`. Data are pairs (images, labels): uint8 (N, 1, 28, 28) and
+int64 (N,), on the device of the network, where they stay; a batch is cut out of them, normalised
+and augmented there.
 """
 
 import json
@@ -24,10 +25,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from gnet_utils import augment, fusing
+from gnet_utils import augment, fusing, parallel
 from gnet_utils.data import to_float
 from gnet_utils.environment import ROOT, is_quick
 from gnet_utils.errors import CourseError
+from gnet_utils.muon import Muon
 from gnet_utils.recipes import Recipe, build_network, get_recipe
 
 Data = tuple[Tensor, Tensor]
@@ -234,7 +236,7 @@ def fit(
     bar = tqdm(
         total=run.total_steps,
         initial=run.step,
-        disable=not progress,
+        disable=not progress or run.rank > 0,
         unit="step",
         desc=f"epoch {run.epoch + 1}/{run.epochs}",
     )
@@ -243,7 +245,7 @@ def fit(
         while run.step < run.total_steps:
             bar.set_description(f"epoch {run.epoch + 1}/{run.epochs}")
             run.one_epoch(bar, plot)
-            if state is not None:
+            if state is not None and run.rank == 0:
                 run.save(Path(state))
             if after_epoch is not None:
                 after_epoch(run.history)
@@ -280,17 +282,9 @@ class _Run:
 
         self.net = fusing.merge(model) if recipe.merged else model
         self.net.to(memory_format=torch.channels_last)
-        weights = [p for p in self.net.parameters() if p.ndim > 1]
-        others = [p for p in self.net.parameters() if p.ndim <= 1]
-        self.optimiser = torch.optim.SGD(
-            [
-                {"params": weights, "weight_decay": recipe.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.momentum > 0,
-        )
+        self.optimiser = optimiser_of(self.net, recipe)
+        self.shared = parallel.shared(self.net)
+        self.rank, self.world = parallel.rank(), parallel.world()
         self.average = None
         if recipe.average:
             update = get_ema_multi_avg_fn(recipe.average)
@@ -312,18 +306,21 @@ class _Run:
         # One seed for each epoch: a run that was cut off between epochs repeats exactly.
         torch.manual_seed(1_000_003 * self.seed + self.epoch)
         order = torch.randperm(len(self.train[0])).to(self.device)
+        if self.rank:  # the same order in all processes, augmentation of its own in each
+            torch.manual_seed(1_000_003 * self.seed + self.epoch + 7919 * self.rank)
         steps = min(self.epoch_steps, self.total_steps - self.step)
         every = max(1, self.total_steps // 300)
         self.net.train()
         began = time.perf_counter()
-        for rows in order.split(self.batch_size)[:steps]:
+        for batch in order.split(self.batch_size)[:steps]:
+            rows = batch[self.rank :: self.world]
             images = self.augmented(self.train[0][rows])
             labels = self.train[1][rows]
             rate = learning_rate(recipe, self.step, self.total_steps)
             for group in self.optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["factor"]
             with self.autocast:
-                logits = self.net(images)
+                logits = self.shared(images)
             loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
             self.optimiser.zero_grad()
             loss.backward()
@@ -467,6 +464,28 @@ class _LivePlot:
         if self.handle is not None:
             self.handle.update(bundle, raw=True, metadata=metadata)
         self.last = time.perf_counter()
+
+
+def optimiser_of(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimiser of `recipe`; each group's `factor` is its share of the learning rate."""
+    kernels = [p for p in net.parameters() if p.ndim == 4]
+    matrices = [p for p in net.parameters() if p.ndim == 2]
+    others = [p for p in net.parameters() if p.ndim <= 1]
+    decay = {"weight_decay": recipe.weight_decay, "factor": 1.0}
+    if recipe.optimiser == "muon":
+        small = {"momentum": 0.85}
+        groups = [
+            {"params": kernels, "orthogonal": True, "factor": 1.0},
+            {"params": matrices, "factor": recipe.head_rate, **small},
+            {"params": others, "factor": recipe.norm_rate, **small},
+        ]
+        return Muon(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
+    groups = [
+        {"params": kernels + matrices, **decay},
+        {"params": others, "weight_decay": 0.0, "factor": recipe.norm_rate},
+    ]
+    momentum = {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0}
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, **momentum)
 
 
 def learning_rate(recipe: Recipe, step: int, total: int) -> float:

@@ -1,0 +1,230 @@
+"""How fast this machine is at what the course does, each figure beside what it is compared with.
+
+    python -m gnet_utils bench            about ten minutes
+    python -m gnet_utils bench --quick    under three
+
+The yardstick is the recipe `tutorial`. Its rate and that of the recipe under test are measured in
+turn, pair by pair, so that a ratio holds when other programs slow the machine down.
+"""
+
+import dataclasses
+import json
+import statistics
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from gnet_utils import fusing
+from gnet_utils.counting import count_macs, format_table
+from gnet_utils.data import load_fashion_mnist
+from gnet_utils.environment import ROOT
+from gnet_utils.models import GoogLeNet
+from gnet_utils.recipes import build_network, get_recipe
+from gnet_utils.training import History, fit, this_machine
+
+RUNS = ROOT / "data" / "runs"
+YARDSTICK_PICTURES = 600_000  # ten epochs: what the recipe of the tutorials takes to reach 88.9%
+CPU_RECIPES = ("sprint", "minute", "five_minutes", "full")
+
+
+def measure(quick: bool = False, say: Callable[[str], None] = print) -> dict:
+    """All figures of this machine as a dictionary that JSON can hold.
+
+    quick: fewer pairs and fewer steps. Raises CourseError when the data cannot be had.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    began = time.perf_counter()
+    say("loading the data ...")
+    seconds = timed(lambda: load_fashion_mnist("train", device=str(device)))
+    data = load_fashion_mnist("train", device=str(device))
+    figures = {
+        "date": date.today().isoformat(),
+        "quick": quick,
+        "machine": this_machine(device),
+        "load_data_seconds": round(seconds, 3),
+    }
+    say("matrix products ...")
+    figures["peak_tflops"] = {
+        str(kind).removeprefix("torch."): round(peak(kind, device) / 1e12, 3)
+        for kind in (torch.float32, torch.bfloat16)
+    }
+    fastest = max(figures["peak_tflops"].values())
+    figures["recipes"] = {}
+    for name in CPU_RECIPES:
+        say(f"training by {name}, against the yardstick ...")
+        found = against_yardstick(name, data, pairs=1 if quick else 3, quick=quick)
+        found["share_of_peak"] = round(found["tflops"] / fastest, 3)
+        figures["recipes"][name] = found
+    say("inference at 224x224 ...")
+    figures["inference"] = [inference(batch, 3 if quick else 7, device) for batch in (1, 32)]
+    figures["seconds"] = round(time.perf_counter() - began, 1)
+    return figures
+
+
+def against_yardstick(name: str, data: tuple, pairs: int, quick: bool = False) -> dict:
+    """Images per second of recipe `name` and of the yardstick, in turn; medians of `pairs`.
+
+    With recorded runs of the recipe, also the seconds that those would take at this rate, and
+    how many times faster than the yardstick that is.
+    """
+    recipe = get_recipe(name)
+    rates, yardsticks = [], []
+    for _ in range(pairs):
+        yardsticks.append(training_rate("tutorial", data, steps=2 if quick else 5))
+        rates.append(training_rate(name, data, steps=15 if quick else 50))
+    macs = count_macs(build_network(recipe), (1, 1, recipe.picture_size, recipe.picture_size))
+    rate, yardstick = statistics.median(rates), statistics.median(yardsticks)
+    found = {
+        "images_per_s": round(rate, 1),
+        "yardstick_images_per_s": round(yardstick, 1),
+        "ratios_of_rates": [round(a / b, 2) for a, b in zip(rates, yardsticks, strict=True)],
+        "macs": macs,
+        "tflops": 3 * 2 * macs * rate / 1e12,  # backward costs about twice the forward pass
+    }
+    runs = recorded_runs(name)
+    if runs:
+        seconds = recipe.epochs * len(data[0]) / rate
+        accuracies = [run.results["test_accuracy"] for run in runs]
+        found |= {
+            "test_accuracies": accuracies,
+            "seconds": round(seconds, 1),
+            "times_faster": round(YARDSTICK_PICTURES / yardstick / seconds, 1),
+        }
+    return found
+
+
+def training_rate(name: str, data: tuple, steps: int) -> float:
+    """Training images per second of recipe `name`, after two steps of warm-up."""
+    recipe = dataclasses.replace(get_recipe(name), epochs=1)
+    network = build_network(recipe).to(data[0].device)
+
+    def run(steps: int) -> float:
+        count = steps * recipe.batch_size
+        part = tuple(tensor[:count] for tensor in data)
+        return count / fit(network, part, None, recipe, progress=False).seconds
+
+    run(2)
+    return run(steps)
+
+
+def recorded_runs(name: str) -> list[History]:
+    """The recorded runs of a recipe, one for each seed."""
+    return [History.load(path) for path in sorted(RUNS.glob(f"{name}-seed*.json"))]
+
+
+def peak(kind: torch.dtype, device: torch.device, size: int = 2048, runs: int = 7) -> float:
+    """The most floating-point operations per second that a matrix product reaches here."""
+    a, b = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
+    times = [timed(lambda: a @ b, device) for _ in range(runs)]
+    return 2 * size**3 / min(times)
+
+
+@torch.inference_mode()
+def inference(batch: int, pairs: int, device: torch.device) -> dict:
+    """Pictures per second of the 224x224 GoogLeNet: ours as read, ours folded, torchvision's.
+
+    All three in turn, medians of `pairs` rounds. `difference` is the largest between the outputs
+    of the network as read and as folded.
+    """
+    from torchvision.models import googlenet
+
+    torch.manual_seed(0)
+    images = torch.randn(batch, 3, 224, 224, device=device)
+    channels_last = images.contiguous(memory_format=torch.channels_last)
+    read = GoogLeNet(norm="batch", aux=False).to(device).eval()
+    settle(read)
+    folded = fusing.fold(read).to(memory_format=torch.channels_last)
+    theirs = googlenet(weights=None, aux_logits=False, init_weights=False).to(device).eval()
+    calls = {
+        "as_read": lambda: read(images),
+        "folded": lambda: folded(channels_last),
+        "torchvision": lambda: theirs(images),
+    }
+    times = {name: [] for name in calls}
+    for _ in range(pairs + 1):  # the first round is for warm-up
+        for name, call in calls.items():
+            times[name].append(timed(call, device))
+    rates = {name: batch / statistics.median(found[1:]) for name, found in times.items()}
+    outputs = calls["as_read"](), calls["folded"]()
+    return {
+        "batch": batch,
+        **{f"{name}_images_per_s": round(rate, 2) for name, rate in rates.items()},
+        "folded_against_torchvision": round(rates["folded"] / rates["torchvision"], 2),
+        "difference": float(f"{(outputs[0] - outputs[1]).abs().max().item():.2e}"),
+    }
+
+
+def settle(network: nn.Module) -> None:
+    """Give each batch norm running statistics that are not 0 and 1, so that folding has work."""
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(0, 0.1)
+            layer.running_var.uniform_(0.5, 1.5)
+
+
+def timed(call: Callable[[], object], device: torch.device | None = None) -> float:
+    """Seconds that `call` takes."""
+    wait = torch.cuda.synchronize if device and device.type == "cuda" else lambda: None
+    wait()
+    began = time.perf_counter()
+    call()
+    wait()
+    return time.perf_counter() - began
+
+
+def report(figures: dict) -> str:
+    """The figures as text: three small tables."""
+    peaks = ", ".join(f"{name} {value:.2f}" for name, value in figures["peak_tflops"].items())
+    rows = []
+    for name, found in figures["recipes"].items():
+        accuracies = [100 * value for value in found.get("test_accuracies", [])]
+        rows.append(
+            [
+                name,
+                f"{found['images_per_s']:,.0f}",
+                f"{statistics.median(found['ratios_of_rates']):.1f}x",
+                f"{100 * found['share_of_peak']:.0f}%",
+                f"{statistics.mean(accuracies):.2f}% ({len(accuracies)})" if accuracies else "-",
+                f"{found['seconds']:.0f} s" if accuracies else "-",
+                f"{found['times_faster']:.0f}x" if accuracies else "-",
+            ]
+        )
+    headers = ["recipe", "images/s", "rate", "of peak", "test (seeds)", "takes", "faster"]
+    yardstick = statistics.median(
+        found["yardstick_images_per_s"] for found in figures["recipes"].values()
+    )
+    seen = [
+        [
+            row["batch"],
+            f"{row['torchvision_images_per_s']:.1f}",
+            f"{row['as_read_images_per_s']:.1f}",
+            f"{row['folded_images_per_s']:.1f}",
+            f"{row['folded_against_torchvision']:.2f}x",
+            f"{row['difference']:.0e}",
+        ]
+        for row in figures["inference"]
+    ]
+    names = ["batch", "torchvision", "ours", "folded", "against torchvision", "difference"]
+    return "\n".join(
+        [
+            f"data loaded from the cache in {figures['load_data_seconds']:.2f} s",
+            f"largest matrix products, TFLOP/s: {peaks}",
+            f"yardstick (recipe tutorial): {yardstick:.1f} images/s, "
+            f"{YARDSTICK_PICTURES / yardstick:,.0f} s to 88.9%",
+            "",
+            format_table(rows, headers),
+            "",
+            "inference at 224x224, images/s",
+            format_table(seen, names),
+        ]
+    )
+
+
+def save(figures: dict, path: Path) -> None:
+    """Write the figures as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,65 @@
+"""Training with several processes: each takes its share of every batch, all keep equal weights.
+
+`torchrun --nproc-per-node=2 -m gnet_utils train --recipe full` starts two processes with the
+variables RANK, WORLD_SIZE and LOCAL_RANK set; without them everything here is for one process.
+"""
+
+import os
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from gnet_utils.errors import CourseError
+
+
+def start() -> torch.device:
+    """Join the other processes, when there are any; returns the device of this one.
+
+    CUDA with nccl where there is a GPU for each process of the machine, else CPU with gloo.
+    Raises CourseError when there are GPUs, but fewer than processes.
+    """
+    gpus = torch.cuda.device_count()
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return torch.device("cuda" if gpus else "cpu")
+    local = int(os.environ["LOCAL_RANK"])
+    if gpus and local >= gpus:
+        raise CourseError(f"process {local} has no GPU of its own: use --nproc-per-node={gpus}")
+    device = torch.device("cuda", local) if gpus else torch.device("cpu")
+    if gpus:
+        torch.cuda.set_device(device)
+    # torchrun keeps one store of addresses over restarts: without a prefix of its own, a process
+    # that was brought back finds those of the dead and waits for them for ever.
+    store, number, count = next(dist.rendezvous("env://"))
+    store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+    backend = "nccl" if gpus else "gloo"
+    dist.init_process_group(backend, store=store, rank=number, world_size=count)
+    return device
+
+
+def stop() -> None:
+    """Leave the other processes, when there are any."""
+    if _joined():
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """Number of this process, from 0; only process 0 prints and writes."""
+    return dist.get_rank() if _joined() else 0
+
+
+def world() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if _joined() else 1
+
+
+def shared(net: nn.Module) -> nn.Module:
+    """`net` with gradients averaged over all processes after each backward pass."""
+    if world() == 1:
+        return net
+    devices = [next(net.parameters()).device] if torch.cuda.is_available() else None
+    return nn.parallel.DistributedDataParallel(net, device_ids=devices)
+
+
+def _joined() -> bool:
+    return dist.is_available() and dist.is_initialized()

@@ -1,0 +1,101 @@
+"""Two processes train as one: equal weights, one record, and a killed one is brought back."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gnet_utils import parallel
+from gnet_utils.environment import ROOT
+from gnet_utils.errors import CourseError
+
+WORKER = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from safetensors.torch import save_file
+from gnet_utils import parallel
+from gnet_utils.models import FashionGoogLeNet
+from gnet_utils.recipes import Recipe
+from gnet_utils.training import evaluate, fit
+
+folder, kill = Path(sys.argv[1]), sys.argv[2] == "kill"
+device = parallel.start()
+images = torch.randint(0, 60, (96, 1, 28, 28), generator=torch.Generator().manual_seed(0))
+labels = torch.arange(96) % 2
+images[labels == 1, :, 14:] += 150  # class 1 is bright below
+data = images.to(torch.uint8), labels
+
+recipe = Recipe("test", "a test", epochs=4, batch_size=16, learning_rate=0.05,
+                optimiser="muon", momentum=0.6, mirror=True, precision="float32")
+torch.manual_seed(0)
+net = FashionGoogLeNet(0.125, stem="patch", dropout=0.0)
+
+def after_epoch(history):
+    here = folder / "killed"
+    if kill and parallel.rank() == 1 and len(history.epochs) == 2 and not here.exists():
+        here.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+history = fit(net, data, None, recipe, progress=False, state=folder / "state",
+              after_epoch=after_epoch)
+save_file({k: v.contiguous() for k, v in net.state_dict().items()},
+          folder / f"rank{parallel.rank()}.safetensors")
+if parallel.rank() == 0:
+    history.results = {"accuracy": evaluate(net, data)[1]}
+    history.save(folder / "history.json")
+parallel.stop()
+"""
+
+
+def torchrun(folder, processes: int, kill: bool = False) -> dict:
+    script = folder / "worker.py"
+    script.write_text(WORKER)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={processes}", "--max-restarts=1"]
+    command += [str(script), str(folder), "kill" if kill else "calm"]
+    inherited = {k: v for k, v in os.environ.items() if k != "GNET_QUICK"}
+    paths = {**inherited, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=paths, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[:3000]
+    return json.loads((folder / "history.json").read_text())
+
+
+def weights(folder, rank: int) -> dict[str, torch.Tensor]:
+    """What was learned; running statistics are each process's own and not among it."""
+    tensors = load_file(folder / f"rank{rank}.safetensors")
+    return {name: t for name, t in tensors.items() if "running" not in name}
+
+
+def test_two_processes_end_with_equal_weights_and_learn_like_one(tmp_path):
+    (one := tmp_path / "one").mkdir()
+    (two := tmp_path / "two").mkdir()
+    alone, together = torchrun(one, 1), torchrun(two, 2)
+    first, second = weights(two, 0), weights(two, 1)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not all(torch.equal(first[name], t) for name, t in weights(one, 0).items())
+    assert together["results"]["accuracy"] >= alone["results"]["accuracy"] - 0.05 >= 0.9
+
+
+def test_a_killed_process_is_brought_back_and_no_epoch_is_lost_or_doubled(tmp_path):
+    history = torchrun(tmp_path, 2, kill=True)
+    assert (tmp_path / "killed").exists()
+    assert [entry["epoch"] for entry in history["epochs"]] == [1, 2, 3, 4]
+
+
+def test_one_process_joins_nobody(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    parallel.start()
+    assert (parallel.rank(), parallel.world()) == (0, 1)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(CourseError, match="use --nproc-per-node=1"):
+        parallel.start()
