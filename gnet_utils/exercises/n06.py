@@ -1,0 +1,252 @@
+"""Exercises and predictions of notebook 06, auxiliary heads and the flow of gradients."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gnet_utils.exercises import Exercise, Prediction, number
+from gnet_utils.models import GOOGLENET_BLOCKS
+from gnet_utils.models.googlenet import GoogLeNetOutput
+
+# 06.reach -----------------------------------------------------------------------------------------
+
+UNREACHED = {"4e", "5a", "5b"}
+
+
+def judge_reach(answer: Any) -> str | None:
+    """Whether the answer names the blocks that the second head's loss does not reach."""
+    if isinstance(answer, str):
+        answer = answer.replace(",", " ").split()
+    if not isinstance(answer, (list, tuple, set, frozenset)) or not all(
+        isinstance(name, str) for name in answer
+    ):
+        return 'names of blocks are asked for, such as ("3a", "3b").'
+    named = {name.removeprefix("inception_").strip().lower() for name in answer}
+    if not named:
+        return "no block is named: does the second head's loss reach all nine?"
+    if unknown := named - GOOGLENET_BLOCKS.keys():
+        return (
+            f"there is no block {sorted(unknown)[0]!r:.20}: they are {', '.join(GOOGLENET_BLOCKS)}."
+        )
+    if named == UNREACHED:
+        return None
+    if named == GOOGLENET_BLOCKS.keys() - UNREACHED:
+        return "these are the blocks that it does reach."
+    if named == UNREACHED | {"4d"}:
+        return "the head reads what 4d puts out, so its gradient goes back through 4d."
+    if named == {"5a", "5b"}:
+        return "that would be a head after 4e; it sits one block earlier."
+    if named == UNREACHED | {"4c", "4d"}:
+        return "that would be heads after 4a and 4b, as some texts have it; they sit elsewhere."
+    if named == UNREACHED | {"4b", "4c", "4d"}:
+        return "these are the blocks that the first head does not reach; the second is asked for."
+    if missing := UNREACHED - named:
+        return f"one is missing, {sorted(missing)[-1]}: a loss reaches only what lies before it."
+    return f"{sorted(named - UNREACHED)[-1]} lies before the second head: it gets a gradient."
+
+
+# 06.total -----------------------------------------------------------------------------------------
+
+
+def judge_total(answer: Any) -> str | None:
+    """Whether a function (output, labels) gives last + 0.3 (aux1 + aux2), also without heads."""
+    if not callable(answer):
+        return f"a function is asked for, this is a {type(answer).__name__}: answer = total_loss."
+    random = torch.Generator().manual_seed(6)
+    parts = [(3 * torch.randn(8, 10, generator=random)).requires_grad_() for _ in range(3)]
+    labels = torch.randint(0, 10, (8,), generator=random)
+    got = answer(GoogLeNetOutput(*parts), labels)
+    if got is None:
+        return "the function returns nothing: does it end with return?"
+    if not isinstance(got, Tensor):
+        return f"it returns a {type(got).__name__}, not a tensor: backward() needs the tensor."
+    if got.ndim:
+        return f"one number is the loss, it returns the shape {tuple(got.shape)}."
+    last, aux1, aux2 = (F.cross_entropy(logits, labels) for logits in parts)
+    if mistake := _named_mistake(got, last, aux1, aux2, parts, labels):
+        return mistake
+    if not torch.isclose(got, last + 0.3 * (aux1 + aux2), atol=1e-4):
+        return f"for losses {last:.2f}, {aux1:.2f}, {aux2:.2f} it gives {got:.2f}."
+    if got.grad_fn is None:
+        return "the number is right, but cut off from the network: no item(), no detach()."
+    try:
+        alone = answer(parts[0], labels)
+    except Exception as error:  # what the reader's code does with one tensor can be anything
+        return f"with the logits alone, as in eval(), it stops with {type(error).__name__}."
+    if not isinstance(alone, Tensor) or alone.ndim or not torch.isclose(alone, last, atol=1e-4):
+        return "with the logits alone, as in eval(), the plain cross-entropy should come out."
+    return None
+
+
+def _named_mistake(got, last, aux1, aux2, parts, labels) -> str | None:
+    blended = parts[0] + 0.3 * (parts[1] + parts[2])
+    odds = [F.cross_entropy(logits.softmax(1), labels) for logits in parts]
+    mistakes = [
+        (last, "that is the last head's loss alone; the other two add 0.3 of theirs."),
+        (last + aux1 + aux2, "all three count fully: the two auxiliary losses weigh 0.3 each."),
+        (0.3 * (last + aux1 + aux2), "the last head's loss has weight 1, not 0.3."),
+        (last + 0.3 * (aux1 + aux2) / 2, "each head has weight 0.3; you took the mean of the two."),
+        (F.cross_entropy(blended, labels), "you added up the logits; add up the losses."),
+        (odds[0] + 0.3 * (odds[1] + odds[2]), "cross_entropy takes logits: leave softmax out."),
+        (0.3 * (aux1 + aux2), "the last head's own loss is missing."),
+    ]
+    return next((text for loss, text in mistakes if torch.isclose(got, loss, atol=1e-4)), None)
+
+
+def main_only(output: Any, labels: Tensor) -> Tensor:
+    return F.cross_entropy(output[0], labels)
+
+
+def all_equal(output: Any, labels: Tensor) -> Tensor:
+    return sum(F.cross_entropy(logits, labels) for logits in output)
+
+
+def third_of_all(output: Any, labels: Tensor) -> Tensor:
+    return 0.3 * all_equal(output, labels)
+
+
+def logits_added(output: Any, labels: Tensor) -> Tensor:
+    return F.cross_entropy(output[0] + 0.3 * (output[1] + output[2]), labels)
+
+
+def softmax_first(output: Any, labels: Tensor) -> Tensor:
+    losses = [F.cross_entropy(logits.softmax(1), labels) for logits in output]
+    return losses[0] + 0.3 * (losses[1] + losses[2])
+
+
+def cut_off(output: Any, labels: Tensor) -> Tensor:
+    return never_without_heads(output, labels).detach()
+
+
+def never_without_heads(output: Any, labels: Tensor) -> Tensor:
+    losses = [F.cross_entropy(logits, labels) for logits in (output.logits, *output[1:])]
+    return losses[0] + 0.3 * (losses[1] + losses[2])
+
+
+def as_float(output: Any, labels: Tensor) -> float:
+    return never_without_heads(output, labels).item()
+
+
+# The table ----------------------------------------------------------------------------------------
+
+EXERCISES = {
+    "chain": number(
+        16_777_216,
+        mistakes={
+            65_536: "4 to the 8th: you counted the layers that it still passes.",
+            4**20: "4 to the 20th: eight of the twenty layers lie on both ways.",
+            48: "factors of one layer after the other are multiplied, not added.",
+            12: "that is the number of layers saved; each of them costs a factor.",
+            0.25**12: "that is the ratio turned round: how many times larger is asked for.",
+            0.3 * 4**12: "you took the weight 0.3 in; here both losses have weight 1.",
+        },
+        hints=[
+            "How many layers does each of the two gradients pass on its way to layer 1?",
+            "Twenty and eight: twelve are saved.",
+            "Each layer multiplies by 0.25: 1 / 0.25 ** 12",
+        ],
+        right="twelve layers less are a factor of 4 to the 12th, almost 17 million.",
+    ),
+    "reach": Exercise(
+        judge_reach,
+        right="the loss of a head says nothing to what comes after it: three blocks of nine.",
+        hints=[
+            "Behind which block does the second head sit?",
+            "A gradient runs backwards, from the loss towards the picture.",
+            "net.exits(batch).aux2.sum().backward(), then look which blocks have a .grad.",
+        ],
+        wrong=[
+            (3, "names of blocks"),
+            ((), "no block is named"),
+            (("4f",), "there is no block"),
+            (("3a", "3b", "4a", "4b", "4c", "4d"), "that it does reach"),
+            (("4d", "4e", "5a", "5b"), "goes back through 4d"),
+            (("5a", "5b"), "a head after 4e"),
+            (("4c", "4d", "4e", "5a", "5b"), "after 4a and 4b"),
+            (("4b", "4c", "4d", "4e", "5a", "5b"), "the first head does not reach"),
+            (("4e", "5a"), "one is missing"),
+            (("3a", "4e", "5a", "5b"), "lies before the second head"),
+        ],
+    ),
+    "head": number(
+        80_682,
+        mistakes={
+            80_384: "that is without the biases.",
+            138_026: "the pool leaves 3x3 places here, not the paper's 4x4.",
+            408_362: "the average pool is missing: 7x7 places reach the linear layer.",
+            76_554: "the 1x1 convolution is missing.",
+            78_112: "the last linear layer is missing.",
+            14_890: "that takes one place of the pooled map; the linear layer reads all nine.",
+            20_890: "that is the head of width 0.125 from above.",
+        },
+        hints=[
+            "Three layers have weights: the 1x1, the hidden linear layer, the last one.",
+            "A window of 3 with stride 2 fits three times into 7 places.",
+            "128 * 32 + 32, then 9 * 32 * 256 + 256, then 256 * 10 + 10.",
+        ],
+        right="4,128 + 73,984 + 2,570; the hidden layer has nine tenths of them.",
+    ),
+    "total": Exercise(
+        judge_total,
+        right="full weight for the last head, 0.3 for the others, and eval() works too.",
+        hints=[
+            "Three calls of F.cross_entropy: for output.logits, output.aux1 and output.aux2.",
+            "In eval() the output is one tensor: isinstance(output, torch.Tensor) finds that out.",
+            "return loss(output.logits) + 0.3 * (loss(output.aux1) + loss(output.aux2))",
+        ],
+        wrong=[
+            (0.3, "a function is asked for"),
+            (main_only, "last head's loss alone"),
+            (all_equal, "all three count fully"),
+            (third_of_all, "weight 1, not 0.3"),
+            (logits_added, "added up the logits"),
+            (softmax_first, "leave softmax out"),
+            (as_float, "backward() needs the tensor"),
+            (cut_off, "cut off from the network"),
+            (never_without_heads, "as in eval(), it stops"),
+        ],
+    ),
+    "mix": number(
+        3.3,
+        mistakes={
+            10.6 / 3: "the plain mean: the exits are not used equally often.",
+            5.58: "you added earlier exits again; 3.6 million is all the work up to head 2.",
+            1.92: "the 30% that go to the end are missing.",
+            1.3: "that is what is saved; what is spent is asked for.",
+            3_300_000: "right, in single MACs: give millions.",
+            330: "50, 20 and 30 are percent: divide by 100.",
+        },
+        hints=[
+            "Half of the pictures cost 2.4 million each.",
+            "A mean over pictures: each exit's cost times the share that leaves there.",
+            "0.5 * 2.4 + 0.2 * 3.6 + 0.3 * 4.6",
+        ],
+        right="1.2 + 0.72 + 1.38: 28% less than 4.6 for every picture.",
+        tolerance=0.005,
+    ),
+}
+
+PREDICTIONS = {
+    "chain": Prediction(
+        options=("about a thousandth", "about a millionth", "about a millionth of a millionth"),
+        right=2,
+        because="0.25 to the 20th is 9e-13: every layer divides by four.",
+    ),
+    "raise": Prediction(
+        options=("not at all", "about 3 times", "about 100 times", "about 100,000 times"),
+        right=2,
+        because="The first head saves the gradient the way through five blocks, and weighs 0.3.",
+    ),
+    "start": Prediction(
+        options=("the heads", "batch norm", "both about equally"),
+        right=1,
+        because="Batch norm halves the loss. Heads alone lower it far less.",
+    ),
+    "exits": Prediction(
+        options=("about 4 points", "about 1 point", "less than can be measured"),
+        right=2,
+        because="The heads are wrong mostly where they are unsure, and those pictures go on.",
+    ),
+}

@@ -1,0 +1,334 @@
+"""What auxiliary heads do for the first steps of a GoogLeNet, one change at a time (notebook 06).
+
+    python -m gnet_utils.experiments.heads --seeds 3           all runs, with three seeds each
+    python -m gnet_utils.experiments.heads heads_kaiming       one run, by name
+    python -m gnet_utils.experiments.heads exits               the network of the early exits
+
+Four nets (plain, heads, norm, both) times three initialisations (tutorial, default, kaiming), and
+other weights of the heads' losses. Each run becomes one JSON file in data/runs/heads; what is
+recorded already is not run again.
+"""
+
+import argparse
+import copy
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gnet_utils import experiments
+from gnet_utils.counting import count_macs
+from gnet_utils.data import load_fashion_mnist, split_train_validation, to_float
+from gnet_utils.experiments.start import remove_batch_norm, spread, start_like_tutorials
+from gnet_utils.models import FashionGoogLeNet
+from gnet_utils.models.googlenet import GoogLeNetOutput
+from gnet_utils.models.layers import conv_unit, initialise
+from gnet_utils.probing import gradient_norms
+from gnet_utils.training import accuracy, in_layout, load_checkpoint, save_checkpoint
+
+Data = tuple[Tensor, Tensor]
+HEADS = {"aux1": "inception_4a", "aux2": "inception_4d"}  # head -> the block that it reads
+LN_10 = 2.302585  # the loss of who gives a tenth to each of ten classes
+CHECKPOINT = experiments.RUNS / "heads" / "exits-seed0.safetensors"
+
+
+# The network --------------------------------------------------------------------------------------
+
+
+class SmallHead(nn.Sequential):
+    """The paper's auxiliary classifier for the 7x7 maps of a 28x28 picture: pool, 1x1, two linear.
+
+    The paper pools 14x14 maps 5x5 with stride 3 to 4x4; here 7x7 maps are pooled 3x3 with stride 2
+    to 3x3. Its 128 channels and 1024 units are scaled by `width` like all others. Without dropout.
+    Maps (N, in_channels, 7, 7) to logits (N, num_classes).
+    """
+
+    def __init__(self, in_channels: int, width: float = 0.125, num_classes: int = 10):
+        channels, hidden = round(128 * width), round(1024 * width)
+        super().__init__(
+            nn.AvgPool2d(3, stride=2),
+            conv_unit(in_channels, channels, 1, norm="batch"),
+            nn.Flatten(),
+            nn.Linear(channels * 3 * 3, hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, num_classes),
+        )
+        initialise(self)
+
+
+class HeadedGoogLeNet(FashionGoogLeNet):
+    """FashionGoogLeNet with the "patch" stem and two heads, after blocks 4a and 4d.
+
+    In `train()` it returns a `GoogLeNetOutput` (logits, aux1, aux2), each (N, num_classes); in
+    `eval()` the logits alone, as if there were no heads.
+    """
+
+    def __init__(self, width: float = 0.125, num_classes: int = 10, **options):
+        super().__init__(width, num_classes, stem="patch", **options)
+        for head, block in HEADS.items():
+            channels = _out_channels(self.get_submodule(block))
+            self.add_module(head, SmallHead(channels, width, num_classes))
+
+    def stages(self) -> Iterator[tuple[str, nn.Module]]:
+        """The (name, module) pairs from picture to logits, in order, without the heads."""
+        return ((n, m) for n, m in self.named_children() if n not in HEADS)
+
+    def exits(self, images: Tensor) -> GoogLeNetOutput:
+        """What all three answer, in either mode."""
+        x, answers = images, []
+        for name, stage in self.stages():
+            x = stage(x)
+            answers += [self.get_submodule(h)(x) for h, block in HEADS.items() if block == name]
+        return GoogLeNetOutput(x, *answers)
+
+    def forward(self, images: Tensor) -> GoogLeNetOutput | Tensor:
+        return self.exits(images) if self.training else super().forward(images)
+
+
+def _out_channels(block: nn.Module) -> int:
+    """Channels after the concatenation: what the last convolutions of the branches give."""
+    convs = ([m for m in b.modules() if isinstance(m, nn.Conv2d)] for b in block.children())
+    return sum(branch[-1].out_channels for branch in convs)
+
+
+def exit_macs(net: HeadedGoogLeNet, side: int = 28) -> list[int]:
+    """Multiply-adds until an answer at head 1, at head 2 and at the end, for one picture.
+
+    Who reaches the end has asked both heads on the way.
+    """
+    shape, total, found = (1, net.in_channels, side, side), 0, []
+    for name, stage in copy.deepcopy(net).eval().stages():
+        total += count_macs(stage, shape)
+        with torch.no_grad():
+            shape = tuple(stage(torch.zeros(shape)).shape)
+        for head in (h for h, block in HEADS.items() if block == name):
+            total += count_macs(net.get_submodule(head), shape)
+            found.append(total)
+    return [*found, total]
+
+
+# One run ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One combination; everything else is the same for all.
+
+    initialisation: "tutorial" (Glorot's weights, PyTorch's biases), "default" (PyTorch's) or
+        "kaiming" (He et al.'s weights, biases zero).
+    weight: of each head's loss; the last head's has weight 1.
+    """
+
+    heads: bool = False
+    batch_norm: bool = False
+    initialisation: str = "kaiming"
+    weight: float = 0.3
+    width: float = 0.125
+    learning_rate: float = 0.05
+    batch: int = 64
+    steps: int = 200
+
+    def net(self, seed: int = 0) -> FashionGoogLeNet:
+        """The untrained network. The same seed gives the same body with and without heads."""
+        kind = HeadedGoogLeNet if self.heads else FashionGoogLeNet
+        options = {} if self.heads else {"stem": "patch"}
+        net = kind(self.width, dropout=0.0, project_first=True, **options)
+        if not self.batch_norm:
+            remove_batch_norm(net)
+        torch.manual_seed(seed)  # the body's layers come first, the heads' draws after them
+        INITIALISATIONS[self.initialisation](net)
+        return net.to(memory_format=torch.channels_last)
+
+
+def pytorch_default(net: nn.Module) -> None:
+    """What PyTorch draws when nobody asks for anything else."""
+    for layer in net.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            layer.reset_parameters()
+
+
+def kaiming(net: nn.Module) -> None:
+    """He et al.'s normal weights and zero biases for convolutions, linear layers as PyTorch's."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Linear):
+            layer.reset_parameters()
+        elif isinstance(layer, nn.Conv2d):
+            initialise(layer)
+
+
+INITIALISATIONS: dict[str, Callable[[nn.Module], None]] = {
+    "tutorial": start_like_tutorials,
+    "default": pytorch_default,
+    "kaiming": kaiming,
+}
+NETS = {
+    "plain": {},
+    "heads": {"heads": True},
+    "norm": {"batch_norm": True},
+    "both": {"heads": True, "batch_norm": True},
+}
+GRID = {
+    f"{net}_{initialisation}": Setting(**changes, initialisation=initialisation)
+    for initialisation in INITIALISATIONS
+    for net, changes in NETS.items()
+}
+SWEEP = {  # with the runs of the grid: 0 (no heads) and 0.3
+    f"both_kaiming_{weight:g}": Setting(**NETS["both"], weight=weight) for weight in (0.1, 1.0)
+}
+EXITS = Setting(**NETS["both"], learning_rate=0.2, batch=128, steps=900)
+
+
+def weighted_loss(output: GoogLeNetOutput | Tensor, labels: Tensor, weight: float) -> Tensor:
+    """The loss that is minimised: the last head's, and `weight` times each auxiliary one."""
+    if isinstance(output, Tensor):
+        return F.cross_entropy(output, labels)
+    last, *others = (F.cross_entropy(logits, labels) for logits in output)
+    return last + weight * sum(others)
+
+
+def first_steps(
+    net: nn.Module,
+    data: Data,
+    setting: Setting,
+    seed: int = 0,
+    *,
+    falling: bool = False,
+) -> Iterator[list[float]]:
+    """Train `net` with SGD; yields before each step the loss of the last head, then of the others.
+
+    data: uint8 images (N, 1, 28, 28) and labels (N,).
+    falling: the learning rate rises for a tenth of the steps and then falls to zero.
+    """
+    images, labels = data
+    optimiser = torch.optim.SGD(net.parameters(), lr=setting.learning_rate)
+    chooser = torch.Generator().manual_seed(seed)
+    rounds = -(-setting.steps * setting.batch // len(images))
+    order = torch.cat([torch.randperm(len(images), generator=chooser) for _ in range(rounds)])
+    net.train()
+    for step, rows in enumerate(order.split(setting.batch)[: setting.steps]):
+        if falling:
+            risen = min(1.0, (step + 1) / (0.1 * setting.steps), 1.1 * (1 - step / setting.steps))
+            optimiser.param_groups[0]["lr"] = setting.learning_rate * risen
+        output = net(in_layout(to_float(images[rows])))
+        answers = [output] if isinstance(output, Tensor) else list(output)
+        yield [F.cross_entropy(answer.detach(), labels[rows]).item() for answer in answers]
+        loss = weighted_loss(output, labels[rows], setting.weight)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+
+def gradients(net: nn.Module, probe: Data, weight: float) -> dict[str, dict[str, float]]:
+    """Gradient norm of each stage on `probe` pictures: from all losses, and from the last alone.
+
+    Works on a copy: neither gradients nor running averages of `net` change.
+    """
+    images, labels = in_layout(to_float(probe[0])), probe[1]
+    found = {}
+    for name, used in {"all": weight, "last": 0.0}.items():
+        twin = copy.deepcopy(net).train()
+        norms = gradient_norms(twin, weighted_loss(twin(images), labels, used))
+        found[name] = {stage: float(f"{norm:.4g}") for stage, norm in norms.items()}
+    return found
+
+
+@torch.no_grad()
+def accuracies(net: nn.Module, data: Data) -> list[float]:
+    """Share of right answers in eval mode: of the last head, then of the others."""
+    net.eval()
+    parts = [part.split(1000) for part in data]
+    ask = net.exits if isinstance(net, HeadedGoogLeNet) else lambda images: (net(images),)
+    answers = [ask(in_layout(to_float(images))) for images in parts[0]]
+    return [round(accuracy(torch.cat(logits), data[1]), 4) for logits in zip(*answers, strict=True)]
+
+
+# Recording ----------------------------------------------------------------------------------------
+
+PROBE_STEPS = (0, 50, 100, 200)  # when gradients are looked at; the last is the end
+
+
+def run_setting(name: str, setting: Setting, seed: int, train: Data, validation: Data) -> dict:
+    """What one run is recorded with: losses, gradient norms, spread of the start, accuracies."""
+    net = setting.net(seed)
+    probe = train[0][:128], train[1][:128]
+    shares = spread(copy.deepcopy(net), in_layout(to_float(probe[0])))
+    losses, norms = [], {0: gradients(net, probe, setting.weight)}
+    for loss in first_steps(net, train, setting, seed):
+        if len(losses) in PROBE_STEPS[1:]:
+            norms[len(losses)] = gradients(net, probe, setting.weight)
+        losses.append([round(value, 4) for value in loss])
+        print(f"\r{name} seed {seed}: {len(losses)}/{setting.steps}, loss {loss[0]:.3f}", end="")
+    norms[len(losses)] = gradients(net, probe, setting.weight)
+    shares_right = accuracies(net, validation)
+    print(f", accuracy {shares_right}", flush=True)
+    columns = [list(column) for column in zip(*losses, strict=True)]
+    return {
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "loss": columns[0],
+        "head_losses": columns[1:],
+        "spread": {stage: round(share, 4) for stage, share in shares.items()},
+        "gradients": norms,
+        "accuracy": shares_right[0],
+        "head_accuracies": shares_right[1:],
+    }
+
+
+def run_exits(seed: int, train: Data, validation: Data) -> dict:
+    """Train the network of the early exits and store its weights beside the record."""
+    net = EXITS.net(seed)
+    losses = []
+    for loss in first_steps(net, train, EXITS, seed, falling=True):
+        losses.append([round(value, 4) for value in loss])
+        print(f"\rexits: {len(losses)}/{EXITS.steps}, loss {loss[0]:.3f}", end="")
+    shares_right = accuracies(net, validation)
+    print(f", accuracy {shares_right}", flush=True)
+    save_checkpoint(net, CHECKPOINT, **asdict(EXITS), accuracies=shares_right, seed=seed)
+    return {"loss": [row[0] for row in losses][::5], "accuracies": shares_right}
+
+
+def load_exits() -> tuple[HeadedGoogLeNet, dict]:
+    """The stored network of the early exits, in eval mode, and what is stored about it."""
+    net = EXITS.net()
+    about = load_checkpoint(net, CHECKPOINT)
+    return net.eval(), about
+
+
+def record(name: str, seed: int) -> None:
+    """Run `name` and write its JSON file, unless that is there."""
+    setting = EXITS if name == "exits" else (GRID | SWEEP)[name]
+
+    def run() -> dict:
+        images, labels = load_fashion_mnist("train", source="real")
+        parts = split_train_validation(images, labels, validation=5000, seed=0)
+        if name == "exits":
+            return run_exits(seed, *parts)
+        return run_setting(name, setting, seed, *parts)
+
+    recipe = asdict(setting) | {"optimiser": "SGD without momentum", "precision": "float32"}
+    if name == "exits":
+        recipe["schedule"] = "up for a tenth of the steps, then down to zero"
+    experiments.record("heads", name, seed, run, recipe=recipe)
+
+
+def main() -> int:
+    names = [*GRID, *SWEEP]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help=f"runs, from exits, {', '.join(names)}")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds of each run")
+    options = parser.parse_args()
+    if unknown := set(options.names) - {*names, "exits"}:
+        parser.error(f"there is no run {', '.join(unknown)}: choose from exits, {', '.join(names)}")
+    if not options.names or "exits" in options.names:
+        record("exits", 0)
+    for seed in range(options.seeds):
+        for name in options.names or names:
+            if name != "exits":
+                record(name, seed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Explorer of notebook 06: the recorded runs of nets with and without heads, replayed."""
+
+import math
+from functools import cache
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gnet_utils.experiments import recorded
+from gnet_utils.plotting import COLOURS
+
+NETS = {  # name in the records -> (what it is, colour), the same everywhere in notebook 06
+    "plain": ("neither", COLOURS["gray"]),
+    "heads": ("heads", COLOURS["orange"]),
+    "norm": ("batch norm", COLOURS["blue"]),
+    "both": ("heads and batch norm", COLOURS["green"]),
+}
+WIDE, NARROW = 3.6, 1.4  # lines: a net with heads is drawn on the same net without, often alike
+LINES = {"plain": WIDE, "norm": WIDE, "heads": NARROW, "both": NARROW}
+ALPHAS = {net: 0.6 if width == WIDE else 1.0 for net, width in LINES.items()}
+INITIALISATIONS = {
+    "tutorial": "tutorials' Glorot",
+    "default": "PyTorch's default",
+    "kaiming": "Kaiming",
+}
+
+
+@cache
+def runs() -> dict[str, list[dict]]:
+    """The recorded runs of `gnet_utils.experiments.heads`, read once."""
+    return recorded("heads")
+
+
+def running_mean(losses: list[float], window: int = 9) -> np.ndarray:
+    """Mean of the last `window` losses at each step, of fewer at the beginning."""
+    sums = np.cumsum([0.0, *losses])
+    ends = np.arange(1, len(losses) + 1)
+    starts = np.maximum(ends - window, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def plateau_steps(losses: list[float], level: float = 2.2) -> int:
+    """How many steps pass until the running mean falls below `level`; all of them if it never does.
+
+    2.303 = ln 10 is the loss of even guessing among ten classes.
+    """
+    below = np.flatnonzero(running_mean(losses) < level)
+    return int(below[0]) if len(below) else len(losses)
+
+
+def draw_losses(ax: Axes, name: str, net: str) -> None:
+    """Mean loss of the last head over the seeds of run `name`; a band from lowest to highest."""
+    curves = np.array([running_mean(run["loss"]) for run in runs()[name]])
+    label, colour = NETS[net]
+    ax.fill_between(
+        np.arange(curves.shape[1]), curves.min(0), curves.max(0), color=colour, alpha=0.2, lw=0
+    )
+    ax.plot(curves.mean(0), color=colour, lw=LINES[net], alpha=ALPHAS[net], label=label)
+
+
+def stage_norms(name: str, step: int, part: str = "all") -> dict[str, float]:
+    """Gradient norm of each stage of the body, the geometric mean over the seeds.
+
+    part: "all" losses as they are weighted, or the "last" head's alone.
+    """
+    records = [run["gradients"][str(step)][part] for run in runs()[name]]
+    return {
+        stage.removeprefix("inception_"): math.exp(
+            sum(math.log(max(record[stage], 1e-12)) for record in records) / len(records)
+        )
+        for stage in records[0]
+        if not stage.startswith("aux")
+    }
+
+
+def replay(net: str = "heads", initialisation: str = "kaiming", step: int = 0) -> Figure:
+    """Left the loss of one net, the net with neither in gray; right its gradients at one step.
+
+    Raises ValueError for a net, an initialisation or a step that was not recorded.
+    """
+    if net not in NETS or initialisation not in INITIALISATIONS:
+        raise ValueError(
+            f"nets are {', '.join(NETS)}, initialisations {', '.join(INITIALISATIONS)}; "
+            f"got {net!r}, {initialisation!r}"
+        )
+    name = f"{net}_{initialisation}"
+    known = runs()[name][0]["gradients"]
+    if str(step) not in known:
+        raise ValueError(f"gradients were looked at before steps {', '.join(known)}, not {step}")
+    figure = Figure(figsize=(7.2, 3.3), dpi=110, layout="constrained", facecolor="white")
+    left, right = figure.subplots(1, 2)
+    left.axhline(math.log(10), color=COLOURS["ink"], lw=1, ls="--")
+    left.text(200, math.log(10) + 0.02, "ln 10", ha="right", va="bottom", fontsize=9)
+    for each in dict.fromkeys(["plain", net]):
+        draw_losses(left, f"{each}_{initialisation}", each)
+    left.axvline(step, color=COLOURS["ink"], lw=1, ls=":")
+    left.set(xlabel="step", ylabel="loss of the last classifier", ylim=(0, 2.7))
+    left.legend(loc="lower left", fontsize=9)
+    left.set_title(INITIALISATIONS[initialisation], fontsize=10)
+
+    everything, last = stage_norms(name, step), stage_norms(name, step, "last")
+    right.semilogy(everything.values(), "o-", color=NETS[net][1], label="from all losses")
+    right.semilogy(last.values(), "x:", color=COLOURS["ink"], label="from the last loss alone")
+    right.set_xticks(range(len(everything)), everything, rotation=60, fontsize=9)
+    right.set(ylim=(1e-7, 1e2), ylabel="gradient norm")
+    right.legend(loc="lower right", fontsize=9)
+    right.set_title(f"before step {step}", fontsize=10)
+    for ax in (left, right):
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure
