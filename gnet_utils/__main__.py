@@ -31,6 +31,10 @@ def lab(options: argparse.Namespace) -> None:
     command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=localhost"]
     command += [f"--ServerApp.root_dir={environment.ROOT}"]
     command += [f"--LabApp.default_url=/lab/tree/notebooks/{first.name}"]
+    # The folder labconfig there: no question about news at the first start, and explorers are
+    # saved with their pictures. The reader's own settings win.
+    paths = [str(environment.ROOT / "gnet_utils"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
     if options.no_browser:
         command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container; else Jupyter refuses
@@ -40,59 +44,98 @@ def lab(options: argparse.Namespace) -> None:
 
 def test(options: argparse.Namespace) -> int:
     """Run the unit tests and all notebooks; one summary at the end."""
-    from gnet_utils.testing import run_tests
+    if options.matrix:
+        from gnet_utils.matrix import run_matrix
+
+        return run_matrix()
+    from gnet_utils.testing import SLOW, run_tests
 
     return run_tests(
         options.notebooks,
         stand_in=options.stand_in,
         expression=options.expression,
         with_notebooks=not options.no_notebooks,
+        slow=[kind for kind in SLOW if getattr(options, kind)],
+        on_colab=options.colab,
     )
 
 
 def train(options: argparse.Namespace) -> int:
     """Train a network by one of the named recipes; keep its record and its weights."""
-    from gnet_utils.recipes import RECIPES
+    from gnet_utils.recipes import RECIPES, get_recipe
 
     if options.list:
         for recipe in RECIPES.values():
             print(f"{recipe.name:14} {recipe.purpose}")
         return 0
-    import torch
-
-    from gnet_utils.data import data_source, load_fashion_mnist, split_train_validation
-    from gnet_utils.recipes import build_network, get_recipe
-    from gnet_utils.training import evaluate, fit, save_checkpoint
+    from gnet_utils import parallel
 
     recipe = get_recipe(options.recipe)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = parallel.start()
+    try:
+        return _train(recipe, device, options)
+    finally:
+        parallel.stop()
+
+
+def _train(recipe, device, options: argparse.Namespace) -> int:
+    import torch
+
+    from gnet_utils import parallel
+    from gnet_utils.data import data_source, load_fashion_mnist, split_train_validation
+    from gnet_utils.recipes import build_network
+    from gnet_utils.training import evaluate, fit, save_checkpoint
+
     torch.manual_seed(options.seed)
     network = build_network(recipe).to(device)
-    training, validation = load_fashion_mnist("train", device), None
+    training, validation = load_fashion_mnist("train", str(device)), None
     if options.validate:
         training, validation = split_train_validation(*training)
     files = Path(options.out) / f"{recipe.name}-seed{options.seed}"
-    state = files.with_suffix(".state")
-    history = fit(network, training, validation, recipe, seed=options.seed, state=state)
+    state, log = files.with_suffix(".state"), files.with_suffix(".json")
+    first = parallel.rank() == 0  # of several processes only the first writes
+    history = fit(
+        network,
+        training,
+        validation,
+        recipe,
+        seed=options.seed,
+        state=state,
+        after_epoch=lambda so_far: so_far.save(log) if first else None,
+    )
     if history.stopped:
         print(f"error: {history.stopped}; the same command goes on from there", file=sys.stderr)
         return 1
-    measured = validation or load_fashion_mnist("test", device)
+    if not first:
+        return 0
+    measured = validation or load_fashion_mnist("test", str(device))
     loss, accuracy = evaluate(network, measured, picture_size=recipe.picture_size)
-    _, with_views = evaluate(network, measured, views=6, picture_size=recipe.picture_size)
     name = "validation" if validation else "test"
     history.results = {
         "data": data_source().kind,
         f"{name}_loss": round(loss, 4),
         f"{name}_accuracy": round(accuracy, 4),
-        f"{name}_accuracy_6_views": round(with_views, 4),
     }
-    history.save(files.with_suffix(".json"))
+    # Views help a network that was trained on such: mirrored, and for six also shifted pictures.
+    for views in (2, 6)[: recipe.mirror + (recipe.mirror and recipe.shift > 0)]:
+        _, share = evaluate(network, measured, views=views, picture_size=recipe.picture_size)
+        history.results[f"{name}_accuracy_{views}_views"] = round(share, 4)
+    history.save(log)
     weights = files.with_suffix(".safetensors")
     save_checkpoint(network, weights, recipe=recipe.name, seed=options.seed, **history.results)
     state.unlink(missing_ok=True)
     print(f"{name} accuracy {accuracy:.4f} after {history.seconds:.0f} s of training: {weights}")
     return 0
+
+
+def bench(options: argparse.Namespace) -> None:
+    """Measure how fast this machine trains and infers, against what tutorials do."""
+    from gnet_utils import bench
+
+    figures = bench.measure(options.quick)
+    bench.save(figures, Path(options.out))
+    print("\n" + bench.report(figures))
+    print(f"\nwritten to {options.out} after {figures['seconds']:.0f} s")
 
 
 def data(options: argparse.Namespace) -> None:
@@ -112,13 +155,38 @@ def render(options: argparse.Namespace) -> None:
 
 
 def bundle(options: argparse.Namespace) -> None:
-    """Pack the course into gnet-course.zip, for Colab or a machine without network."""
+    """Pack the course into gnet-course.zip, for Colab, a class, or a machine without network."""
     from gnet_utils import notebooks
 
     if options.repo:
         notebooks.write_repository(options.repo)
-    target = notebooks.bundle()
+    data_set = None
+    if options.with_data:
+        from gnet_utils.data import cache_folder, prepare
+
+        prepare("real", retry=True)  # its checksums are right, or this raises
+        data_set = cache_folder() / "fashion-mnist.safetensors"
+        if not data_set.is_file():
+            raise CourseError(
+                f"{data_set.parent} cannot be written, and --with-data packs the file that it "
+                "keeps: set GNET_CACHE_DIR to a folder of your own"
+            )
+    target = notebooks.bundle(with_solutions=not options.no_solutions, data_set=data_set)
     print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)")
+    if options.no_solutions:
+        print(
+            "No solutions in its notebooks, no TEACHING.md, no unit tests. "
+            "The checks in gnet_utils/exercises know the answers still."
+        )
+
+
+def slides(options: argparse.Namespace) -> None:
+    """Make slides out of notebooks, in the folder slides/; they need no network."""
+    from gnet_utils.notebooks import find_notebooks
+    from gnet_utils.slides import make_slides
+
+    pages = make_slides(find_notebooks(options.notebooks))
+    print(f"{len(pages)} pages of slides: open {pages[0].with_name('index.html')} in a browser")
 
 
 def _report_data(source=None, retry: bool = False) -> None:
@@ -154,6 +222,15 @@ def build_parser() -> argparse.ArgumentParser:
     help = "only unit tests whose names match, as for pytest; no notebooks unless named"
     command.add_argument("-k", dest="expression", default="", help=help)
     command.add_argument("--no-notebooks", action="store_true", help="unit tests only")
+    instead = command.add_mutually_exclusive_group()
+    help = "instead: explorers, slides and pages in a real browser (some minutes; needs Chromium)"
+    instead.add_argument("--browser", action="store_true", help=help)
+    help = "instead: all tests that break something on purpose (some minutes)"
+    instead.add_argument("--faults", action="store_true", help=help)
+    help = "instead: the notebooks with Colab's versions, in .venv-colab, from the zip"
+    instead.add_argument("--colab", action="store_true", help=help)
+    help = "instead: install and test with several versions of Python (long)"
+    instead.add_argument("--matrix", action="store_true", help=help)
 
     command = add(train, packages=FEW)
     help = "name of the recipe (default: minute)"
@@ -167,6 +244,12 @@ def build_parser() -> argparse.ArgumentParser:
     folder = environment.ROOT / "data" / "cache" / "training"
     command.add_argument("--out", default=folder, metavar="FOLDER", help=help)
 
+    command = add(bench)
+    command.add_argument("--quick", action="store_true", help="fewer rounds: under three minutes")
+    help = "where the figures go as JSON (default: data/cache/bench.json)"
+    figures = environment.ROOT / "data" / "cache" / "bench.json"
+    command.add_argument("--out", default=figures, metavar="FILE", help=help)
+
     command = add(data, packages=FEW)
     help = "draw the stand-in for Fashion-MNIST, for a machine without network"
     command.add_argument("--stand-in", action="store_true", help=help)
@@ -174,9 +257,16 @@ def build_parser() -> argparse.ArgumentParser:
     command = add(render)
     command.add_argument("notebooks", nargs="*", metavar="NN", help="which ones (default: all)")
 
-    command = add(bundle, packages=("nbval",))
+    command = add(bundle, packages=(*FEW, "nbval"))
     help = "GitHub address to write into the notebooks, with Colab badges"
     command.add_argument("--repo", metavar="URL", help=help)
+    help = "for a class: without the folded solutions, the teacher's notes and the unit tests"
+    command.add_argument("--no-solutions", action="store_true", help=help)
+    help = "include Fashion-MNIST (30 MB), so that no network is needed"
+    command.add_argument("--with-data", action="store_true", help=help)
+
+    command = add(slides)
+    command.add_argument("notebooks", nargs="*", metavar="NN", help="which ones (default: all)")
     return parser
 
 

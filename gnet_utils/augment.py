@@ -1,16 +1,40 @@
 """Changed copies of pictures, a whole batch at a time on its own device.
 
-While training: mirrored, shifted, partly erased pictures. At test time: several views of each
-picture, whose probabilities are averaged. A batch is (N, C, H, W), float, already normalised.
+While training: mirrored, shifted, partly erased pictures, random crops. At test time: several
+views of each picture, whose probabilities are averaged; among them the 144 crops of GoogLeNet's
+paper. A batch is (N, C, H, W), float, already normalised.
 """
+
+import operator
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# While training -----------------------------------------------------------------------------------
+
+
+def _check_batch(images: Tensor) -> None:
+    expected = "images must be a batch of float pictures (N, C, H, W)"
+    if not isinstance(images, Tensor):
+        raise TypeError(f"{expected}, got {type(images).__name__}")
+    if images.ndim != 4 or not images.is_floating_point() or 0 in images.shape[1:]:
+        kind = str(images.dtype).removeprefix("torch.")
+        raise ValueError(f"{expected}, got {tuple(images.shape)} {kind}: use data.to_float")
+
+
+def _sizes(**sizes: int) -> list[int]:
+    # Python's own whole numbers; TypeError or ValueError names one that is none.
+    for name, value in sizes.items():
+        if not 1 <= operator.index(value) < 2**31:
+            raise ValueError(f"{name} must be at least 1 pixel and below 2**31, got {value!r:.60}")
+    return [operator.index(value) for value in sizes.values()]
+
 
 def random_mirror(images: Tensor) -> Tensor:
     """Mirror each picture left to right with probability one half."""
+    _check_batch(images)
     mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
     return torch.where(mirrored, images.flip(3), images)
 
@@ -20,8 +44,9 @@ def random_shift(images: Tensor, pixels: int) -> Tensor:
 
     Raises ValueError for a shift that is negative or as large as the picture.
     """
+    _check_batch(images)
     count, _, height, width = images.shape
-    if not 0 <= pixels < min(height, width):
+    if not 0 <= operator.index(pixels) < min(height, width):
         raise ValueError(
             f"pixels must be 0 to {min(height, width) - 1} for pictures of {height}x{width}, "
             f"got {pixels}"
@@ -43,7 +68,8 @@ def random_erase(images: Tensor, share: float = 0.5, size: int = 8) -> Tensor:
     The square's centre may lie anywhere, so that at the border only a part of it is inside.
     Raises ValueError for a share outside 0..1 or a size below 1.
     """
-    if not 0 <= share <= 1 or size < 1:
+    _check_batch(images)
+    if not 0 <= share <= 1 or operator.index(size) < 1:
         raise ValueError(f"share must be 0 to 1 and size 1 or more, got {share} and {size}")
     count, _, height, width = images.shape
     device = images.device
@@ -59,19 +85,71 @@ def random_erase(images: Tensor, share: float = 0.5, size: int = 8) -> Tensor:
     return torch.where((square & chosen)[:, None], torch.randn_like(images), images)
 
 
+def random_resized_crop(
+    images: Tensor,
+    area: tuple[float, float] = (0.08, 1.0),
+    aspect: tuple[float, float] = (3 / 4, 4 / 3),
+) -> Tensor:
+    """Cut a random box out of each picture and enlarge it to the full size (paper, section 6).
+
+    area: share of the picture's area, even between its two limits.
+    aspect: width / height of the box, even on a logarithmic scale between its limits.
+    Up to ten boxes are drawn for each picture, the first that fits is cut; when none fits, the
+    picture stays whole. Bilinear. Raises ValueError for limits that cannot be.
+    """
+    _check_batch(images)
+    (low, high), (flat, tall) = area, aspect
+    if not 0 < low <= high <= 1 or not 0 < flat <= tall < float("inf"):
+        raise ValueError(
+            "area must be two shares 0 < low <= high <= 1 and aspect two ratios 0 < low <= high, "
+            f"got {area} and {aspect}"
+        )
+    count, _, height, width = images.shape
+    tries = (count, 10)
+    share = torch.empty(tries, device=images.device).uniform_(low, high)
+    ratio = torch.empty(tries, device=images.device).uniform_(*torch.tensor(aspect).log()).exp()
+    # Sides as shares of the picture's own sides; in a picture twice as wide as high, a square box
+    # spans half as much of the width as of the height.
+    across = (share * ratio * height / width).sqrt()
+    down = (share / ratio * width / height).sqrt()
+    fits = (across <= 1) & (down <= 1)
+    first = fits.int().argmax(1, keepdim=True)  # 0 where none fits, which is made whole next
+    across, down = (
+        torch.where(fits.any(1), side.gather(1, first)[:, 0], 1.0) for side in (across, down)
+    )
+    left, top = ((1 - side) * torch.rand_like(side) for side in (across, down))
+    zero = torch.zeros_like(left)
+    # affine_grid counts from -1 to 1: the box's half sides, and where its middle lies.
+    rows = [(across, zero, 2 * left + across - 1), (zero, down, 2 * top + down - 1)]
+    boxes = torch.stack([torch.stack(row, 1) for row in rows], 1)
+    grid = F.affine_grid(boxes, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+# At test time: small moves ------------------------------------------------------------------------
+
 VIEWS = {  # how many views of a picture -> how each is made
     1: ((0, 0, False),),
     2: ((0, 0, False), (0, 0, True)),
     6: tuple((dx, dy, m) for dx, dy in ((0, 0), (-1, -1), (1, 1)) for m in (False, True)),
+    10: tuple(
+        (dx, dy, m)
+        for dx, dy in ((0, 0), (-1, -1), (1, 1), (-1, 1), (1, -1))
+        for m in (False, True)
+    ),
 }
 
 
 def views(images: Tensor, count: int = 1) -> list[Tensor]:
-    """The picture itself (1), with its mirror image (2), also moved by one pixel diagonally (6).
+    """The picture itself (1), with its mirror image (2), also moved by one pixel diagonally.
+
+    6: moved up left and down right; 10: in all four diagonal directions. The first 1, 2 and 6 of
+    the 10 are those of the smaller counts.
 
     Returns `count` batches of the same shape. Raises ValueError for another count.
     """
-    if count not in VIEWS:
+    _check_batch(images)
+    if operator.index(count) not in VIEWS:
         raise ValueError(f"count must be one of {', '.join(map(str, VIEWS))}, got {count}")
     height, width = images.shape[2:]
     padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
@@ -80,3 +158,110 @@ def views(images: Tensor, count: int = 1) -> list[Tensor]:
         view = padded[:, :, 1 + down : 1 + down + height, 1 + right : 1 + right + width]
         made.append(view.flip(3) if mirror else view)
     return made
+
+
+# At test time: the crops of the paper -------------------------------------------------------------
+
+SCALES = (256, 288, 320, 352)  # of the shorter side, in pixels (section 7)
+CROP_SIZE = 224
+SQUARES = ("first", "middle", "last")  # left, centre, right; top, centre, bottom when upright
+PLACES = ("top left", "top right", "bottom left", "bottom right", "centre", "whole")
+
+
+class Crop(NamedTuple):
+    """One crop: a box of `size` x `size` pixels of the picture scaled to `scale`, in words too."""
+
+    scale: int  # pixels of the shorter side
+    square: str
+    place: str
+    left: int
+    top: int
+    size: int
+    mirrored: bool
+
+    @property
+    def box(self) -> tuple[int, int, int, int, bool]:
+        """What decides the pixels: two crops with the same box show the same."""
+        return self.scale, self.left, self.top, self.size, self.mirrored
+
+
+def scaled_size(height: int, width: int, scale: int) -> tuple[int, int]:
+    """(height, width) of a picture whose shorter side has become `scale` pixels."""
+    height, width, scale = _sizes(height=height, width=width, scale=scale)
+    shorter = min(height, width)
+    return round(height * scale / shorter), round(width * scale / shorter)
+
+
+def crop_boxes(
+    height: int, width: int, scales: tuple[int, ...] = SCALES, size: int = CROP_SIZE
+) -> list[Crop]:
+    """The crops of the paper's section 7, 36 for each scale and 144 in all, in a fixed order.
+
+    For each scale three squares along the longer side; in each of them four corners and the
+    centre, `size` x `size` pixels, and the whole square (to be resized to that); each of these
+    also mirrored. In a square picture the three squares are one, so that 48 differ.
+    Raises ValueError for a picture without pixels and for scales below `size`.
+    """
+    height, width, size = map(operator.index, (height, width, size))
+    if height < 1 or width < 1:
+        raise ValueError(f"height and width must be at least 1 pixel, got {height} and {width}")
+    _sizes(height=height, width=width, size=size)
+    scales = tuple(_sizes(scale=scale)[0] for scale in scales)
+    if not scales or min(scales) < size:
+        raise ValueError(f"scales must be {size} pixels or more, to cut {size}, got {scales}")
+    crops = []
+    for scale in scales:
+        tall, wide = scaled_size(height, width, scale)
+        for part, square in enumerate(SQUARES):
+            left, top = ((length - scale) * part // 2 for length in (wide, tall))
+            for place in PLACES:
+                x, y, side = _place(place, scale, size)
+                for mirrored in (False, True):
+                    crops.append(Crop(scale, square, place, left + x, top + y, side, mirrored))
+    return crops
+
+
+def _place(place: str, scale: int, size: int) -> tuple[int, int, int]:
+    """(left, top, size) of a crop within its square of `scale` x `scale` pixels."""
+    if place == "whole":
+        return 0, 0, scale
+    if place == "centre":
+        return (scale - size) // 2, (scale - size) // 2, size
+    return (scale - size) * ("right" in place), (scale - size) * ("bottom" in place), size
+
+
+def cut(images: Tensor, crop: Crop, size: int = CROP_SIZE) -> Tensor:
+    """What `crop` shows of each picture, as (N, C, size, size): scaled, cut, resized, mirrored."""
+    _check_batch(images)
+    (size,) = _sizes(size=size)
+    if not isinstance(crop, Crop):
+        raise TypeError(f"crop must be one of crop_boxes, got {type(crop).__name__}")
+    scaled = _resized(images, scaled_size(*images.shape[2:], crop.scale))
+    view = scaled[:, :, crop.top : crop.top + crop.size, crop.left : crop.left + crop.size]
+    view = _resized(view, (size, size))
+    return view.flip(3) if crop.mirrored else view
+
+
+def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(images.shape[2:]) == size:
+        return images
+    return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
+
+
+# The same scheme for pictures of 28x28: every length of the paper divided by eight.
+SMALL_SCALES, SMALL_SIZE = tuple(scale // 8 for scale in SCALES), CROP_SIZE // 8
+
+
+def small_crops(count: int) -> list[Crop]:
+    """The paper's crops of a 28x28 picture, every length divided by eight.
+
+    10: corners and centre of the smallest scale, mirrored too; 48: all that differ of the 144.
+    Raises ValueError for another count.
+    """
+    if operator.index(count) not in (10, 48):
+        raise ValueError(f"count must be 10 or 48, got {count}")
+    every = crop_boxes(SMALL_SIZE, SMALL_SIZE, SMALL_SCALES, SMALL_SIZE)
+    crops = list({crop.box: crop for crop in reversed(every)}.values())[::-1]
+    if count == 48:
+        return crops
+    return [crop for crop in crops if crop.scale == SMALL_SCALES[0] and crop.place != "whole"]

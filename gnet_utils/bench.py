@@ -74,8 +74,8 @@ def against_yardstick(name: str, data: tuple, pairs: int, quick: bool = False) -
     recipe = get_recipe(name)
     rates, yardsticks = [], []
     for _ in range(pairs):
-        yardsticks.append(training_rate("tutorial", data, steps=2 if quick else 5))
-        rates.append(training_rate(name, data, steps=15 if quick else 50))
+        yardsticks.append(training_rate("tutorial", data, steps=2 if quick else 4))
+        rates.append(training_rate(name, data, steps=15 if quick else 40))
     macs = count_macs(build_network(recipe), (1, 1, recipe.picture_size, recipe.picture_size))
     rate, yardstick = statistics.median(rates), statistics.median(yardsticks)
     found = {
@@ -98,7 +98,7 @@ def against_yardstick(name: str, data: tuple, pairs: int, quick: bool = False) -
 
 
 def training_rate(name: str, data: tuple, steps: int) -> float:
-    """Training images per second of recipe `name`, after two steps of warm-up."""
+    """Training images per second of recipe `name`, after some steps of warm-up."""
     recipe = dataclasses.replace(get_recipe(name), epochs=1)
     network = build_network(recipe).to(data[0].device)
 
@@ -107,7 +107,7 @@ def training_rate(name: str, data: tuple, steps: int) -> float:
         part = tuple(tensor[:count] for tensor in data)
         return count / fit(network, part, None, recipe, progress=False).seconds
 
-    run(2)
+    run(1 if name == "tutorial" else 3)
     return run(steps)
 
 

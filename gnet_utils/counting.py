@@ -3,8 +3,11 @@
 One MAC is one multiply-add; a FLOP count is twice the MAC count. Only layers with weights are
 counted (convolutions and linear layers): additions of biases, batch norm, ReLU and pooling are
 left out, as in the papers. `measure_ms` asks the clock instead.
+
+All functions raise TypeError or ValueError for arguments that make no sense.
 """
 
+import operator
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +29,10 @@ def conv_parameters(
     in_channels: int, out_channels: int, kernel_size: int, bias: bool = True
 ) -> int:
     """Weights of a square convolution: k * k * in * out, and one bias for each output channel."""
+    in_channels, out_channels, kernel_size = _whole(
+        in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size
+    )
+    (bias,) = _whole(bias=bias)  # True or False
     return kernel_size**2 * in_channels * out_channels + (out_channels if bias else 0)
 
 
@@ -34,7 +41,21 @@ def conv_macs(
 ) -> int:
     """MACs of a square convolution on one picture: its weights, once for each output pixel."""
     weights = conv_parameters(in_channels, out_channels, kernel_size, bias=False)
+    out_height, out_width = _whole(out_height=out_height, out_width=out_width)
     return weights * out_height * out_width
+
+
+def _whole(**numbers: int) -> list[int]:
+    """The same as Python's own whole numbers, which do not overflow; or an error that names one."""
+    found = []
+    for name, value in numbers.items():
+        try:
+            found.append(operator.index(value))
+        except TypeError:
+            raise TypeError(f"{name} must be a whole number, got {value!r:.60}") from None
+        if not 0 <= found[-1] < 2**31:
+            raise ValueError(f"{name} must be 0 or more, and below 2**31, got {value!r:.60}")
+    return found
 
 
 # By asking the module ---------------------------------------------------------------------------
@@ -57,6 +78,7 @@ class Layer(NamedTuple):
 
 def count_parameters(module: nn.Module) -> int:
     """All trainable numbers of `module`, auxiliary heads included."""
+    _check_module(module)
     return sum(p.numel() for p in module.parameters())
 
 
@@ -75,6 +97,7 @@ def count_activations(module: nn.Module, input_shape: Sequence[int]) -> int:
 
 def layer_table(module: nn.Module, input_shape: Sequence[int]) -> list[Layer]:
     """Every convolution and linear layer, in the order in which they run."""
+    _check_module(module)
     rows = []
 
     def note(name, layer, output):
@@ -113,6 +136,7 @@ def stage_table(model: nn.Module, input_shape: Sequence[int]) -> list[Layer]:
 
 def stage_shapes(model: nn.Module, input_shape: Sequence[int]) -> dict[str, tuple[int, ...]]:
     """Output shape of each stage of `model`, without the batch axis, in the order they run."""
+    _check_module(model)
     shapes = {}
 
     def note(name, _, output):
@@ -138,21 +162,29 @@ def _observed(named: Iterable[tuple[str, nn.Module]], note) -> Iterator[None]:
             hook.remove()
 
 
+def _check_module(module: nn.Module) -> None:
+    if isinstance(module, type):
+        raise TypeError(f"{module.__name__} is a class, not a module made from it: add brackets")
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"a module of PyTorch is needed, got {type(module).__name__}")
+
+
 def _run(module: nn.Module, input_shape: Sequence[int]) -> None:
     """One forward pass on zeros in eval mode, every module's mode restored afterwards."""
-    shape = tuple(int(n) for n in input_shape)
+    expected = "input_shape must be whole numbers above 0 such as (1, 3, 224, 224)"
+    try:
+        shape = tuple(operator.index(n) for n in input_shape)
+    except TypeError:
+        raise TypeError(f"{expected}, got {input_shape!r:.60}") from None
     if not shape or min(shape) < 1:
-        raise ValueError(
-            f"input_shape must be whole numbers above 0 such as (1, 3, 224, 224), got {input_shape}"
-        )
+        raise ValueError(f"{expected}, got {input_shape!r:.60}")
     like = next(module.parameters(), torch.zeros(()))
     try:
         with _evaluating(module), torch.no_grad():
             module(torch.zeros(shape, dtype=like.dtype, device=like.device))
-    except RuntimeError as error:
-        raise ValueError(
-            f"the module cannot take an input of shape {shape}: {str(error).splitlines()[0]}"
-        ) from error
+    except (RuntimeError, IndexError, TypeError, OverflowError, MemoryError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"the module cannot take an input of shape {shape}: {reason}") from error
 
 
 @contextmanager
@@ -187,6 +219,7 @@ def measure_ms(
     steadier when other programs run, and alike on machines with few and many cores.
     Raises ValueError for fewer than three runs and for an impossible shape.
     """
+    _check_module(module)
     if runs < 3:
         raise ValueError(f"runs must be 3 or more for a median with quartiles, got {runs}")
     _run(module, input_shape)  # a wrong shape is named before the clock starts
@@ -227,6 +260,9 @@ class ReceptiveField(NamedTuple):
 
     def after(self, kernel_size: int, stride: int, padding: int) -> "ReceptiveField":
         """The field after one more convolution or pooling layer."""
+        kernel_size, stride, padding = _whole(
+            kernel_size=kernel_size, stride=stride, padding=padding
+        )
         return ReceptiveField(
             self.size + (kernel_size - 1) * self.stride,
             self.stride * stride,
@@ -255,6 +291,7 @@ def receptive_fields(
 
 def is_block(module: nn.Module) -> bool:
     """Whether the children of `module` are parallel branches."""
+    _check_module(module)
     names = [name for name, _ in module.named_children()]
     return bool(names) and all(name.startswith("branch_") for name in names)
 
@@ -263,10 +300,18 @@ def _through(module: nn.Module, field: ReceptiveField, sizes: dict) -> Receptive
     if isinstance(module, nn.AdaptiveAvgPool2d):
         return field.after(sizes[module], 1, 0)
     if isinstance(module, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)):
-        kernel, stride, padding = (
+        kernel, stride, padding, dilation = (
             value[0] if isinstance(value, tuple) else value
-            for value in (module.kernel_size, module.stride, module.padding)
+            for value in (
+                module.kernel_size,
+                module.stride,
+                module.padding,
+                getattr(module, "dilation", 1),
+            )
         )
+        kernel = (kernel - 1) * dilation + 1  # as far apart as its outer weights are
+        if isinstance(padding, str):
+            padding = (kernel - 1) // 2 if padding == "same" else 0
         return field.after(kernel, stride, padding)
     if is_block(module):
         branches = [_through(branch, field, sizes) for branch in module.children()]
@@ -368,14 +413,18 @@ def _fits(printed: str, exact: float) -> bool:
 def format_table(rows: Sequence[Sequence], headers: Sequence[str] | None = None) -> str:
     """Aligned text: whole numbers with thousands separators on the right, text on the left.
 
-    `headers` may be left out for named tuples, which carry them.
+    `headers` may be left out for named tuples, which carry them. Raises ValueError for rows of
+    different lengths.
     """
     rows = list(rows)
     if headers is None:
-        headers = [field.replace("_", " ") for field in getattr(rows[0], "_fields", ())]
-    texts = [list(headers)] * bool(headers) + [[_cell(value) for value in row] for row in rows]
+        fields = getattr(rows[0], "_fields", ()) if rows else ()
+        headers = [field.replace("_", " ") for field in fields]
+    headers = [str(header) for header in headers]
+    texts = [headers] * bool(headers) + [[_cell(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    numeric = [all(_is_number(v) for v in column) for column in zip(*rows, strict=True)]
+    columns = list(zip(*rows, strict=True)) or [()] * len(widths)
+    numeric = [all(_is_number(v) for v in column) for column in columns]
     lines = [
         "  ".join(
             text.rjust(width) if right else text.ljust(width)
@@ -389,7 +438,9 @@ def format_table(rows: Sequence[Sequence], headers: Sequence[str] | None = None)
 
 
 def _is_number(value) -> bool:
-    return value in ("", None) or isinstance(value, (int, float))
+    if isinstance(value, str):
+        return not value
+    return value is None or isinstance(value, (int, float))
 
 
 def _cell(value) -> str:

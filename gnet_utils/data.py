@@ -20,6 +20,8 @@ import gzip
 import hashlib
 import http.client
 import json
+import math
+import operator
 import os
 import sys
 import tempfile
@@ -109,6 +111,7 @@ SILENCE_SECONDS = 10  # a server that says nothing for so long is given up
 FILE_SECONDS = 300  # one file from one mirror
 TOTAL_SECONDS = 600  # all files from all mirrors; also the longest wait for another process
 RETRY_SECONDS = 600  # after a failed download no other process tries again for so long
+HEADER_BYTES = 100_000  # what a cached set may have besides its numbers; it has some hundreds
 LARGEST_DOWNLOAD = 40_000_000  # bytes; the largest official file has 26,421,880
 
 WHAT_TO_DO = (
@@ -143,7 +146,7 @@ def load_fashion_mnist(
     has used one of the two stays with it. Raises ValueError for a wrong argument and CourseError
     when the real data are insisted on and cannot be had.
     """
-    if split not in ("train", "test"):
+    if not isinstance(split, str) or split not in ("train", "test"):
         raise ValueError(f'split must be "train" or "test", got {split!r}')
     device = _checked_device(device)
     tensors, _ = _dataset(source)
@@ -182,13 +185,17 @@ def split_train_validation(
     images (N, 1, 28, 28) uint8, labels (N,) int64; the same seed gives the same parts.
     """
     _check_images(images)
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"labels must be a tensor (N,), got {type(labels).__name__}")
     if labels.shape != images.shape[:1]:
         raise ValueError(
             f"labels must be ({len(images)},), one for each image, got {tuple(labels.shape)}"
         )
     if labels.dtype != torch.int64 or (len(labels) and not 0 <= labels.min() <= labels.max() <= 9):
         raise ValueError("labels must be int64 numbers from 0 to 9: use labels.long()")
-    if not 0 < validation < len(images):
+    if not -(2**63) <= operator.index(seed) < 2**63:
+        raise ValueError(f"seed must fit in 64 bits, got {seed}")
+    if not 0 < operator.index(validation) < len(images):
         raise ValueError(
             f"validation must leave both parts some of the {len(images)} images, got {validation}"
         )
@@ -199,6 +206,8 @@ def split_train_validation(
 
 
 def _check_images(images: Tensor) -> None:
+    if not isinstance(images, Tensor):
+        raise TypeError(f"images must be a tensor (N, 1, 28, 28), got {type(images).__name__}")
     if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1:] != (1, 28, 28):
         got = f"{tuple(images.shape)} {str(images.dtype).removeprefix('torch.')}"
         hint = ": add a channel axis with images[:, None]" if images.dim() == 3 else ""
@@ -209,7 +218,7 @@ def _checked_device(device: torch.device | str) -> torch.device:
     try:
         device = torch.device(device)
         torch.empty(0, device=device)
-    except (RuntimeError, TypeError, AssertionError) as error:
+    except (RuntimeError, TypeError, AssertionError, OverflowError) as error:
         raise ValueError(
             f'device {str(device)!r} cannot be used here: take "cpu", or "cuda" where PyTorch '
             "sees a GPU"
@@ -226,6 +235,8 @@ def _settings() -> tuple:
 
 
 def _dataset(source: str | None, retry: bool = False) -> tuple[dict[str, Tensor], DataSource]:
+    if not (source is None or isinstance(source, str)):
+        raise TypeError(f'source must be "real", "stand-in" or not given, got {source!r:.60}')
     asked = source or os.environ.get("GNET_DATA_SOURCE") or None
     if asked not in (None, "real", "stand-in"):
         raise ValueError(
@@ -413,9 +424,17 @@ def _write(path: Path, tensors: dict[str, Tensor]) -> None:
         aside.unlink(missing_ok=True)
 
 
+def _bytes_of_a_set() -> int:
+    """What the numbers of one set take: a byte for each pixel, eight for each label."""
+    return sum(math.prod(shape) * (8 if len(shape) == 1 else 1) for shape in SHAPES.values())
+
+
 def _read(path: Path) -> dict[str, Tensor] | None:
     """Read a cached set; None if it is not there, or damaged: then that is said."""
     try:
+        if path.stat().st_size > _bytes_of_a_set() + HEADER_BYTES:
+            _say(f"{path} is damaged (much too large): the data are brought in again.")
+            return None
         content = path.read_bytes()
     except FileNotFoundError:
         return None

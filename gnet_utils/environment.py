@@ -26,6 +26,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -40,6 +41,17 @@ CONSTRAINTS = ROOT / "tests" / "constraints.txt"
 NEWEST_TESTED = (3, 13)
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 GIGABYTES_CPU, GIGABYTES_CUDA = 2.0, 6.5  # of .venv when it is complete, measured
+
+# Where Jupyter, IPython, matplotlib and the installers keep their own files, else in the home.
+HOME_FOLDERS = {
+    "JUPYTER_CONFIG_DIR": "jupyter",
+    "JUPYTER_DATA_DIR": "jupyter-data",
+    "JUPYTER_RUNTIME_DIR": "jupyter-runtime",
+    "IPYTHONDIR": "ipython",
+    "MPLCONFIGDIR": "matplotlib",
+    "UV_CACHE_DIR": "uv",
+    "PIP_CACHE_DIR": "pip",
+}
 
 # What installers print when the cause lies outside, and what to tell the reader.
 CAUSES = {
@@ -88,6 +100,7 @@ def enter(arguments: Sequence[str], cpu: bool = False, names: Collection[str] = 
     without GPU support. names: the packages that are enough, for a command that imports few.
     Raises CourseError, one sentence, when .venv cannot be made.
     """
+    replace_home()
     if _is_complete(cpu) and _inside():
         return
     if not cpu and (names or _in_active_environment()) and not missing_packages(names):
@@ -115,6 +128,26 @@ def prepare(cpu: bool = False) -> None:
     with _lock():
         if not _is_complete(cpu):  # another process may have done it meanwhile
             _build(cpu)
+
+
+def replace_home() -> None:
+    """Where the home folder cannot be written, let programs keep their files in a temporary one.
+
+    Else Jupyter ends with a traceback: on some school machines, and in containers.
+    """
+    home = os.path.expanduser("~")
+    missing = [name for name in HOME_FOLDERS if not os.environ.get(name)]
+    if not missing or os.access(home, os.W_OK):
+        return
+    folder = Path(tempfile.mkdtemp(prefix="gnet-home-"))  # of this user alone
+    for name in missing:
+        os.environ[name] = str(folder / HOME_FOLDERS[name])
+    print(
+        f"The home folder {home} cannot be written: settings of Jupyter are kept in {folder}, "
+        "until that is deleted.",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def try_lock(file: IO) -> bool:

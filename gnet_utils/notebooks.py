@@ -15,7 +15,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from gnet_utils.environment import ROOT
 from gnet_utils.errors import CourseError
@@ -306,21 +306,61 @@ def write_repository(url: str) -> None:
         write(notebook, path)
 
 
-def bundle(target: Path = ROOT / "gnet-course.zip") -> Path:
-    """Pack the course for Colab or for a machine without network; returns the zip's path."""
+def hide_solutions(notebook: dict) -> None:
+    """Put one line in place of each folded solution, for a class that is to find it itself."""
+    for index, name, _ in solutions(notebook):
+        cell = notebook["cells"][index]
+        line = f'*The solution comes in class. `hint("{name}")` helps until then.*'
+        before, _, rest = cell["source"].partition("<details>")
+        cell["source"] = before + line + rest.rpartition("</details>")[2]
+        del cell["metadata"]["solution"]
+
+
+def bundle(
+    target: Path = ROOT / "gnet-course.zip",
+    *,
+    with_solutions: bool = True,
+    data_set: Path | None = None,
+) -> Path:
+    """Pack the course for Colab or for a machine without network; returns the zip's path.
+
+    with_solutions=False takes them out of the notebooks, and leaves out what else tells them:
+    TEACHING.md and the unit tests. data_set: the cached data set, to go into the zip's own cache.
+    """
     files = []
     for name in BUNDLED:
         top = ROOT / name
         files += [top] if top.is_file() else sorted(p for p in top.rglob("*") if p.is_file())
     skipped = {"cache", "__pycache__", ".ipynb_checkpoints"}
+    top = Path("gnet-course")
     aside = target.with_name(target.name + ".tmp")
     try:
         with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in files:
                 place = file.relative_to(ROOT)
-                if not skipped & set(place.parts) and file.suffix != ".tmp":
-                    archive.write(file, Path("gnet-course") / place)
+                if skipped & set(place.parts) or file.suffix == ".tmp":
+                    continue
+                if with_solutions or not _tells_solutions(place):
+                    archive.write(file, top / place)
+                elif file.suffix == ".ipynb":
+                    archive.writestr(str(PurePosixPath(top / place)), _without_solutions(file))
+            if data_set:
+                archive.write(data_set, top / "data" / "cache" / data_set.name)
         os.replace(aside, target)
     finally:
         aside.unlink(missing_ok=True)
     return target
+
+
+def _tells_solutions(place: Path) -> bool:
+    """Is this a notebook, the teacher's notes, or a test? (The package's checks know them too.)"""
+    tests = place.parts[0] == "tests" and place.suffix in (".py", ".ipynb")
+    return tests or place.suffix == ".ipynb" or place.name == "TEACHING.md"
+
+
+def _without_solutions(path: Path) -> str:
+    import nbformat
+
+    notebook = read(path)
+    hide_solutions(notebook)
+    return nbformat.writes(notebook) + "\n"

@@ -3,7 +3,9 @@
 Offers: `demo_picture`, `load_picture`, `decode_picture`, `opencv` (also from `gnet_utils.data`).
 """
 
+import operator
 import os
+import stat
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +19,8 @@ PICTURES = Path(__file__).resolve().parents[1] / "data" / "pictures"
 DEMO_PICTURES = ("hopper", "market", "plate")
 LARGEST_FILE = 100_000_000  # bytes
 LARGEST_PICTURE = 64_000_000  # pixels; checked in the header, before memory is taken
+# No others, whatever Pillow could read: for EPS it would run Ghostscript on a stranger's program.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 
 
 def opencv() -> ModuleType:
@@ -55,9 +59,14 @@ def load_picture(path: str | os.PathLike, max_side: int = 1024) -> np.ndarray:
     Gray, transparent (laid on white), 16-bit and rotated pictures are turned into that form.
     Raises CourseError, one sentence, when there is no such file or it is no whole picture.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be a text or a Path, got {type(path).__name__}")
     try:
-        if os.stat(path).st_size > LARGEST_FILE:
-            raise CourseError(f"{path} has more than 100 MB: make it smaller first")
+        found = os.stat(path)
+        if stat.S_ISCHR(found.st_mode) or stat.S_ISFIFO(found.st_mode):
+            raise CourseError(f"{path} is no file: reading it might never end")
+        if found.st_size > LARGEST_FILE:
+            raise _too_large(path)
         content = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name that no system allows
         reason = getattr(error, "strerror", None) or error
@@ -70,8 +79,10 @@ def load_picture(path: str | os.PathLike, max_side: int = 1024) -> np.ndarray:
 
 def decode_picture(content: bytes, max_side: int = 1024, name: str = "this file") -> np.ndarray:
     """Like `load_picture`, from the bytes of a file (an upload, say)."""
-    if max_side < 1:
+    if operator.index(max_side) < 1:
         raise ValueError(f"max_side must be at least 1 pixel, got {max_side}")
+    if not isinstance(content, (bytes, bytearray, memoryview)):
+        raise TypeError(f"content must be the bytes of a file, got {type(content).__name__}")
     cv2 = opencv()
     turned = _check_picture(content, name)
     flags = cv2.IMREAD_UNCHANGED  # keeps transparency and 16 bits, does not turn
@@ -108,6 +119,10 @@ def decode_picture(content: bytes, max_side: int = 1024, name: str = "this file"
     return np.ascontiguousarray(picture)
 
 
+def _too_large(name: str | os.PathLike) -> CourseError:
+    return CourseError(f"{name} has more than 100 MB: make it smaller first")
+
+
 def _check_picture(content: bytes, name: str) -> int:
     """Refuse what is no whole picture or too large, before OpenCV decodes; return the EXIF turn.
 
@@ -118,10 +133,12 @@ def _check_picture(content: bytes, name: str) -> int:
 
     if not content:
         raise CourseError(f"{name} is empty: give a JPEG or PNG file")
+    if len(content) > LARGEST_FILE:
+        raise _too_large(name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            picture = Image.open(BytesIO(content))
+            picture = Image.open(BytesIO(content), formats=FORMATS)
             if picture.width * picture.height > LARGEST_PICTURE:
                 raise Image.DecompressionBombError
             picture.load()

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gnet_utils.environment import ROOT
-from gnet_utils.notebooks import find_notebooks, put_solutions, read, write
+from gnet_utils.notebooks import bundle, find_notebooks, put_solutions, read, write
 
 CELL_SECONDS = 300
 MAX_WORKERS = 4  # each takes up to about 2 GB of memory
@@ -31,7 +31,23 @@ NBVAL = [
 ]
 
 
+# Tests that a plain run leaves out (see addopts in pyproject.toml), by the option that runs them.
+SLOW = {"browser": "tests/browser", "faults": "tests/faults"}
+
 COLOURS = re.compile(r"(\x1b|#x1B)\[[0-9;]*m")  # of terminals, in tracebacks, also as XML
+
+
+@dataclass
+class Job:
+    """One pytest run: its name, its arguments, and where it happens."""
+
+    name: str
+    arguments: list[str]
+    labels: list[str] = field(default_factory=list)  # what to call each code cell of a notebook
+    python: str = sys.executable
+    env: dict[str, str] = field(default_factory=dict)  # besides this process's variables
+    without: tuple[str, ...] = ()  # this process's variables that it does not get
+    folder: Path = ROOT
 
 
 @dataclass
@@ -61,15 +77,20 @@ def run_tests(
     stand_in: bool = False,
     expression: str = "",
     with_notebooks: bool = True,
+    slow: Sequence[str] = (),
+    on_colab: bool = False,
 ) -> int:
     """Run unit tests and notebooks, print a summary; returns 0 when all passed, else 1.
 
     names: only these notebooks, and no unit tests unless `expression` (pytest's -k) asks for some.
     stand_in: only what depends on data, on the drawn stand-in for Fashion-MNIST.
+    slow: instead of all else, all tests of these kinds, "browser" or "faults".
+    on_colab: only notebooks, with Colab's versions, from the zip, see gnet_utils.colab.
     Raises ValueError for an unknown notebook.
     """
     start = time.perf_counter()
-    paths = find_notebooks(names) if with_notebooks and (names or not expression) else []
+    some_tests = bool(expression or slow)
+    paths = find_notebooks(names) if with_notebooks and (names or not some_tests) else []
     os.environ["GNET_QUICK"] = "1"
     if stand_in:
         os.environ["GNET_DATA_SOURCE"] = "stand-in"
@@ -78,14 +99,22 @@ def run_tests(
 
     source = prepare()
     results = []
-    with tempfile.TemporaryDirectory(prefix=".test-", dir=ROOT) as folder:
-        jobs = [_notebook_job(path, Path(folder)) for path in reversed(paths)]
-        if expression or not names:
-            jobs.insert(0, ("unit tests", _unit_command(expression, stand_in), []))
+    with (
+        tempfile.TemporaryDirectory(prefix=".test-", dir=ROOT) as here,
+        tempfile.TemporaryDirectory(prefix="gnet-colab-") as elsewhere,
+    ):
+        folder = Path(here)
+        jobs = [_notebook_job(path, folder) for path in reversed(paths)]
+        if on_colab:
+            jobs = _colab_jobs(jobs, folder, Path(elsewhere))
+        elif slow:
+            jobs += [_slow_job(kind, expression) for kind in slow]
+        elif (expression or not names) and any((ROOT / "tests").glob("test_*.py")):
+            jobs.insert(0, Job("unit tests", _unit_command(expression, stand_in)))
         workers = min(os.cpu_count() or 1, MAX_WORKERS, len(jobs))
         print(f"Testing on {source.kind} data: {len(jobs)} runs, {workers} at a time.", flush=True)
         with ThreadPoolExecutor(workers) as pool:
-            waiting = [pool.submit(_run, *job, Path(folder), workers) for job in jobs]
+            waiting = [pool.submit(_run, job, folder, workers) for job in jobs]
             for done in as_completed(waiting):
                 result = done.result()
                 results.append(result)
@@ -109,15 +138,36 @@ def _unit_command(expression: str, data_only: bool) -> list[str]:
     if expression:
         command += ["-k", expression]
     if data_only:
-        command += ["-m", "data"]
+        command += ["-m", " and ".join(["data", *(f"not {kind}" for kind in SLOW)])]
     return command
 
 
-def _notebook_job(path: Path, folder: Path) -> tuple[str, list[str], list[str]]:
+def _slow_job(kind: str, expression: str) -> Job:
+    """All tests of one slow kind: -m "" takes back what addopts leaves out."""
+    command = [str(ROOT / SLOW[kind]), "-m", ""]
+    return Job(f"{kind} tests", [*command, "-k", expression] if expression else command)
+
+
+def _colab_jobs(jobs: list[Job], folder: Path, elsewhere: Path) -> list[Job]:
+    """The same notebooks, each alone in a folder with the zip, in Colab's environment."""
+    from gnet_utils import colab
+
+    colab.prepare()
+    course = bundle(folder / "gnet-course.zip")
+    moved = []
+    for job in jobs:
+        place = elsewhere / job.name
+        copy, env = colab.lay_out(Path(job.arguments[-1]), course, place)
+        arguments = [*job.arguments[:-1], f"--rootdir={copy.parent}", str(copy)]
+        python = str(colab.python())
+        moved.append(Job(job.name, arguments, job.labels, python, env, colab.NOT_KEPT, copy.parent))
+    return moved
+
+
+def _notebook_job(path: Path, folder: Path) -> Job:
     """Put a copy of the notebook with its solutions into `folder`.
 
-    Returns its name, arguments for pytest, and what to call each of its code cells in the summary:
-    by the number that the reader sees, or as the solution of an exercise.
+    Its code cells are called by the number that the reader sees, or as the solution of an exercise.
     """
     notebook = read(path)
     put_solutions(notebook)
@@ -129,29 +179,30 @@ def _notebook_job(path: Path, folder: Path) -> tuple[str, list[str], list[str]]:
         if cell["cell_type"] == "code":
             count += not solved and bool(cell["source"].strip())
             labels.append(f"solution of {solved}" if solved else f"cell [{count}]")
-    return path.stem, [*NBVAL, str(copy)], labels
+    return Job(path.stem, [*NBVAL, str(copy)], labels)
 
 
-def _run(name: str, arguments: list[str], labels: list[str], folder: Path, workers: int) -> Result:
-    report = folder / f"{name}.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"]
-    command += [f"--junitxml={report}", *arguments]
+def _run(job: Job, folder: Path, workers: int) -> Result:
+    report = folder / f"{job.name}.xml"
+    command = [job.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"]
+    command += [f"--junitxml={report}", *job.arguments]
     threads = str(max(1, (os.cpu_count() or 1) // workers))
+    kept = {name: value for name, value in os.environ.items() if name not in job.without}
     start = time.perf_counter()
     done = subprocess.run(
         command,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": threads},
+        cwd=job.folder,
+        env={**kept, "OMP_NUM_THREADS": threads, **job.env},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
     )
-    result = read_report(name, report, labels)
+    result = read_report(job.name, report, job.labels)
     result.seconds = time.perf_counter() - start
     result.output = COLOURS.sub("", done.stdout)
     if done.returncode and not result.failed:  # it died, or nothing was there to run
-        result.failed.append(f"{name} - pytest ended with exit code {done.returncode}")
+        result.failed.append(f"{job.name} - pytest ended with exit code {done.returncode}")
     return result
 
 

@@ -10,17 +10,19 @@ import json
 import math
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
@@ -82,7 +84,7 @@ def evaluate(
     *,
     views: int = 1,
     picture_size: int = 28,
-    batch_size: int = 1000,
+    batch_size: int = 250,
 ) -> tuple[float, float]:
     """Mean loss and accuracy of `model` on (images, labels), in eval mode and float32.
 
@@ -134,7 +136,7 @@ class History:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(path.name + ".tmp")
         aside.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        os.replace(aside, path)
+        _put_in_place(aside, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "History":
@@ -173,6 +175,13 @@ class History:
         if right.get_legend_handles_labels()[0]:
             right.legend(loc="lower right", frameon=False)
         return figure
+
+
+def _put_in_place(aside: Path, path: Path) -> None:
+    """Rename a file that is on the disk whole, also when the power fails a moment later."""
+    with open(aside, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(aside, path)
 
 
 def smooth(values: list[float], keep: float = 0.9) -> list[float]:
@@ -246,7 +255,14 @@ def fit(
             bar.set_description(f"epoch {run.epoch + 1}/{run.epochs}")
             run.one_epoch(bar, plot)
             if state is not None and run.rank == 0:
-                run.save(Path(state))
+                try:
+                    run.save(Path(state))
+                except (OSError, safetensors.SafetensorError) as error:
+                    print(
+                        f"{state} cannot be written ({error}): training goes on, but could not be "
+                        "resumed from here.",
+                        file=sys.stderr,
+                    )
             if after_epoch is not None:
                 after_epoch(run.history)
     except KeyboardInterrupt:
@@ -346,6 +362,14 @@ class _Run:
                 if plot is not None:
                     plot.draw_if_due()
         self.history.seconds += time.perf_counter() - began
+        # The loss was that of the weights before the last step: look at those after it.
+        for name, tensor in self.net.state_dict().items():
+            if not tensor.isfinite().all():
+                raise FloatingPointError(
+                    f"{name} is no longer finite after step {self.step} of {self.total_steps}; the "
+                    f"weights are those after epoch {self.epoch}; try a smaller learning rate than "
+                    f"{recipe.learning_rate:g}"
+                )
         self.epoch += 1
         entry = {
             "epoch": self.epoch,
@@ -415,20 +439,26 @@ class _Run:
         aside = path.with_name(path.name + ".tmp")
         tensors = {name: tensor.contiguous() for name, tensor in self.good.items()}
         save_file(tensors, aside, metadata={"run": json.dumps(place)})
-        os.replace(aside, path)
+        _put_in_place(aside, path)
 
     def load(self, path: Path) -> None:
         if not path.exists():
             return
+        unfit = f"{path} does not hold the state of a run"
+        net = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
+        if self.average is not None:
+            net |= {f"average.{name}": t for name, t in self.average.state_dict().items()}
+        momentum = {f"momentum.{index}": p for index, p in enumerate(self._parameters())}
         try:
             with safetensors.safe_open(path, "pt", device=str(self.device)) as file:
                 place = json.loads(file.metadata()["run"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            history = History(**place["history"])
-        except (OSError, ValueError, TypeError, KeyError, safetensors.SafetensorError) as error:
-            raise CourseError(
-                f"{path} does not hold the state of a run ({error}): delete it to begin again"
-            ) from None
+                history = History(**place["history"])
+                step, epoch = int(place["step"]), int(place["epoch"])
+                misfit = _misfit(file, net, momentum)
+                names = [] if misfit else file.keys()
+                tensors = {name: file.get_tensor(name) for name in names}
+        except (*UNREADABLE, TypeError, KeyError, AttributeError) as error:
+            raise CourseError(f"{unfit} ({error}): delete it to begin again") from None
         if (history.recipe, history.seed) != (
             json.loads(json.dumps(asdict(self.recipe))),
             self.seed,
@@ -437,7 +467,13 @@ class _Run:
                 f"{path} belongs to recipe {history.recipe.get('name')!r}, seed {history.seed}, "
                 f"not to {self.recipe.name!r}, seed {self.seed}: choose another file"
             )
-        self.step, self.epoch, self.history = place["step"], place["epoch"], history
+        if step != min(epoch * self.epoch_steps, self.total_steps) or epoch != len(history.epochs):
+            misfit = misfit or f"step {step} is not the end of epoch {epoch} here"
+        if misfit:
+            raise CourseError(
+                f"{unfit} of this length and network ({misfit}): delete it to begin again"
+            )
+        self.step, self.epoch, self.history = step, epoch, history
         self.restore(tensors)
         self.good = self.snapshot()
 
@@ -551,39 +587,85 @@ def check_data(data: Data, name: str, device: torch.device | None = None) -> Non
 # Checkpoints ------------------------------------------------------------------------------------
 
 
+UNREADABLE = (OSError, ValueError, RecursionError, safetensors.SafetensorError)  # broken, forged
+
+
 def save_checkpoint(model: nn.Module, path: str | os.PathLike, **about: object) -> None:
-    """Store the weights of `model` as float16 safetensors, with `about` as JSON beside them."""
+    """Store the weights of `model` as float16 safetensors, with `about` as JSON beside them.
+
+    Numbers too large for float16 are stored as they are. Raises CourseError when the file cannot
+    be written.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
-        for name, tensor in model.state_dict().items()
+        name: _halved(tensor).contiguous().cpu() for name, tensor in model.state_dict().items()
     }
     aside = path.with_name(path.name + ".tmp")
-    save_file(tensors, aside, metadata={"about": json.dumps(about)})
-    os.replace(aside, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, aside, metadata={"about": json.dumps(about)})
+        _put_in_place(aside, path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CourseError(
+            f"{path} cannot be written ({error}): free some space or choose another folder"
+        ) from None
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.half()
+    return half if half.isfinite().all() else tensor
 
 
 def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
     """Bring stored weights into `model`; returns what was stored about them.
 
-    Only numbers are read, no code is run. Raises CourseError for a file that is missing, broken
-    or made for another network.
+    Only numbers are read, no code is run, and nothing is read before names, shapes and types fit.
+    Raises CourseError for a file that is missing, broken or made for another network; the network
+    is then as it was.
     """
+    own = model.state_dict()
     try:
         with safetensors.safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-        tensors = load_file(path)
-        model.load_state_dict(tensors)
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
-        reason = str(error).splitlines()[0]
+            if not isinstance(about, dict):
+                raise ValueError("what it says about itself is no JSON object")
+            misfit = _misfit(file, own)
+            tensors = {} if misfit else {name: file.get_tensor(name) for name in own}
+    except UNREADABLE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CourseError(f"{path} is not a readable checkpoint ({reason})") from None
-    except RuntimeError as error:
+    if misfit:
         raise CourseError(
-            f"{path} was made for another network ({str(error).splitlines()[0]}): build the "
-            "network that it names"
-        ) from None
+            f"{path} was made for another network ({misfit}): build the network that it names"
+        )
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise CourseError(f"{path} is useless: {name} holds values that are not finite numbers")
+    model.load_state_dict(tensors)
     return about
+
+
+def _misfit(
+    file: Any, expected: dict[str, Tensor], optional: dict[str, Tensor] | None = None
+) -> str:
+    """The first difference between an open safetensors file and the tensors that are expected.
+
+    Looks at the header only: a file may claim anything, and be as large as the disk.
+    """
+    names, known = set(file.keys()), {**expected, **(optional or {})}
+    if missing := expected.keys() - names:
+        return f"{min(missing)} is missing"
+    for name in sorted(names):
+        if name not in known:
+            return f"{name!r:.60} is unknown here"
+        part, own = file.get_slice(name), known[name]
+        if part.get_shape() != list(own.shape):
+            return f"{name} is {tuple(part.get_shape())}, here {tuple(own.shape)}"
+        if part.get_dtype().startswith(("F", "BF")) != own.is_floating_point():
+            return f"{name} has the type {part.get_dtype()}, here {own.dtype}"
+    return ""
 
 
 def load_trained(name: str) -> tuple[nn.Module, dict]:
@@ -592,10 +674,10 @@ def load_trained(name: str) -> tuple[nn.Module, dict]:
     Returns it and what is stored about it (recipe, seed, accuracy). Raises ValueError with the
     names that exist for another.
     """
-    file = CHECKPOINTS / f"{name}.safetensors"
-    if not file.is_file():
-        known = sorted(path.stem for path in CHECKPOINTS.glob("*.safetensors"))
+    known = sorted(path.stem for path in CHECKPOINTS.glob("*.safetensors"))
+    if name not in known:
         raise ValueError(f"name must be one of {', '.join(known)}, got {name!r}")
+    file = CHECKPOINTS / f"{name}.safetensors"
     network = build_network(get_recipe(name.rpartition("-seed")[0]))
     about = load_checkpoint(network, file)
     return network.eval(), about

@@ -18,6 +18,7 @@ runs them all.
 """
 
 import importlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, prod
@@ -45,7 +46,7 @@ def check(name: str, answer: Any = None) -> None:
     try:
         with _same_random_numbers():
             mistake = exercise.judge(answer)
-    except Exception as error:  # the reader's own code runs in here: anything can happen
+    except (Exception, SystemExit) as error:  # the reader's own code runs in here: anything goes
         reason = str(error).strip().splitlines() or ["no message"]
         mistake = f"trying your answer stopped with {type(error).__name__}: {reason[0]}"
     print(f"Right: {exercise.right}" if mistake is None else f"Not yet: {mistake}")
@@ -84,6 +85,8 @@ def predictions_of(notebook: str) -> dict[str, Prediction]:
 
 
 def _table(notebook: str, table: str) -> dict[str, Any]:
+    if not re.fullmatch("[0-9][0-9]", str(notebook)):
+        return {}  # whatever the reader typed: it does not become the name of a module
     try:
         with _same_random_numbers():
             module = importlib.import_module(f"gnet_utils.exercises.n{notebook}")
@@ -102,7 +105,8 @@ def _same_random_numbers():
 
 
 def _find(name: str) -> Exercise | None:
-    known = exercises_of(str(name).partition(".")[0])
+    name = str(name)
+    known = exercises_of(name.partition(".")[0])
     if name not in known:
         names = ", ".join(known) or "none with that number"
         print(f"There is no exercise {name!r}. Known here: {names}.")
@@ -149,13 +153,17 @@ def as_number(answer: Any) -> float | str:
         answer = answer.strip().replace(",", "").replace("_", "").replace(" ", "")
     elif isinstance(answer, Sequence) and len(answer) == 1:
         answer = answer[0]
-    elif hasattr(answer, "shape") and prod(answer.shape) != 1:
+    elif isinstance(getattr(answer, "shape", None), tuple) and prod(answer.shape) != 1:
         return f"one number is asked for, this has the shape {tuple(answer.shape)}."
+    elif hasattr(answer, "item"):
+        answer = answer.item()  # of an array or tensor with one element
     if isinstance(answer, bool):
         return "one number is asked for, this is True or False."
     try:
         value = float(answer)
-    except (TypeError, ValueError):
+    except OverflowError:
+        return "one number is asked for, this one is far too large."
+    except (TypeError, ValueError, RuntimeError):
         return f"one number is asked for, this is a {type(answer).__name__}."
     return value if isfinite(value) else f"one finite number is asked for, this is {value}."
 

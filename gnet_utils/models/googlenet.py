@@ -122,7 +122,7 @@ class FashionGoogLeNet(nn.Module):
 
     Three options make training cheaper; the recipes use them, the lessons mostly do not.
     stem: "full", or "patch": one 4x4 convolution of stride 2, so that the blocks' maps are half
-        as high and wide (14, 7, 4) and cost a quarter.
+        as high and wide (14, 7, 3) and cost a quarter.
     project_first: in the pool branch the 1x1 projection comes before the pooling, which then has
         a few channels to pool instead of all.
     multiple_of: channels are rounded to a multiple of this; processors compute 16 at a time.

@@ -1,0 +1,253 @@
+"""Exercises and predictions of notebook 07, ResNet: deeper, and still trainable."""
+
+import copy
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gnet_utils.exercises import Exercise, Prediction, number
+from gnet_utils.models import BasicBlock
+
+# 07.identity --------------------------------------------------------------------------------------
+
+
+def judge_identity(answer: Any) -> str | None:
+    """Whether a basic block of 16 channels gives back what it gets, still able to learn."""
+    if isinstance(answer, type) and issubclass(answer, nn.Module):
+        return f"this is the class {answer.__name__}, not a block made from it: add brackets."
+    if not isinstance(answer, nn.Module):
+        return f"the block is asked for, this is a {type(answer).__name__}."
+    convs = [layer for layer in answer.modules() if isinstance(layer, nn.Conv2d)]
+    if sum(conv.weight.numel() for conv in convs) != 2 * 9 * 16 * 16:
+        return "the block must keep its two 3x3 convolutions of 16 channels: change numbers only."
+    maps = torch.rand(4, 16, 7, 7, generator=torch.Generator().manual_seed(7))
+    block = copy.deepcopy(answer).float().cpu()
+    with torch.no_grad():
+        got = block.train()(maps)
+    if not isinstance(got, Tensor) or got.shape != maps.shape:
+        return f"maps of the shape {tuple(maps.shape)} should keep it."
+    if not got.any():
+        return "it gives zeros for everything: F(x) is zero, and nothing is added to it."
+    if torch.allclose(got, 2 * maps, atol=1e-3):
+        return "it gives 2x: F(x) itself is the identity, and the shortcut adds x once more."
+    if not torch.allclose(got, maps, atol=1e-3):
+        return f"F(x) is not zero yet: the output differs from x by up to {_gap(got, maps)}."
+    if not all(p.requires_grad for p in block.parameters()):
+        return "it gives x, but its numbers are frozen: it could never become anything else."
+    (block(maps) * maps).sum().backward()
+    weights = [p for name, p in block.named_parameters() if name.endswith("weight")]
+    if not any(p.grad is not None and p.grad.any() for p in weights):
+        return (
+            "it gives x, but no weight of F gets a gradient, so all that F could ever learn is a "
+            "bias: make only the last factor zero, not everything."
+        )
+    return None
+
+
+def _gap(got: Tensor, wanted: Tensor) -> str:
+    return f"{(got - wanted).abs().max().item():.2f}"
+
+
+def identity_block(shortcut: bool = True, last: float = 0.0) -> BasicBlock:
+    """A block of 16 channels whose last batch norm has the factor `last`."""
+    block = BasicBlock(16, 16, 1, nn.Identity() if shortcut else None)
+    nn.init.constant_(block.body[-1][1].weight, last)
+    return block
+
+
+def dead_block() -> BasicBlock:
+    """A wrong answer: everything is zero, so only a bias can ever be learned."""
+    block = BasicBlock(16, 16, 1, nn.Identity())
+    for parameter in block.parameters():
+        nn.init.zeros_(parameter)
+    return block
+
+
+# 07.shortcut --------------------------------------------------------------------------------------
+
+
+def judge_shortcut(answer: Any) -> str | None:
+    """Whether a function (x, out_channels, stride) is the paper's option A."""
+    if not callable(answer) or isinstance(answer, nn.Module):
+        return f"a function is asked for, this is a {type(answer).__name__}: answer = pad_shortcut."
+    for channels, out, stride, side in ((2, 4, 2, 4), (3, 5, 2, 7), (2, 3, 1, 4)):
+        random = torch.Generator().manual_seed(7)
+        maps = torch.rand(2, channels, side, side, generator=random) + 0.5
+        got = answer(maps.clone(), out, stride)
+        if got is None:
+            return "the function returns nothing: does it end with return?"
+        if not isinstance(got, Tensor):
+            return f"it should return a tensor, it returns a {type(got).__name__}."
+        wanted = F.pad(maps[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, out - channels))
+        if got.shape == wanted.shape and torch.equal(got, wanted):
+            continue
+        return _shortcut_mistake(maps, got, wanted, stride)
+    return None
+
+
+def _shortcut_mistake(maps: Tensor, got: Tensor, wanted: Tensor, stride: int) -> str:
+    channels, out = maps.shape[1], wanted.shape[1]
+    if got.shape[1] == channels + out:
+        return f"it adds {out} channels: only the missing ones, {out} - {channels}, are new."
+    if got.shape[2:] != wanted.shape[2:]:
+        return f"the map should become {wanted.shape[2]} pixels wide, it is {got.shape[-1]} wide."
+    if got.shape != wanted.shape:
+        return f"the shape should be {tuple(wanted.shape)}, it is {tuple(got.shape)}."
+    pooled = F.avg_pool2d(maps, stride, ceil_mode=True)
+    if torch.allclose(got[:, :channels], pooled):
+        return "it takes means of neighbours; option A takes every second pixel as it is."
+    if not got[:, : out - channels].any() and torch.equal(got[:, -channels:], wanted[:, :channels]):
+        return "the zeros came first: the old channels keep their places, the zeros follow."
+    if got[:, channels:].any():
+        return "the new channels should be zeros: yours hold something else."
+    return "the right shape, but other pixels: rows and columns 0, 2, 4, ... are wanted."
+
+
+def without_stride(x: Tensor, out_channels: int, stride: int) -> Tensor:
+    return F.pad(x, (0, 0, 0, 0, 0, out_channels - x.shape[1]))
+
+
+def all_new(x: Tensor, out_channels: int, stride: int) -> Tensor:
+    return F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, out_channels))
+
+
+def pooled(x: Tensor, out_channels: int, stride: int) -> Tensor:
+    smaller = F.avg_pool2d(x, stride, ceil_mode=True)
+    return F.pad(smaller, (0, 0, 0, 0, 0, out_channels - x.shape[1]))
+
+
+def zeros_first(x: Tensor, out_channels: int, stride: int) -> Tensor:
+    return F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, out_channels - x.shape[1], 0))
+
+
+def repeated(x: Tensor, out_channels: int, stride: int) -> Tensor:
+    smaller = x[:, :, ::stride, ::stride]
+    return torch.cat([smaller, smaller], dim=1)[:, :out_channels]
+
+
+# ---------------------------------------------------------------------------------------- the table
+
+EXERCISES = {
+    "identity": Exercise(
+        judge=judge_identity,
+        right="the block begins as x and can become anything; some recipes start all blocks so.",
+        hints=[
+            "relu(F(x) + x) is x for maps that are not negative, when F(x) is zero.",
+            "F ends with a batch norm, which multiplies by a weight and adds a bias.",
+            "nn.init.zeros_(block.body[-1][1].weight); its bias is zero already.",
+        ],
+        wrong=[
+            (BasicBlock, "not a block made from it"),
+            (nn.Sequential(nn.Identity()), "keep its two 3x3"),
+            (identity_block(last=1.0), "F(x) is not zero yet"),
+            (identity_block(shortcut=False), "zeros for everything"),
+            (dead_block(), "no weight of F gets a gradient"),
+        ],
+    ),
+    "bottleneck": number(
+        278_528,
+        mistakes={
+            147_456: "that is the 3x3 alone: the two 1x1 count too.",
+            212_992: "one 1x1 is missing: one goes down to 128, one goes up again.",
+            4_718_592: "that is two 3x3 at 512 channels, the basic block.",
+            2_490_368: "the 3x3 reads and writes 128 channels, not 512.",
+            131_072: "these are the two 1x1 alone: the 3x3 between them counts too.",
+        },
+        hints=[
+            "Three convolutions: 1x1 down, 3x3, 1x1 up.",
+            "k * k * in * out for each; 512 -> 128 -> 128 -> 512.",
+            "512 * 128 + 9 * 128 * 128 + 128 * 512",
+        ],
+        right="17 times fewer than two 3x3 at 512 channels, 4,718,592.",
+    ),
+    "shortcut": Exercise(
+        judge=judge_shortcut,
+        right="every second pixel, zeros for the new channels, not one weight.",
+        hints=[
+            "First the pixels, then the channels.",
+            "x[:, :, ::stride, ::stride] keeps every stride-th row and column.",
+            "F.pad counts from the last axis: (left, right, top, bottom, first, last channels).",
+        ],
+        wrong=[
+            (16, "a function is asked for"),
+            (without_stride, "pixels wide"),
+            (all_new, "only the missing ones"),
+            (pooled, "means of neighbours"),
+            (zeros_first, "the zeros came first"),
+            (repeated, "should be zeros"),
+        ],
+    ),
+    "chain": number(
+        1.25**10,
+        mistakes={
+            0.25**10: "that is the plain chain, without the shortcuts.",
+            3.5: "you added the ten slopes: a chain multiplies them.",
+            1.25: "that is one block: there are ten.",
+            1 + 0.25**10: "each block adds its own x: the 1 is inside every factor.",
+            12.5: "ten times the slope: it is the slope to the power of ten.",
+        },
+        hints=[
+            "What is the slope of x + 0.25 x?",
+            "The slopes of a chain multiply.",
+            "(1 + 0.25) ** 10",
+        ],
+        right="about 9.3; without the shortcuts 0.00000095, ten million times less.",
+        tolerance=1e-7,
+    ),
+    "layers": number(
+        101,
+        mistakes={
+            99: "the first convolution and the linear layer count too.",
+            100: "one of the two outer layers is missing: the first 7x7 or the linear.",
+            105: "the four projections do not count: they lie beside the path.",
+            68: "a bottleneck has three convolutions, not two.",
+            35: "you counted each block once: it has three convolutions.",
+            33: "that is the number of blocks.",
+            103: "max pooling and average pooling have no weights.",
+        },
+        hints=[
+            "How many blocks, and how many convolutions in each?",
+            "3 + 4 + 23 + 3 blocks; add the layers before and after them.",
+            "3 * 33 + 2",
+        ],
+        right="33 blocks of three convolutions, one convolution before, one linear layer after.",
+    ),
+}
+
+PREDICTIONS = {
+    "deeper": Prediction(
+        options=(
+            "the deepest plain net fits the training pictures best",
+            "it fits them as well as the others, and does worse on the test pictures",
+            "it fits the training pictures worse than the others",
+        ),
+        right=2,
+        because="Its training error is the highest: this is degradation, not overfitting.",
+    ),
+    "gradients": Prediction(
+        options=(
+            "much smaller, by thousands",
+            "a little smaller",
+            "larger",
+        ),
+        right=2,
+        because="With batch norm the gradient grows on its way back: it does not vanish.",
+    ),
+    "ones": Prediction(
+        options=("about a tenth", "about a quarter", "about half", "nearly all"),
+        right=2,
+        because="Two of the three convolutions of a bottleneck are 1x1, and they hold about half.",
+    ),
+    "duel": Prediction(
+        options=(
+            "GoogLeNet, by a few points",
+            "the ResNet of equal MACs, by a few points",
+            "the ResNet of equal parameters, by a few points",
+            "they lie within about a point",
+        ),
+        right=3,
+        because="At equal size, in a short training, the seeds matter as much as the network.",
+    ),
+}

@@ -1,0 +1,241 @@
+"""Exercises and predictions of notebook 08, many views."""
+
+from math import comb
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gnet_utils.exercises import Exercise, Prediction, number
+
+# 08.ten -------------------------------------------------------------------------------------------
+
+
+def cut_ten(image: Tensor, size: int) -> Tensor:
+    """The ten crops of image (C, H, W): corners and centre, then the same mirrored."""
+    height, width = image.shape[1:]
+    down, right = height - size, width - size
+    corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
+    five = torch.stack([image[:, y : y + size, x : x + size] for y, x in corners])
+    return torch.cat([five, five.flip(3)])
+
+
+def judge_ten(answer: Any) -> str | None:
+    """Whether a function (image, size) makes the ten crops, in any order."""
+    if not callable(answer):
+        return f"a function is asked for, this is a {type(answer).__name__}: answer = ten_crops."
+    for shape, size in (((3, 32, 32), 28), ((1, 40, 52), 24)):
+        image = torch.arange(torch.Size(shape).numel(), dtype=torch.float32).reshape(shape)
+        got = answer(image.clone(), size)
+        if got is None:
+            return "the function returns nothing: does it end with return?"
+        if isinstance(got, (list, tuple)) and got and isinstance(got[0], Tensor):
+            return "it returns a list: torch.stack makes one tensor of it."
+        if not isinstance(got, Tensor):
+            return f"it should return a tensor, it returns a {type(got).__name__}."
+        if mistake := _compare(got, image, size):
+            return mistake
+    return None
+
+
+def _compare(got: Tensor, image: Tensor, size: int) -> str | None:
+    channels, expected = len(image), cut_ten(image, size)
+    if got.shape == (5, channels, size, size):
+        return "five crops come out: each of them is also mirrored."
+    if got.shape != expected.shape:
+        return f"{tuple(expected.shape)} should come out, got {tuple(got.shape)}."
+    if not _has(got, expected[4:5]):
+        if _has(got, cut_ten(image, size)[:4]):
+            return "the corners are right, the centre is not: half of what is left over, each side."
+        return "the crop of the centre is missing."
+    if not _has(got, expected[:4]):
+        if len({tuple(crop.flatten().tolist()) for crop in got}) < 10:
+            return "some crops come out twice: four different corners are needed."
+        return "a corner is missing: the crops must touch the edges of the picture."
+    if _has(got, expected[:5].flip(2)):
+        return "these are turned upside down: mirror left to right, the last axis."
+    if not _has(got, expected[5:]):
+        return "the five crops are there, their mirror images are not."
+    return None
+
+
+def _has(got: Tensor, wanted: Tensor) -> bool:
+    """Whether each crop of `wanted` is among those of `got`."""
+    return all(any(torch.equal(crop, one) for one in got) for crop in wanted)
+
+
+def five_only(image: Tensor, size: int) -> Tensor:
+    return cut_ten(image, size)[:5]
+
+
+def upside_down(image: Tensor, size: int) -> Tensor:
+    five = five_only(image, size)
+    return torch.cat([five, five.flip(2)])
+
+
+def as_a_list(image: Tensor, size: int) -> list[Tensor]:
+    return list(cut_ten(image, size))
+
+
+def off_centre(image: Tensor, size: int) -> Tensor:
+    ten = cut_ten(image, size)
+    moved = image[:, 1 : size + 1, 1 : size + 1]
+    return torch.cat([ten[:4], moved[None], ten[5:]])
+
+
+def one_corner(image: Tensor, size: int) -> Tensor:
+    ten = cut_ten(image, size)
+    return ten[[0, 0, 0, 0, 4, 5, 5, 5, 5, 9]]
+
+
+def twice(image: Tensor, size: int) -> Tensor:
+    five = five_only(image, size)
+    noise = torch.rand_like(five)
+    return torch.cat([five, noise])
+
+
+def whole(image: Tensor, size: int) -> Tensor:
+    return image.expand(10, -1, -1, -1)
+
+
+WRONG_TEN: list[tuple[Any, str]] = [
+    (10, "a function is asked for"),
+    (five_only, "each of them is also mirrored"),
+    (upside_down, "upside down"),
+    (as_a_list, "torch.stack"),
+    (off_centre, "the centre is not"),
+    (one_corner, "come out twice"),
+    (twice, "their mirror images are not"),
+    (whole, "should come out"),
+]
+
+
+# 08.majority --------------------------------------------------------------------------------------
+
+
+def outvoted(wrong: float, nets: int = 7) -> float:
+    """Probability that most of `nets` independent networks are wrong, each with `wrong`."""
+    return sum(
+        comb(nets, k) * wrong**k * (1 - wrong) ** (nets - k) for k in range(nets // 2 + 1, nets + 1)
+    )
+
+
+MAJORITY = 100 * outvoted(0.1)  # 0.27%
+
+EXERCISES = {
+    "differ": number(
+        48,
+        mistakes={
+            144: "that is all of them: how far apart are the three squares of a square photo?",
+            24: "the mirror images are missing.",
+            12: "that is one scale; there are four.",
+            36: "that is one scale with three squares; here the squares are one.",
+            40: "that leaves out the whole square, resized.",
+            432: "a square photo has fewer, not more.",
+        },
+        hints=[
+            "Where do the left, the middle and the right square lie when the photo is square?",
+            "One square for each scale, six crops in it, each also mirrored.",
+            "4 * 1 * 6 * 2",
+        ],
+        right="the three squares are one, so every crop is made three times.",
+    ),
+    "ten": Exercise(
+        judge_ten,
+        right="corners, centre and their mirror images: the ten crops of Table 3.",
+        hints=[
+            "How many pixels are left over in height and in width? A crop may begin at 0, at half "
+            "of them, or at all of them.",
+            "image[:, y : y + size, x : x + size] cuts one; collect five and torch.stack them.",
+            "torch.cat([five, five.flip(3)]) adds the mirror images.",
+        ],
+        wrong=WRONG_TEN,
+    ),
+    "gain": number(
+        0.0094,
+        tolerance=0.00006,
+        mistakes={
+            1.26 / 144: "that divides by all 144 passes: 10 of them were paid before.",
+            0.92 / 9: "that is the gain of the step before, from 1 crop to 10.",
+            2.18 / 143: "that is the mean over the whole way, from 1 crop to 144.",
+            2.18 / 144: "that is the whole gain by all passes; the question begins at 10 crops.",
+            1.26: "that is the gain of all these passes together.",
+            106.35: "turn the ratio round: points for each pass.",
+        },
+        hints=[
+            "How many points does the error fall from 10 to 144 crops?",
+            "How many passes are added?",
+            "(9.15 - 7.89) / (144 - 10)",
+        ],
+        right="a hundredth of a point for each pass; the first nine brought a tenth each.",
+    ),
+    "geometric": number(
+        0.353,
+        tolerance=0.002,
+        mistakes={
+            0.5367: "that is the mean of the probabilities.",
+            0.1857: "that is the geometric mean; the two classes do not add up to 1 yet.",
+            0.8: "that is the middle one of the three.",
+            0.647: "that is the other class.",
+            0.0064: "that is the product: take the cube root, then divide by the sum.",
+            0.1391: "that divides the products; the mean of logits is their cube root.",
+        },
+        hints=[
+            "The mean of logarithms is the logarithm of the geometric mean.",
+            "(0.8 * 0.8 * 0.01) ** (1 / 3) for one class, (0.2 * 0.2 * 0.99) ** (1 / 3) for the "
+            "other.",
+            "Divide the first by the sum of both.",
+        ],
+        right="one view that is sure of the opposite outvotes two that are only fairly sure.",
+    ),
+    "majority": number(
+        MAJORITY,
+        tolerance=0.002,
+        mistakes={
+            0.00001: "that is all seven wrong; four of them are enough.",
+            10.0: "that is one network alone.",
+            100
+            * 35
+            * 0.1**4
+            * 0.9**3: "that is exactly four wrong; five, six and seven count too.",
+            100 * 0.1**4 * 0.9**3: "that is one way to choose the four; there are 35.",
+            0.01: "that is four certain ones wrong, whatever the others say.",
+            0.002728: "that is the fraction; percent are asked for.",
+            100 - MAJORITY: "that is the probability that the majority is right.",
+            2.569: "three of seven are no majority.",
+        },
+        hints=[
+            "The majority is wrong when 4, 5, 6 or 7 networks are.",
+            "math.comb(7, k) ways to choose which k are wrong, 0.1**k * 0.9**(7 - k) for each.",
+            "100 * sum(math.comb(7, k) * 0.1**k * 0.9**(7 - k) for k in range(4, 8))",
+        ],
+        right="a fortieth of 10%, if they erred independently. They do not, as you see below.",
+    ),
+}
+
+PREDICTIONS = {
+    "photo": Prediction(
+        options=("the middle of the photo", "its corners", "all pixels equally"),
+        right=0,
+        because="Every square and nearly every crop in it contains the middle.",
+    ),
+    "views": Prediction(
+        options=(
+            "it rises by about one point, as in the paper",
+            "it stays the same within the error",
+            "it falls",
+        ),
+        right=2,
+        because="This network has never seen a mirrored picture: all its shoes point to the left.",
+    ),
+    "seven": Prediction(
+        options=("less than a twentieth", "about a quarter", "more than a half"),
+        right=2,
+        because="Networks that learned from the same pictures err on the same pictures.",
+    ),
+    "train": Prediction(
+        options=("none", "mirror", "shift", "erase", "crop"),
+        right=4,
+        because="A crop may show a twelfth of a shoe: that is harder, and the run is short.",
+    ),
+}

@@ -1,0 +1,252 @@
+"""Exercises and predictions of notebook 10, after Inception."""
+
+import copy
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from gnet_utils.exercises import Exercise, Prediction, number
+
+# 10.fold ------------------------------------------------------------------------------------------
+
+
+def lived(channels: int = 6) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    """A convolution with bias and the batch norm after it, all numbers away from their defaults."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(10)
+        conv, norm = nn.Conv2d(6, channels, 3, padding=1), nn.BatchNorm2d(channels, eps=0.01)
+        with torch.no_grad():
+            norm.weight.uniform_(0.5, 2)
+            norm.bias.normal_()
+            norm.running_mean.normal_()
+            norm.running_var.uniform_(0.05, 2)
+    return conv, norm.eval()
+
+
+def fold_by(factor: Callable, bias: Callable, axis: int = 0) -> Callable:
+    """A fold whose factor and bias are given as functions of (conv, norm[, factor])."""
+
+    def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+        folded, scale = copy.deepcopy(conv), factor(norm)
+        shape = [1, 1, 1, 1]
+        shape[axis] = -1
+        with torch.no_grad():
+            folded.weight.mul_(scale.view(shape))
+            folded.bias.copy_(bias(conv, norm, scale))
+        return folded
+
+    return fold
+
+
+def right_factor(norm: nn.BatchNorm2d) -> torch.Tensor:
+    return norm.weight / (norm.running_var + norm.eps).sqrt()
+
+
+def right_bias(conv, norm, factor) -> torch.Tensor:
+    return norm.bias + (conv.bias - norm.running_mean) * factor
+
+
+SLIPS = {  # typical mistakes: what they compute, and what is said about them
+    "the epsilon is missing: the factor divides by sqrt(running_var + eps).": fold_by(
+        lambda norm: norm.weight / norm.running_var.sqrt(), right_bias
+    ),
+    "the square root is missing: divide by the standard deviation, not by the variance.": fold_by(
+        lambda norm: norm.weight / (norm.running_var + norm.eps), right_bias
+    ),
+    "the running mean is missing in the new bias.": fold_by(
+        right_factor, lambda conv, norm, factor: norm.bias + conv.bias * factor
+    ),
+    "the convolution's own bias is missing in the new bias.": fold_by(
+        right_factor, lambda conv, norm, factor: norm.bias - norm.running_mean * factor
+    ),
+    "the convolution's own bias must be scaled by the factor too.": fold_by(
+        right_factor,
+        lambda conv, norm, factor: norm.bias + conv.bias - norm.running_mean * factor,
+    ),
+    "the running mean must be scaled by the factor too.": fold_by(
+        right_factor,
+        lambda conv, norm, factor: norm.bias + conv.bias * factor - norm.running_mean,
+    ),
+    "the weights are scaled over input channels: the first axis holds the output channels.": (
+        fold_by(right_factor, right_bias, axis=1)
+    ),
+    "the weight of the batch norm (gamma) is missing in the factor.": fold_by(
+        lambda norm: 1 / (norm.running_var + norm.eps).sqrt(), right_bias
+    ),
+}
+
+
+def judge_fold(answer: Any) -> str | None:
+    """Whether a function turns (conv, norm) into one convolution with the same outputs."""
+    if not inspect.isfunction(answer):
+        return f"a function of (conv, norm) is asked for, this is a {type(answer).__name__}."
+    conv, norm = lived()
+    images = torch.linspace(-2, 2, 2 * 6 * 9 * 9).sin().view(2, 6, 9, 9) * 3
+    with torch.no_grad():
+        before, expected = conv(images), norm(conv(images))
+    given = copy.deepcopy(conv)
+    folded = answer(given, norm)
+    if not isinstance(folded, nn.Conv2d):
+        return f"it should return an nn.Conv2d, it returns a {type(folded).__name__}."
+    with torch.no_grad():
+        if not torch.equal(given(images), before):
+            return "it changes the convolution that it is given: work on a copy."
+        if folded.bias is None:
+            return "its convolution has no bias: the shift of the batch norm is lost."
+        got = folded(images)
+        if got.shape != expected.shape:
+            return f"outputs of shape {tuple(got.shape)}, expected {tuple(expected.shape)}."
+        if torch.allclose(got, expected, atol=1e-4):
+            return None
+        if torch.allclose(got, before, atol=1e-5):
+            return "nothing is folded yet: the outputs are those of the convolution alone."
+        for message, slip in SLIPS.items():
+            if torch.allclose(got, slip(conv, norm)(images), atol=1e-4):
+                return message
+    off = (got - expected).abs().max()
+    return f"the outputs differ by up to {off:.3g}: compare each term with the formula."
+
+
+def fold_nothing(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """A wrong answer: the convolution as it was."""
+    return copy.deepcopy(conv)
+
+
+def fold_in_place(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """A wrong answer: right numbers, written into the convolution that was given."""
+    folded = fold_by(right_factor, right_bias)(conv, norm)
+    with torch.no_grad():
+        conv.weight.copy_(folded.weight)
+        conv.bias.copy_(folded.bias)
+    return conv
+
+
+def fold_without_bias(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """A wrong answer: weights scaled, no bias at all."""
+    folded = fold_by(right_factor, right_bias)(conv, norm)
+    folded.bias = None
+    return folded
+
+
+# The table ----------------------------------------------------------------------------------------
+
+EXERCISES = {
+    "pays": number(
+        96,
+        mistakes={
+            42: "that is the rule of two 3x3 windows, 16/9 of the reduction.",
+            24: "equal widths pay by far; how much wider may the branch become?",
+            95: "at one more the costs are equal, and equal is not more.",
+            120: "that is 25 * 24 / 5: the second window of the pair is missing.",
+            60: "that is half of 5 * 24; compare 25 * 24 * out with 5 * 24 * out + 5 * out * out.",
+        },
+        hints=[
+            "Write both costs with out as the unknown: the 5x5 needs 25 * 24 * out weights.",
+            "The pair needs 5 * 24 * out + 5 * out * out, since the 5x1 reads what the 1x5 gives.",
+            "Divide both by 5 * out: 5 * 24 against 24 + out.",
+        ],
+        right="24 + out <= 5 * 24, so out is at most four times the reduction.",
+    ),
+    "separable": number(
+        7_049_728,
+        mistakes={
+            35_968: "that is the number of weights; each works at 14 * 14 places.",
+            160_563_200: "that is the dense 5x5.",
+            6_422_528: "that is the 1x1 alone; the depthwise 5x5 comes before it.",
+            627_200: "that is the depthwise 5x5 alone; the 1x1 after it costs most.",
+            7_676_928: "the depthwise part runs over the 128 channels that come in, not over 256.",
+            14_099_456: "these are FLOPs: one MAC is two of them.",
+            503_552: "that multiplies by 14, the map has 14 * 14 places.",
+        },
+        hints=[
+            "Two layers: a 5x5 window for each input channel, then a 1x1 over channels.",
+            "Weights: 25 * 128 and 128 * 256.",
+            "Every weight works once at each of 196 places.",
+        ],
+        right="(25 * 128 + 128 * 256) * 196, a 23rd of the dense layer: 1/256 + 1/25 of it.",
+    ),
+    "smooth": number(
+        0.5003,
+        tolerance=0.0006,
+        mistakes={
+            0.0: "that is the lowest loss with hard targets.",
+            0.0943: "that is -ln 0.91: the nine small targets count too.",
+            0.4145: "that is the part of the nine small targets; the large one comes on top.",
+            0.5448: "that is for targets 0.9 and 0.1/9: the tenth is spread over all ten classes.",
+            0.7217: "that is in bits; cross_entropy takes the natural logarithm.",
+            2.3026: "that is the loss of a net that gives every class a tenth.",
+        },
+        hints=[
+            "Cross-entropy is lowest when the probabilities equal the targets.",
+            "The targets are 0.91 once and 0.01 nine times.",
+            "-(0.91 * ln 0.91 + 9 * 0.01 * ln 0.01)",
+        ],
+        right="the entropy of the targets, 0.0858 + 0.4145: no net gets below it.",
+    ),
+    "halving": number(
+        800,
+        mistakes={
+            1280: "that trains the survivors from the start each time; they go on from where "
+            "they stand.",
+            2560: "that trains all sixteen to the end.",
+            640: "that counts the first two rounds; there are four.",
+            300: "that is the sum of 20, 40, 80 and 160 for a single candidate.",
+            1600: "that doubles the steps and forgets that half of the candidates are gone.",
+            160: "that is what the last candidates have behind them.",
+        },
+        hints=[
+            "Four rounds, with 16, 8, 4 and 2 candidates.",
+            "After the rounds a survivor has 20, 40, 80 and 160 steps behind it.",
+            "So each round adds 20, 20, 40 and 80 steps for each that is left.",
+        ],
+        right="16 * 20 + 8 * 20 + 4 * 40 + 2 * 80: less than a third of training all to the end.",
+    ),
+    "fold": Exercise(
+        judge_fold,
+        right="one convolution with the outputs of both, and your copy left the original alone.",
+        hints=[
+            "In eval mode a batch norm is a factor and a shift for each output channel.",
+            "factor = norm.weight / (norm.running_var + norm.eps).sqrt()",
+            "Weights times factor[:, None, None, None]; bias = norm.bias + (conv.bias - "
+            "norm.running_mean) * factor. Work on copy.deepcopy(conv), under torch.no_grad().",
+        ],
+        wrong=[
+            *((slip, message) for message, slip in SLIPS.items()),
+            (fold_nothing, "nothing is folded"),
+            (fold_in_place, "work on a copy"),
+            (fold_without_bias, "shift of the batch norm is lost"),
+            (lambda conv, norm: nn.Sequential(conv, norm), "returns a Sequential"),
+            (nn.Identity(), "a function of (conv, norm)"),
+        ],
+    ),
+}
+
+PREDICTIONS = {
+    "p1": Prediction(
+        options=["28% less", "the same", "10% more", "80% more"],
+        right=3,
+        because="The first 3x3 widens 32 to 128 channels, and the second reads all 128.",
+    ),
+    "p2": Prediction(
+        options=["about three times", "clearly less than three times", "more than three times"],
+        right=1,
+        because="A depthwise window does little work for each number that it reads and writes.",
+    ),
+    "p3": Prediction(
+        options=[
+            "the search leads by 3 points or more",
+            "they lie within about one point of each other",
+            "the hand-made widths lead by 3 points or more",
+        ],
+        right=1,
+        because="The winners lead by less than a point; one net alone varies as much between runs.",
+    ),
+    "p4": Prediction(
+        options=["none", "about 1% of them", "about 10% of them"],
+        right=0,
+        because="A batch norm in eval mode is a factor and a shift: the algebra loses nothing.",
+    ),
+}

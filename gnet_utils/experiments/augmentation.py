@@ -1,0 +1,169 @@
+"""Training with changed pictures, and testing with many views of each (notebook 08).
+
+    python -m gnet_utils.experiments.augmentation --seeds 3        all runs, with three seeds each
+    python -m gnet_utils.experiments.augmentation crop             one run, by name
+
+Every run shows a narrow net of nine blocks 16,000 pictures: eight times the same 2,000, or, where
+the name ends in "_fresh", each of 16,000 once. Each run becomes one JSON file in
+data/runs/augmentation; what is recorded already is not run again.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gnet_utils import augment, experiments
+from gnet_utils.data import load_fashion_mnist, split_train_validation, to_float
+from gnet_utils.models import FashionGoogLeNet
+from gnet_utils.training import Data, accuracy, evaluate, in_layout
+
+AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda images: images,
+    "mirror": augment.random_mirror,
+    "shift": lambda images: augment.random_shift(images, 2),
+    "erase": lambda images: augment.random_erase(images, 0.5),
+    "crop": augment.random_resized_crop,
+}
+VIEW_SETS = ("1", "2", "6", "10", "crops 10", "crops 48")  # as in `views_of`
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a run is made. pictures: how many different ones; shown: how many in all."""
+
+    augmentation: str = "none"
+    pictures: int = 2000
+    shown: int = 16_000
+    batch: int = 64
+    learning_rate: float = 0.1
+    width: float = 0.125
+
+    def net(self) -> nn.Module:
+        """The untrained network, without dropout."""
+        net = FashionGoogLeNet(self.width, stem="patch", project_first=True, dropout=0.0)
+        return net.to(memory_format=torch.channels_last)
+
+
+RUNS = {name: Setting(name) for name in AUGMENTATIONS}
+RUNS |= {f"{name}_fresh": Setting(name, pictures=16_000) for name in ("none", "crop")}
+
+
+def train(net: nn.Module, data: Data, setting: Setting, seed: int = 0) -> Iterator[float]:
+    """Train `net` on `setting.pictures` of `data` and yield the loss of each step.
+
+    data: uint8 images (N, 1, 28, 28) and labels (N,). Nesterov's SGD; the learning rate rises for
+    a fifth of the steps and then falls to zero.
+    """
+    images, labels = data
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)  # of the augmentation
+    optimiser = torch.optim.SGD(
+        net.parameters(), lr=setting.learning_rate, momentum=0.9, nesterov=True, weight_decay=5e-4
+    )
+    steps, step = setting.shown // setting.batch, 0
+    net.train()
+    while step < steps:
+        order = torch.randperm(setting.pictures, generator=generator)
+        for rows in order.split(setting.batch)[: steps - step]:
+            part = min((step + 1) / (0.2 * steps), (steps - step) / (0.8 * steps))
+            optimiser.param_groups[0]["lr"] = setting.learning_rate * part
+            batch = AUGMENTATIONS[setting.augmentation](to_float(images[rows]))
+            loss = F.cross_entropy(net(in_layout(batch)), labels[rows])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            step += 1
+            yield loss.item()
+
+
+def views_of(images: Tensor, name: str) -> Iterator[Tensor]:
+    """The views of a batch (N, 1, 28, 28) by the name of their set, one of VIEW_SETS.
+
+    "1", "2", "6", "10": the picture, its mirror image, moved by a pixel (`augment.views`);
+    "crops 10", "crops 48": the paper's crops, every length divided by eight.
+    """
+    kind, _, count = name.rpartition(" ")
+    if kind:
+        size = augment.SMALL_SIZE
+        return (augment.cut(images, crop, size) for crop in augment.small_crops(int(count)))
+    return iter(augment.views(images, int(count)))
+
+
+@torch.inference_mode()
+def probabilities(net: nn.Module, images: Tensor, views: str = "1") -> Tensor:
+    """Softmax of each view, (views, N, classes), for uint8 images (N, 1, 28, 28)."""
+    net.eval()
+    batches = [
+        torch.stack([net(in_layout(view)).softmax(1) for view in views_of(to_float(part), views)])
+        for part in images.split(500)
+    ]
+    return torch.cat(batches, dim=1)
+
+
+def views_accuracies(net: nn.Module, data: Data, largest: str = "crops 48") -> dict[str, float]:
+    """Accuracy with each set of views on (images, labels), probabilities averaged.
+
+    largest: "crops 48" or, in half the time, "crops 10".
+    """
+    images, labels = data
+    moved, crops = (probabilities(net, images, name) for name in ("10", largest))
+    parts = {str(count): moved[:count] for count in (1, 2, 6, 10)} | {largest: crops}
+    if largest == "crops 48":  # the ten are among them
+        ten, every = augment.small_crops(10), augment.small_crops(48)
+        parts["crops 10"] = crops[[every.index(crop) for crop in ten]]
+    return {
+        name: round(accuracy(parts[name].mean(0), labels), 5) for name in VIEW_SETS if name in parts
+    }
+
+
+def record(name: str, seed: int) -> None:
+    """Run `name` and write its JSON file, unless that is there."""
+    setting = RUNS[name]
+
+    def run() -> dict:
+        data, _ = split_train_validation(*load_fashion_mnist("train", source="real"))
+        test = load_fashion_mnist("test", source="real")
+        torch.manual_seed(seed)
+        net, losses = setting.net(), []
+        for loss in train(net, data, setting, seed):
+            losses.append(round(loss, 4))
+        known = tuple(part[:2000] for part in data)
+        largest = "crops 48" if setting.augmentation in ("none", "crop") else "crops 10"
+        found = {
+            "parameters": sum(p.numel() for p in net.parameters()),
+            "loss": losses,
+            "train_accuracy": round(evaluate(net, known)[1], 5),  # of the plain pictures
+            "test_accuracy": round(evaluate(net, test)[1], 5),
+            "views": views_accuracies(net, tuple(part[:1000] for part in test), largest),
+            "views_pictures": 1000,
+        }
+        print(f"{name}, seed {seed}: {found['test_accuracy']:.1%}", found["views"])
+        return found
+
+    recipe = asdict(setting) | {
+        "optimiser": "Nesterov's SGD, momentum 0.9, weight decay 5e-4, one-cycle",
+        "precision": "float32",
+    }
+    experiments.record("augmentation", name, seed, run, recipe=recipe)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help=f"runs, from {', '.join(RUNS)}; default all")
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds of each run")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(RUNS):
+        parser.error(f"there is no run {', '.join(unknown)}: choose from {', '.join(RUNS)}")
+    for seed in range(options.seeds):
+        for name in options.names or RUNS:
+            record(name, seed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""Deeper networks with and without shortcuts, and GoogLeNet against ResNet (notebook 07).
+
+    python -m gnet_utils.experiments.depth --seeds 3           all runs, with three seeds each
+    python -m gnet_utils.experiments.depth plain_44            one run, by name
+
+Plain and residual nets of three depths, and a narrow GoogLeNet beside residual nets of the same
+number of parameters and of the same number of multiply-adds. All get the same recipe and the same
+number of pictures, made half as wide and high (14x14): a quarter of the work, so that three seeds
+of all nets take minutes. Each run becomes one JSON file in data/runs/depth; what is recorded
+already is not run again.
+"""
+
+import argparse
+import sys
+import time
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gnet_utils import experiments
+from gnet_utils.counting import count_macs, count_parameters
+from gnet_utils.data import load_fashion_mnist, to_float
+from gnet_utils.models import FashionGoogLeNet, FashionResNet
+from gnet_utils.recipes import Recipe
+from gnet_utils.training import (
+    bfloat16_is_fast,
+    evaluate,
+    in_layout,
+    learning_rate,
+    optimiser_of,
+    resized,
+)
+
+Data = tuple[Tensor, Tensor]
+SIDE = 14  # pixels: pictures of 28 averaged over 2x2
+DEPTHS = (8, 20, 44)
+RECIPE = Recipe(
+    name="depth",
+    purpose="the same short training for nets of any depth",
+    epochs=1,
+    batch_size=64,
+    learning_rate=0.1,
+    picture_size=SIDE,
+    merged=False,
+)
+
+
+@dataclass(frozen=True)
+class Net:
+    """Which network, and how many steps of 64 pictures it gets.
+
+    kind: "plain", "residual" (FashionResNet without and with sums) or "googlenet"
+        (FashionGoogLeNet without dropout; it has no depth to choose).
+    """
+
+    kind: str
+    width: float
+    depth: int = 0
+    steps: int = 300
+
+    def build(self) -> nn.Module:
+        """The untrained network, its weights drawn from torch's current random state."""
+        if self.kind == "googlenet":
+            return FashionGoogLeNet(self.width, dropout=0.0)
+        return FashionResNet(self.depth, self.width, residual=self.kind == "residual")
+
+
+# Equal size ---------------------------------------------------------------------------------------
+
+
+def matched_width(target: int, count: Callable[[nn.Module], int], depth: int = 20) -> float:
+    """The width, in steps of 1/64, whose residual net is nearest to `target`.
+
+    count: what is to be equal, such as `count_parameters`; it grows with the width. Raises
+    ValueError when even the nearest is more than 3% off.
+    """
+
+    def counted(sixty_fourths: int) -> int:
+        with torch.device("meta"):  # no memory, no work: only shapes are needed
+            return count(FashionResNet(depth, sixty_fourths / 64))
+
+    above = bisect_left(range(8, 257), target, key=counted) + 8
+    best = min(above, max(above - 1, 8), key=lambda n: abs(counted(n) - target))
+    if abs(counted(best) / target - 1) > 0.03:
+        raise ValueError(
+            f"no width of depth {depth} comes within 3% of {target:,}, the nearest is "
+            f"{best / 64:g} with {counted(best):,}: try another depth"
+        )
+    return best / 64
+
+
+def fashion_macs(net: nn.Module) -> int:
+    """Multiply-adds of `net` for one picture of `SIDE` x `SIDE` pixels."""
+    return count_macs(net, (1, 1, SIDE, SIDE))
+
+
+LADDER = {
+    f"{kind}_{depth}": Net(kind, 0.5, depth) for depth in DEPTHS for kind in ("plain", "residual")
+}
+DUEL = {  # the widths are what `matched_width` finds, see the tests
+    "googlenet": Net("googlenet", 0.125, steps=400),
+    "equal_parameters": Net("residual", 0.59375, 20, steps=400),
+    "equal_macs": Net("residual", 0.71875, 20, steps=400),
+}
+
+
+# One run ------------------------------------------------------------------------------------------
+
+
+def layer_gradients(net: nn.Module) -> list[float]:
+    """Norm of the gradient of each convolution's weights, from the picture to the answer."""
+    convs = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)]
+    return [conv.weight.grad.norm().item() for conv in convs]
+
+
+def train(
+    net: nn.Module,
+    data: Data,
+    steps: int,
+    seed: int = 0,
+    recipe: Recipe = RECIPE,
+    note: Callable[[int, float, nn.Module], None] = lambda step, loss, net: None,
+) -> float:
+    """Train `net` for `steps` batches by `recipe`, one learning-rate cycle.
+
+    Returns the seconds of processor time that it took.
+
+    data: uint8 images (N, 1, 28, 28) and labels (N,), begun again when they are used up.
+    note: called before each step with its number, its loss, and the net with its gradients.
+    """
+    images, labels = data
+    half = recipe.precision == "auto" and bfloat16_is_fast(images.device)
+    net.to(memory_format=torch.channels_last).train()
+    optimiser = optimiser_of(net, recipe)
+    random, batches, seconds = torch.Generator().manual_seed(seed), [], 0.0
+    for step in range(steps):
+        began = time.process_time()
+        if not batches:
+            order = torch.randperm(len(images), generator=random)
+            batches = list(order.split(recipe.batch_size))
+        rows = batches.pop(0)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+            logits = net(in_layout(resized(to_float(images[rows]), SIDE)))
+        loss = F.cross_entropy(logits.float(), labels[rows])
+        optimiser.zero_grad()
+        loss.backward()
+        seconds += time.process_time() - began
+        note(step, loss.item(), net)
+        began = time.process_time()
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(recipe, step, steps) * group["factor"]
+        optimiser.step()
+        seconds += time.process_time() - began
+    return seconds
+
+
+def run_net(setting: Net, seed: int, data: Data, test: Data, kept: int = 5000) -> dict:
+    """Train one net; its losses, gradients and errors.
+
+    `loss` has one entry for each step, `gradients` (step, one norm for each convolution) for six
+    steps. The training error is that on the first `kept` training pictures in eval mode.
+    """
+    torch.manual_seed(seed)
+    net = setting.build()
+    losses, gradients = [], []
+    wanted = {round(k * (setting.steps - 1) / 5) for k in range(6)}
+
+    def note(step: int, loss: float, net: nn.Module) -> None:
+        losses.append(round(loss, 4))
+        if step in wanted:
+            gradients.append([step, [float(f"{norm:.3g}") for norm in layer_gradients(net)]])
+        if step % 10 == 0:
+            print(f"\r{setting.kind} {setting.depth}: step {step}, loss {loss:.3f}", end="")
+
+    seconds = train(net, data, setting.steps, seed, note=note)
+    print()
+    part = tuple(part[:kept] for part in data)
+    train_loss, train_accuracy = evaluate(net, part, picture_size=SIDE)
+    _, test_accuracy = evaluate(net, test, picture_size=SIDE)
+    return {
+        "parameters": count_parameters(net),
+        "macs": fashion_macs(net),
+        "pictures": setting.steps * RECIPE.batch_size,
+        "loss": losses,
+        "gradients": gradients,
+        "processor_seconds": round(seconds, 1),
+        "train_loss": round(train_loss, 4),
+        "train_error": round(100 * (1 - train_accuracy), 2),
+        "test_accuracy": round(100 * test_accuracy, 2),
+    }
+
+
+def record(name: str, seed: int) -> None:
+    """Run `name` and write its JSON file, unless that is there."""
+    setting = (LADDER | DUEL)[name]
+
+    def run() -> dict:
+        torch.set_num_threads(1)  # seconds of one core, alike on any machine
+        data = load_fashion_mnist("train", source="real")
+        return run_net(setting, seed, data, load_fashion_mnist("test", source="real"))
+
+    recipe = asdict(RECIPE)
+    recipe.pop("epochs")  # the number of steps says how long
+    experiments.record("depth", name, seed, run, setting=asdict(setting), recipe=recipe)
+
+
+def main() -> int:
+    names = [*LADDER, *DUEL]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help=f"runs, from {', '.join(names)}; default all")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds of each run")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(names):
+        parser.error(f"there is no run {', '.join(unknown)}: choose from {', '.join(names)}")
+    for seed in range(options.seeds):
+        for name in options.names or names:
+            record(name, seed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

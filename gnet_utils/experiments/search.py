@@ -1,0 +1,122 @@
+"""A search over branch widths under a budget of MACs: evolution, chance and hand (notebook 10).
+
+    python -m gnet_utils.experiments.search --seeds 3      all runs, 20 minutes on a busy machine
+    python -m gnet_utils.experiments.search evolve_400k    one run, by name
+
+For each budget: `evolve` and `random` search with equal numbers of candidates, then `final`, where
+the found widths and the hand-made ones are trained again, longer and from other beginnings. Each
+run becomes one JSON file in data/runs/search; what is recorded already is not run again.
+"""
+
+import argparse
+import random
+import sys
+from functools import cache
+
+import torch
+
+from gnet_utils import experiments
+from gnet_utils.data import load_fashion_mnist, split_train_validation
+from gnet_utils.search import Widths, evolve, hand_made, macs_of, random_search, trained_accuracy
+
+BUDGETS = {"400k": 400_000}  # a further line is a further budget
+CANDIDATES = 24  # of each search
+STEPS = 60  # of 64 pictures, for each candidate
+JUDGES = 2000  # validation pictures that judge a candidate
+FINAL_STEPS = 200
+NAMES = [f"{kind}_{budget}" for budget in BUDGETS for kind in ("evolve", "random", "final")]
+
+
+@cache
+def data() -> dict:
+    """Training, validation (for the search) and test pictures (for the finals alone)."""
+    images, labels = load_fashion_mnist("train", source="real")
+    train, validation = split_train_validation(images, labels, validation=5000, seed=0)
+    return {
+        "train": train,
+        "validation": tuple(part[:JUDGES] for part in validation),
+        "test": load_fashion_mnist("test", source="real"),
+    }
+
+
+@cache
+def searched(widths: Widths, seed: int) -> float:
+    """The score of a candidate in a search."""
+    pictures = data()
+    share = trained_accuracy(
+        widths, pictures["train"], pictures["validation"], steps=STEPS, seed=seed
+    )
+    print(f"{macs_of(widths):>9,} MACs  {share:.4f}  {widths}", flush=True)
+    return round(share, 4)
+
+
+def run_search(kind: str, budget: int, seed: int) -> dict:
+    """Each candidate in the order of the search, and the hand-made widths judged alike."""
+    look = {"evolve": evolve, "random": random_search}[kind]
+    tried = look(lambda w: searched(w, seed), budget, CANDIDATES, random.Random(seed))
+    hand = hand_made(budget)
+    return {
+        "candidates": [{"widths": w, "macs": macs_of(w), "accuracy": a} for w, a in tried],
+        "hand": {"widths": hand, "macs": macs_of(hand), "accuracy": searched(hand, seed)},
+    }
+
+
+def run_final(budget: str, seed: int) -> dict:
+    """The best of both searches, the middle one of chance and the hand-made, trained anew."""
+    found = experiments.recorded("search")
+    widths = {"hand": hand_made(BUDGETS[budget])}
+    for kind in ("evolve", "random"):
+        run = next(run for run in found[f"{kind}_{budget}"] if run["seed"] == seed)
+        ranked = sorted(run["candidates"], key=lambda c: c["accuracy"])
+        widths[kind] = tuple(ranked[-1]["widths"])
+    widths["middle"] = tuple(ranked[len(ranked) // 2]["widths"])  # of the random search
+    pictures, seeds = data(), (100 + 2 * seed, 101 + 2 * seed)
+    shares = {}
+    for name, these in widths.items():
+        shares[name] = [
+            round(
+                trained_accuracy(
+                    these, pictures["train"], pictures["test"], steps=FINAL_STEPS, seed=beginning
+                ),
+                4,
+            )
+            for beginning in seeds
+        ]
+        print(f"final {budget} {name} {shares[name]}", flush=True)
+    return {"widths": widths, "accuracy": shares, "seeds": seeds}
+
+
+def record(name: str, seed: int) -> None:
+    """Run `name` and write its JSON file, unless that is there."""
+    kind, budget = name.split("_")
+    final = kind == "final"
+    recipe = {
+        "steps": FINAL_STEPS if final else STEPS,
+        "batch": 64,
+        "learning_rate": 0.3,
+        "optimiser": "SGD, momentum 0.9, rate up for a tenth of the steps, then down to zero",
+        "judged_on": "10,000 test pictures" if final else f"{JUDGES:,} validation pictures",
+    }
+
+    def run() -> dict:
+        return run_final(budget, seed) if final else run_search(kind, BUDGETS[budget], seed)
+
+    experiments.record("search", name, seed, run, budget=BUDGETS[budget], recipe=recipe)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help=f"runs, from {', '.join(NAMES)}")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds of each run")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(NAMES):
+        parser.error(f"there is no run {', '.join(unknown)}: choose from {', '.join(NAMES)}")
+    torch.set_num_threads(1)  # such small networks are not faster with more
+    for seed in range(options.seeds):
+        for name in options.names or NAMES:
+            record(name, seed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

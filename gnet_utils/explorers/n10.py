@@ -1,0 +1,161 @@
+"""Search viewer of notebook 10: what a search over branch widths tried, and how the widths look."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gnet_utils.experiments import recorded
+from gnet_utils.plotting import BRANCH_COLOURS, COLOURS
+from gnet_utils.search import STEM, block_macs, macs_of, out_channels
+
+BRANCHES = ("1x1", "3x3", "5x5", "pool")
+OUTPUTS = (0, 2, 4, 5)  # places of the branches' output channels among the six widths of a block
+LOOKS = {
+    "evolve": ("evolution", COLOURS["red"], "o"),
+    "random": ("chance", COLOURS["sky"], "s"),
+}
+AXES = ("order of trying", "MACs", *(f"MACs in {name} (%)" for name in BRANCHES))
+
+
+def runs_of(budget: str) -> dict[int, dict[str, dict]]:
+    """The recorded searches of a budget such as "400k": seed -> {"evolve": run, "random": run}."""
+    found = recorded("search")
+    if f"evolve_{budget}" not in found:
+        names = sorted({name.split("_")[1] for name in found})
+        raise ValueError(f"budget must be one of {', '.join(names)}, got {budget!r}")
+    runs: dict[int, dict[str, dict]] = {}
+    for kind in LOOKS:
+        for run in found.get(f"{kind}_{budget}", []):
+            runs.setdefault(run["seed"], {})[kind] = run
+    return {seed: pair for seed, pair in runs.items() if len(pair) == len(LOOKS)}
+
+
+def branch_shares(widths: Sequence[int]) -> dict[str, float]:
+    """Percent of the MACs of both blocks that each branch takes, its reduction included."""
+    parts = dict.fromkeys(BRANCHES, 0)
+    channels, places = STEM, 14 * 14
+    for block in (widths[:6], widths[6:]):
+        out_1x1, reduce_3x3, out_3x3, reduce_5x5, out_5x5, pool = block
+        parts["1x1"] += places * channels * out_1x1
+        parts["3x3"] += places * reduce_3x3 * (channels + 9 * out_3x3)
+        parts["5x5"] += places * reduce_5x5 * (channels + 25 * out_5x5)
+        parts["pool"] += places * channels * pool
+        channels, places = out_channels(block), 7 * 7
+    first, second = widths[:6], widths[6:]
+    whole = block_macs(STEM, first) * 196 + block_macs(out_channels(first), second) * 49
+    return {name: 100 * part / whole for name, part in parts.items()}
+
+
+def search_view(
+    budget: str = "400k",
+    seed: int = 0,
+    kind: str = "evolve",
+    candidate: int = 24,
+    axis: str = "order of trying",
+) -> Figure:
+    """All candidates up to one of them as dots, and the output channels of that one as bars.
+
+    kind: "evolve" or "random", the search that `candidate` (1, 2, ...) belongs to.
+    axis: what the dots are spread along, one of AXES.
+    Raises ValueError for a search that is not recorded.
+    """
+    runs = runs_of(budget)
+    if seed not in runs:
+        raise ValueError(f"seed must be one of {', '.join(map(str, runs))}, got {seed}")
+    if axis not in AXES:
+        raise ValueError(f"axis must be one of {', '.join(AXES)}, got {axis!r}")
+    tried = runs[seed][kind]["candidates"]
+    if not 1 <= candidate <= len(tried):
+        raise ValueError(f"candidate must be 1 to {len(tried)}, got {candidate}")
+    chosen, hand = tried[candidate - 1], runs[seed][kind]["hand"]
+
+    figure = Figure(figsize=(7.2, 3.7), dpi=110, layout="none", facecolor="white")
+    dots = figure.add_axes((0.085, 0.15, 0.42, 0.66))
+    bars = figure.add_axes((0.66, 0.15, 0.31, 0.66))
+    draw_dots(dots, runs[seed], candidate, axis)
+    place = place_of(candidate, chosen, axis)
+    dots.plot(place, 100 * chosen["accuracy"], "o", ms=14, mfc="none", mec=COLOURS["ink"], mew=1.8)
+    level = 100 * hand["accuracy"]
+    dots.axhline(level, color=COLOURS["ink"], ls="--", lw=1.2, zorder=0, label="hand-made")
+    dots.legend(
+        **{"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 3, "fontsize": 8},
+        **{"frameon": False, "handlelength": 1.4, "columnspacing": 1.0, "handletextpad": 0.3},
+    )
+    draw_widths(bars, {"hand": hand["widths"], "this": chosen["widths"]})
+    name = LOOKS[kind][0]
+    figure.suptitle(
+        f"Candidate {candidate} of {name}: {100 * chosen['accuracy']:.1f}% "
+        f"with {macs_of(chosen['widths']):,} MACs\n"
+        f"hand-made widths: {100 * hand['accuracy']:.1f}% with {macs_of(hand['widths']):,}",
+        x=0.02,
+        ha="left",
+        fontsize=10.5,
+    )
+    return figure
+
+
+def place_of(number: int, candidate: dict, axis: str) -> float:
+    """Where a candidate stands along `axis`."""
+    if axis == "order of trying":
+        return number
+    if axis == "MACs":
+        return candidate["macs"] / 1000
+    return branch_shares(candidate["widths"])[axis.split()[2]]
+
+
+def draw_dots(ax: Axes, pair: dict[str, dict], last: int, axis: str) -> None:
+    """Accuracy of the first `last` candidates of both searches; the best so far as a line."""
+    for kind, (name, colour, marker) in LOOKS.items():
+        tried = pair[kind]["candidates"]
+        places = [place_of(number, c, axis) for number, c in enumerate(tried, start=1)]
+        shares = [100 * c["accuracy"] for c in tried]
+        ax.plot(
+            places[:last], shares[:last], marker, ms=5, color=colour, mec="white", mew=0.5,
+            label=name,
+        )  # fmt: skip
+        if axis == "order of trying":
+            best = [max(shares[: n + 1]) for n in range(last)]
+            ax.step(places[:last], best, color=colour, lw=1.5, where="post")
+    everything = [c["accuracy"] for run in pair.values() for c in run["candidates"]]
+    ax.set_ylim(100 * min(everything) - 1, 100 * max(everything) + 1.5)
+    if axis == "order of trying":
+        ax.set_xlim(0, 25)
+    elif axis == "MACs":
+        budget = pair["evolve"]["budget"] / 1000
+        ax.set_xlim(0.95 * budget, 1.005 * budget)
+    else:
+        ax.set_xlim(-2, 102)
+    ax.set_xlabel("thousand MACs" if axis == "MACs" else axis, fontsize=9)
+    ax.set_ylabel("validation accuracy (%)", fontsize=9)
+    ax.tick_params(labelsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def draw_widths(ax: Axes, nets: dict[str, Sequence[int]]) -> None:
+    """Output channels of each branch, stacked: two bars for each net, one for each block."""
+    rows = [
+        (f"block {n + 1}\n{name}", widths[6 * n : 6 * n + 6])
+        for n in (0, 1)
+        for name, widths in nets.items()
+    ]
+    labels = [label for label, _ in rows]
+    left = [0] * len(rows)
+    for name, place in zip(BRANCHES, OUTPUTS, strict=True):
+        counts = [block[place] for _, block in rows]
+        ax.barh(
+            labels, counts, left=left, color=BRANCH_COLOURS[name], edgecolor="white", label=name
+        )
+        for row, (start, count) in enumerate(zip(left, counts, strict=True)):
+            if count >= 4:
+                ink = "white" if name == "1x1" else "black"
+                ax.text(
+                    start + count / 2, row, count, ha="center", va="center", fontsize=8, color=ink
+                )
+        left = [start + count for start, count in zip(left, counts, strict=True)]
+    ax.invert_yaxis()
+    ax.set_xlabel("output channels", fontsize=9)
+    ax.tick_params(labelsize=8)
+    ax.legend(fontsize=8, ncols=4, loc="lower center", bbox_to_anchor=(0.4, 1.0), frameon=False,
+              handlelength=0.8, columnspacing=0.8, handletextpad=0.3)  # fmt: skip
+    ax.spines[["top", "right", "left"]].set_visible(False)

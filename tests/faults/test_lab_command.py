@@ -1,0 +1,146 @@
+"""`python -m gnet_utils lab`: a taken port, no browser, two labs at once; token and localhost."""
+
+import contextlib
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from gnet_utils import __main__ as cli
+from gnet_utils import environment
+
+ROOT = Path(__file__).resolve().parents[2]
+ADDRESS = re.compile(r"http://(localhost|127\.0\.0\.1):(\d+)/lab\S*[?&]token=([0-9a-f]{20,})")
+
+
+class Lab:
+    """A lab that runs; `said` is what it printed so far."""
+
+    def __init__(self, folder: Path, *options: str, **variables: str):
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER")}
+        settings = {
+            "JUPYTER_CONFIG_DIR": str(folder / "config"),
+            "JUPYTER_DATA_DIR": str(folder / "data"),
+            "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+            "GNET_DATA_SOURCE": os.environ.get("GNET_DATA_SOURCE", ""),
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gnet_utils", "lab", *options],
+            cwd=ROOT,
+            env={**inherited, **settings, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self.said, self.lines = "", queue.Queue()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self) -> None:
+        for line in self.process.stdout:
+            self.lines.put(line)
+
+    def wait_for(self, pattern: re.Pattern, seconds: float = 240) -> re.Match:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with contextlib.suppress(queue.Empty):
+                self.said += self.lines.get(timeout=0.2)
+            if found := pattern.search(self.said):
+                return found
+            if self.process.poll() is not None and self.lines.empty():
+                break
+        raise AssertionError(f"not said: {pattern.pattern}\n{self.said}")
+
+    def __enter__(self) -> "Lab":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+            self.process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(20)
+                return
+
+
+def status(url: str) -> int:
+    """What the server answers; it prints its address a moment before it listens there."""
+    for _ in range(100):
+        try:
+            with urllib.request.urlopen(url, timeout=60) as reply:
+                return reply.status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except urllib.error.URLError:
+            time.sleep(0.5)
+    raise AssertionError(f"nobody listens at {url}")
+
+
+def listening(process: int) -> set[str]:
+    """The addresses at which a process and its children can be reached."""
+    psutil = pytest.importorskip("psutil", reason="NO LOOK AT PORTS: no psutil")
+    family = [psutil.Process(process), *psutil.Process(process).children(recursive=True)]
+    ask = "net_connections" if hasattr(family[0], "net_connections") else "connections"
+    return {
+        place.laddr.ip
+        for one in family
+        for place in getattr(one, ask)(kind="tcp")
+        if place.status == psutil.CONN_LISTEN
+    }
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(sys.platform == "win32", reason="ends the lab with signals")
+def test_two_labs_beside_a_taken_port_each_keep_their_token_and_stay_on_this_machine(tmp_path):
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # taken already: as good
+            taken.bind(("127.0.0.1", 8888))
+            taken.listen()
+        (tmp_path / "config").mkdir()
+        careless = "c.ServerApp.ip = '0.0.0.0'\n"  # what somebody may have left in their settings
+        (tmp_path / "config" / "jupyter_server_config.py").write_text(careless)
+        # One without --no-browser and without a browser; it must not fail for that.
+        nothing = {"BROWSER": str(tmp_path / "no-such-browser")}
+        with Lab(tmp_path, **nothing) as first, Lab(tmp_path, "--no-browser") as second:
+            found = [lab.wait_for(ADDRESS) for lab in (first, second)]
+            ports, tokens = ({match[part] for match in found} for part in (2, 3))
+            assert len(ports) == 2 and "8888" not in ports
+            assert len(tokens) == 2
+            for lab, match in zip((first, second), found, strict=True):
+                place = f"http://localhost:{match[2]}/api/contents/notebooks?content=0"
+                assert status(place) == 403
+                assert status(f"{place}&token={'0' * 48}") == 403
+                assert status(f"{place}&token={match[3]}") == 200
+                assert listening(lab.process.pid) <= {"127.0.0.1", "::1"}
+                assert "Traceback" not in lab.said
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a home that nobody can write")
+def test_a_lab_starts_without_a_home(tmp_path):
+    names = {name: "" for name in environment.HOME_FOLDERS}
+    with Lab(tmp_path, "--no-browser", HOME="/proc/nobody", **names) as lab:
+        match = lab.wait_for(ADDRESS)
+        assert "The home folder /proc/nobody cannot be written" in lab.said
+        assert status(f"http://localhost:{match[2]}/api/status?token={match[3]}") == 200
+
+
+def test_the_lab_is_told_to_stay_on_this_machine_and_never_to_drop_its_token(monkeypatch):
+    started = []
+    monkeypatch.setattr(environment, "enter", lambda *_, **__: None)
+    monkeypatch.setattr(environment, "replace_process", started.append)
+    monkeypatch.setattr(cli, "_report_data", lambda *_: None)
+    assert cli.main(["lab"]) == 0
+    text = " ".join(started[0])
+    assert "--ServerApp.ip=localhost" in text
+    assert not re.search(r"token|password|allow_origin|disable_check_xsrf|0\.0\.0\.0", text)

@@ -1,0 +1,551 @@
+"""Files from strangers run no code and take no memory that their size does not tell; they are
+read, or refused in one sentence."""
+
+import ast
+import contextlib
+import gzip
+import io
+import json
+import os
+import pickle
+import shutil
+import struct
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import ipywidgets
+import numpy as np
+import pytest
+import torch
+from PIL import EpsImagePlugin, Image
+from safetensors.torch import save_file
+from torch import nn
+
+from gnet_utils import data, pictures, training, widgets
+from gnet_utils.errors import CourseError
+from gnet_utils.explorers import n01, n04
+from gnet_utils.models import FashionGoogLeNet
+from gnet_utils.recipes import Recipe
+from gnet_utils.training import History, fit, load_checkpoint, load_trained, save_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
+
+
+def stays_small(action: Callable, *arguments: object, megabytes: float = 8) -> str:
+    """The CourseError of `action(*arguments)`, which must not have taken more memory than that."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(CourseError) as caught:
+            action(*arguments)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < megabytes * 1e6, f"{peak / 1e6:.0f} MB"
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+    return str(caught.value)
+
+
+# ---------------------------------------------------------------- code in files
+
+
+class Payload:
+    """Unpickled, it makes a file: proof that a stranger's code has run."""
+
+    def __init__(self, target: Path):
+        self.target = target
+
+    def __reduce__(self):
+        return Path.touch, (self.target,)
+
+
+@pytest.mark.parametrize("form", ["pickle", "torch.save", "old torch.save"])
+def test_no_reader_runs_what_a_file_holds(form: str, tmp_path: Path, monkeypatch) -> None:
+    proof, file = tmp_path / "it ran", tmp_path / "net.safetensors"
+    if form == "pickle":
+        file.write_bytes(pickle.dumps(Payload(proof)))
+    else:
+        new = form == "torch.save"
+        torch.save({"0.weight": Payload(proof)}, file, _use_new_zipfile_serialization=new)
+    with pytest.raises(CourseError, match="is not a readable checkpoint"):
+        load_checkpoint(network(), file)
+    with pytest.raises(CourseError, match="is not a recorded run"):
+        History.load(file)
+    recipe = Recipe("x", "", epochs=1, batch_size=2, learning_rate=0.1)
+    images = torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.arange(4)
+    net = FashionGoogLeNet(width=0.125, stem="patch")
+    with pytest.raises(CourseError, match="does not hold the state of a run"):
+        fit(net, images, None, recipe, state=file, progress=False)
+    monkeypatch.setattr(data, "_said", set())
+    assert data._read(file) is None
+    with pytest.raises(CourseError, match="is no picture"):
+        pictures.load_picture(file)
+    assert not proof.exists()
+    with contextlib.suppress(EOFError):  # the control: this does run it
+        if form == "pickle":
+            pickle.loads(file.read_bytes())
+        else:
+            torch.load(io.BytesIO(file.read_bytes()), weights_only=False)
+    assert proof.exists()
+
+
+UNSAFE_MODULES = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "yaml", "cloudpickle"}
+UNSAFE_CALLS = {"eval", "exec", "__import__", "compile"}
+
+
+def unsafe(source: str) -> list[str]:
+    """What in Python code reads a file in a way that can run it, or hands text to a shell."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name in UNSAFE_MODULES]
+        elif isinstance(node, ast.ImportFrom) and node.module in UNSAFE_MODULES:
+            found.append(node.module)
+        elif isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            options = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            if name == "torch.load" and options.get("weights_only") != "True":
+                found.append("torch.load")
+            elif name in UNSAFE_CALLS or name in ("os.system", "os.popen", "torch.hub.load"):
+                found.append(name)
+            elif options.get("shell") == "True" or options.get("allow_pickle") == "True":
+                found.append(f"{name}: {options}")
+    return found
+
+
+def test_nothing_in_the_package_reads_files_in_a_way_that_can_run_them() -> None:
+    for path in (ROOT / "gnet_utils").rglob("*.py"):
+        assert unsafe(path.read_text(encoding="utf-8")) == [], path
+
+
+def test_no_notebook_reads_files_in_a_way_that_can_run_them() -> None:
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                source = "".join(cell["source"])
+                lines = [line for line in source.splitlines() if not line.startswith(("%", "!"))]
+                assert unsafe("\n".join(lines)) == [], path.name
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("import pickle", "from joblib import load", "torch.load(p)", "eval(text)"),
+        *("np.load(p, allow_pickle=True)", "subprocess.run(t, shell=True)", "os.system(t)"),
+    ],
+)
+def test_the_search_finds_what_it_looks_for(line: str) -> None:
+    assert unsafe(line) and not unsafe("net.eval(); torch.load(p, weights_only=True)")
+
+
+def test_a_postscript_picture_is_refused_without_starting_ghostscript(monkeypatch) -> None:
+    started = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *a, **k: started.append(a))
+    program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) run\n%%EOF\n"
+    with pytest.raises(CourseError, match="is no picture"):
+        pictures.decode_picture(program, name="photo.jpg")
+    assert started == []
+    Image.open(io.BytesIO(program)).load  # noqa: B018 - the control: Pillow does know the format
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+def safetensors_file(path: Path, header: dict | bytes, body: bytes = b"", length: int = -1) -> Path:
+    """A file in the format of safetensors with whatever header."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text) if length < 0 else length) + text + body)
+    return path
+
+
+def entry(shape: list[int], start: int, end: int, dtype: str = "F32") -> dict:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+HEADERS = {
+    "a huge claimed shape": ({"0.weight": entry([1 << 40, 1, 3, 3], 0, 4)}, b"0000"),
+    "a shape that overflows": ({"0.weight": entry([1 << 62, 1 << 62], 0, 4)}, b"0000"),
+    "numbers beyond the end": ({"0.weight": entry([4, 1, 3, 3], 0, 144)}, b"0000"),
+    "numbers that overlap": ({"a": entry([2], 0, 8), "b": entry([2], 4, 12)}, b"0" * 12),
+    "a negative shape": ({"0.weight": entry([-1], 0, 4)}, b"0000"),
+    "an unknown type": ({"0.weight": entry([1], 0, 4, "F31")}, b"0000"),
+    "a name given twice": (b'{"a":{},"a":{}}', b""),
+    "no JSON": (b"{" * 100, b""),
+    "deep JSON": (b"[" * 200_000, b""),
+    "a list": (b"[]", b""),
+    "about that is no object": ({"__metadata__": {"about": "[1, 2]"}}, b""),
+    "about that is no JSON": ({"__metadata__": {"about": "{"}}, b""),
+    "about that is deep": ({"__metadata__": {"about": "[" * 100_000}}, b""),
+    "metadata that is no text": ({"__metadata__": {"about": 5}}, b""),
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_a_forged_header_is_one_sentence(kind: str, tmp_path: Path) -> None:
+    header, body = HEADERS[kind]
+    stays_small(load_checkpoint, network(), safetensors_file(tmp_path / "net", header, body))
+
+
+@pytest.mark.parametrize("length", [0, 9, 1 << 31, (1 << 64) - 1])
+def test_a_forged_header_length_is_one_sentence(length: int, tmp_path: Path) -> None:
+    file = safetensors_file(tmp_path / "net", b"{}", b"", length)
+    stays_small(load_checkpoint, network(), file)
+
+
+def test_weights_for_another_network_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    """A sparse file of 8 GB: were it read, the memory would be gone."""
+    file, size = tmp_path / "net.safetensors", 8 << 30
+    header = json.dumps({"0.weight": entry([size // 4], 0, size)}).encode()
+    with open(file, "wb") as out:
+        out.write(struct.pack("<Q", len(header)) + header)
+        out.truncate(8 + len(header) + size)
+    monkeypatch.setattr(
+        training, "load_file", lambda *_: pytest.fail("8 GB were read"), raising=False
+    )
+    assert "was made for another network" in stays_small(load_checkpoint, network(), file)
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "renamed", "other shape", "whole numbers"])
+def test_other_keys_shapes_and_types_are_refused_and_the_network_stays(change, tmp_path) -> None:
+    tensors = {name: tensor + 1 for name, tensor in network().state_dict().items()}
+    if change == "missing":
+        del tensors["1.bias"]
+    elif change == "extra":
+        tensors["../../evil"] = torch.zeros(2)
+    elif change == "renamed":
+        tensors["1.Bias"] = tensors.pop("1.bias")
+    elif change == "other shape":
+        tensors["0.weight"] = torch.zeros(4, 1, 5, 5)
+    else:
+        tensors["0.weight"] = torch.ones(4, 1, 3, 3, dtype=torch.int8)
+    save_file(tensors, tmp_path / "net")
+    net = network()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    assert "was made for another network" in stays_small(load_checkpoint, net, tmp_path / "net")
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    tensors = network().state_dict()
+    tensors["0.weight"][0, 0, 1, 1] = float("nan")
+    save_file(tensors, tmp_path / "net")
+    with pytest.raises(CourseError, match=r"0\.weight .*not.* finite"):
+        load_checkpoint(network(), tmp_path / "net")
+
+
+def test_weights_beyond_half_precision_are_not_stored_as_infinity(tmp_path: Path) -> None:
+    net = network()
+    net[1].running_var.fill_(1e6)  # float16 ends at 65,504
+    save_checkpoint(net, tmp_path / "net")
+    other = network()
+    load_checkpoint(other, tmp_path / "net")
+    assert torch.equal(other[1].running_var, net[1].running_var)
+
+
+@pytest.mark.parametrize("name", ["../minute-seed0", "../../etc/passwd", "/etc/x", "a\0b", ""])
+def test_a_stored_network_is_named_not_found_by_path(name: str) -> None:
+    shown = ROOT / "data" / "checkpoints"
+    with pytest.raises(ValueError, match=r"name must be one of .*minute-seed0"):
+        load_trained(name)
+    assert shown.is_dir()
+
+
+def test_a_path_to_another_folder_is_no_name_even_where_it_leads_to_weights(tmp_path, monkeypatch):
+    (tmp_path / "own").mkdir()
+    stored = next((ROOT / "data" / "checkpoints").glob("minute-seed0.safetensors"))
+    shutil.copy(stored, tmp_path / "minute-seed0.safetensors")
+    shutil.copy(stored, tmp_path / "own" / "minute-seed1.safetensors")
+    monkeypatch.setattr(training, "CHECKPOINTS", tmp_path / "own")
+    with pytest.raises(ValueError, match="name must be one of minute-seed1, got"):
+        load_trained("../minute-seed0")
+
+
+# The state of a run ------------------------------------------------------------------------------
+
+FORGED = {
+    "no place": {},
+    "a place that is no object": {"run": "[]"},
+    "steps that are text": {"run": {"step": "two", "epoch": 1}},
+    "a negative step": {"run": {"step": -1, "epoch": 1}},
+    "a step without its epoch": {"run": {"step": 1, "epoch": 7}},
+    "a history that is none": {"run": {"step": 2, "epoch": 1, "history": {"evil": 1}}},
+}
+
+
+@pytest.mark.parametrize("kind", [*FORGED, "other tensors", "a wrong momentum"])
+def test_a_forged_state_of_a_run_is_one_sentence(kind: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv("GNET_QUICK", raising=False)
+    recipe = Recipe("x", "", epochs=2, batch_size=2, learning_rate=0.1, warmup=0, merged=False)
+    images = torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.arange(4)
+
+    class Tiny(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(784, 10)
+
+        def forward(self, x):
+            return self.linear(x.flatten(1))
+
+    state = tmp_path / "x.state"
+    fit(Tiny(), images, None, recipe, state=state, progress=False)
+    from safetensors import safe_open
+
+    with safe_open(state, "pt") as file:
+        place = json.loads(file.metadata()["run"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    fit(Tiny(), images, None, recipe, state=state, progress=False)  # as it is, it is taken
+    metadata = {"run": json.dumps(place)}
+    if kind == "other tensors":
+        tensors = {"net.linear.weight": torch.zeros(3, 3)}
+    elif kind == "a wrong momentum":
+        tensors["momentum.99"] = torch.zeros(1)
+    else:
+        forged = FORGED[kind].get("run")
+        metadata = {"x": "y"} if forged is None else {"run": json.dumps(forged)}
+        if isinstance(forged, dict):
+            metadata = {"run": json.dumps({**place, **forged})}
+    save_file(tensors, state, metadata=metadata)
+    with pytest.raises(CourseError, match=r"does not hold the state of a run.*delete it"):
+        fit(Tiny(), images, None, recipe, state=state, progress=False)
+
+
+# ---------------------------------------------------------------- data
+
+
+def test_a_bomb_in_the_place_of_an_official_file_is_not_unpacked(tmp_path, monkeypatch) -> None:
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    bomb = gzip.compress(bytes(50_000_000))  # 50 kB that unpack to 50 MB
+    for name in data.OFFICIAL_FILES.values():
+        (raw / f"{name}.gz").write_bytes(bomb)
+    monkeypatch.setattr(data.gzip, "decompress", lambda *_: pytest.fail("it was unpacked"))
+    for key in data.OFFICIAL_FILES:
+        with pytest.raises(CourseError, match="is damaged: its MD5"):
+            data._from_share(tmp_path, key)
+
+
+@pytest.mark.parametrize("kind", [*HEADERS, "8 GB"])
+def test_a_forged_cache_is_not_used_and_takes_no_memory(kind, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(data, "_said", set())
+    path = tmp_path / "fashion-mnist.safetensors"
+    if kind == "8 GB":
+        with open(path, "wb") as file:
+            file.truncate(8 << 30)
+    else:
+        safetensors_file(path, *HEADERS[kind])
+    tracemalloc.start()
+    assert data._read(path) is None
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6 and "is damaged" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def packed(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def png_that_claims(width: int, height: int) -> bytes:
+    """A PNG of a few bytes whose header names any size; its pixels are one packed line."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(1 + 3 * min(width, 1000)))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
+
+
+def with_size(content: bytes, kind: str, width: int, height: int) -> bytes:
+    """The same file with another size in its header."""
+    if kind == "JPEG":
+        place = content.index(b"\xff\xc0") + 5
+        return content[:place] + struct.pack(">HH", height, width) + content[place + 4 :]
+    if kind == "GIF":
+        return content[:6] + struct.pack("<HH", width, height) + content[10:]
+    return content[:18] + struct.pack("<ii", width, height) + content[26:]  # BMP
+
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP"])
+def test_a_picture_of_400_million_pixels_is_refused_by_its_header(kind: str) -> None:
+    bomb = png_that_claims(20_000, 20_000)
+    if kind != "PNG":
+        bomb = with_size(packed(Image.fromarray(PIXELS), kind), kind, 20_000, 20_000)
+    message = stays_small(pictures.decode_picture, bomb, 1024, "sun.png")
+    assert message == "sun.png has more than 64 million pixels: make it smaller first"
+
+
+@pytest.mark.faults
+def test_a_whole_picture_of_400_million_pixels_takes_no_memory(python, tmp_path: Path) -> None:
+    """The real thing, 1.2 GB when unpacked; measured on the process from outside."""
+    row = zlib.compress(bytes(1 + 3 * 20_000) * 20_000, 1)
+    chunks = []
+    for kind, content in (
+        (b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)),
+        (b"IDAT", row),
+        (b"IEND", b""),
+    ):
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        chunks.append(struct.pack(">I", len(content)) + kind + content + checksum)
+    (tmp_path / "sun.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    code = (
+        "import resource, cv2, PIL.Image\n"
+        "from gnet_utils.pictures import load_picture, demo_picture\n"
+        "demo_picture()\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try: load_picture('sun.png')\n"
+        "except Exception as error: print(type(error).__name__)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    pytest.importorskip("resource")
+    name, kilobytes = python(code).stdout.split()
+    assert name == "CourseError" and int(kilobytes) < 20_000
+
+
+def test_an_upload_of_more_than_100_megabytes_is_refused(monkeypatch) -> None:
+    monkeypatch.setattr(pictures, "LARGEST_FILE", 100)
+    with pytest.raises(CourseError, match=r"me\.png has more than 100 MB"):
+        pictures.decode_picture(packed(Image.fromarray(PIXELS)), name="me.png")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and devices in the file system")
+def test_what_never_ends_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", "/dev/zero"):
+        with pytest.raises(CourseError, match="is no file"):
+            pictures.load_picture(path)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"])
+def test_a_picture_cut_at_any_place_is_read_or_one_sentence(kind: str) -> None:
+    whole = packed(Image.fromarray(PIXELS), kind)
+    read = 0
+    for end in range(0, len(whole), max(1, len(whole) // 40)):
+        with contextlib.suppress(CourseError):
+            read += pictures.decode_picture(whole[:end]).shape == PIXELS.shape
+    assert read <= (kind in ("PNG", "GIF", "TIFF", "WEBP"))  # the last bytes may be an end mark
+    assert pictures.decode_picture(whole).shape == PIXELS.shape
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"])
+def test_a_picture_with_changed_bytes_is_read_or_one_sentence(kind: str) -> None:
+    whole, rng = packed(Image.fromarray(PIXELS), kind), np.random.default_rng(1)
+    for place in rng.integers(0, len(whole), 100):
+        changed = bytearray(whole)
+        changed[place] ^= int(rng.integers(1, 256))
+        try:
+            picture = pictures.decode_picture(bytes(changed))
+        except CourseError as error:
+            assert "\n" not in str(error)
+        else:
+            assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
+
+
+MODES = {
+    "animated GIF": (packed(Image.fromarray(PIXELS), "GIF", save_all=True,
+                            append_images=[Image.fromarray(255 - PIXELS)] * 3), False),
+    "animated PNG": (packed(Image.fromarray(PIXELS), "PNG", save_all=True,
+                            append_images=[Image.fromarray(255 - PIXELS)] * 3), False),
+    "animated WebP": (packed(Image.fromarray(PIXELS), "WEBP", save_all=True,
+                             append_images=[Image.fromarray(255 - PIXELS)] * 3), False),
+    "16-bit gray PNG": (packed(Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 257)), True),
+    "CMYK JPEG": (packed(Image.fromarray(PIXELS).convert("CMYK"), "JPEG"), False),
+    "two pictures of a phone (MPO)": (packed(Image.fromarray(PIXELS), "MPO", save_all=True,
+                                             append_images=[Image.fromarray(PIXELS)]), False),
+    "palette": (packed(Image.fromarray(PIXELS).convert("P")), False),
+    "black and white": (packed(Image.fromarray(PIXELS).convert("1")), True),
+    "gray with transparency": (packed(Image.fromarray(PIXELS).convert("LA")), True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_unusual_pictures_come_as_rgb(mode: str) -> None:
+    content, gray = MODES[mode]
+    picture = pictures.decode_picture(content)
+    assert picture.shape == PIXELS.shape and picture.dtype == np.uint8
+    if gray:
+        assert (picture == picture[..., :1]).all()
+    if mode == "16-bit gray PNG":
+        assert np.array_equal(picture[..., 0], PIXELS[..., 0])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_held_in_any_way_comes_upright(orientation: int) -> None:
+    from PIL import ImageOps
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = packed(Image.fromarray(PIXELS), "PNG", exif=exif)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
+    assert np.array_equal(pictures.decode_picture(content), upright)
+
+
+def test_an_orientation_that_is_none_is_taken_as_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 77
+    content = packed(Image.fromarray(PIXELS), "PNG", exif=exif)
+    assert np.array_equal(pictures.decode_picture(content), PIXELS)
+
+
+# ---------------------------------------------------------------- uploads
+
+
+class Upload:
+    """What ipywidgets 8 gives for a file."""
+
+    def __init__(self, name: str, content: bytes):
+        self.value = ({"name": name, "content": memoryview(content)},)
+
+
+def test_the_name_of_an_upload_is_text_and_no_web_page(monkeypatch) -> None:
+    evil = '<img src=x onerror="alert(1)">.png'
+    shown = []
+    monkeypatch.setattr(widgets, "_show", lambda box, *_: shown.append(box))
+    monkeypatch.setattr(widgets, "_value", lambda _: widgets._uploaded(Upload(evil, b"nothing")))
+    widgets.explore(lambda file: None, "x", {"file": widgets.upload()})
+    said = next(part for part in shown[0].children if type(part) is ipywidgets.HTML).value
+    assert "onerror" in said and "<img" not in said and "&lt;img" in said
+
+
+def test_a_path_as_the_name_of_an_upload_touches_no_file(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = packed(Image.fromarray(PIXELS))
+    picture = widgets._uploaded(Upload("../../../../tmp/../etc/passwd", content))
+    assert np.array_equal(picture, PIXELS)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (2, 2), (1, 70)])
+@pytest.mark.parametrize("explorer", ["gray mixer", "stages", "classifier"])
+def test_explorers_take_uploads_of_any_shape_or_say_why_not(explorer: str, shape: tuple) -> None:
+    content = packed(Image.fromarray(np.full((*shape, 3), 200, np.uint8)))
+    picture = widgets._uploaded(Upload("thin.png", content))
+    assert max(picture.shape) <= 1024
+    try:
+        if explorer == "gray mixer":
+            weights = {name: 0.3 for name in n01.PRESET_STATES["sepia"] if name != "output"}
+            n01.explore_mix(picture="hopper", own=picture, output="gray", **weights)
+        elif explorer == "stages":
+            n04.stage_view("conv1", 0.5, 0.5, picture)
+        else:
+            from gnet_utils.explorers.n05 import as_the_net_sees
+
+            assert as_the_net_sees(picture).shape == (28, 28)
+    except (ValueError, CourseError) as error:
+        assert "\n" not in str(error)
