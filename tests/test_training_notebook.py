@@ -8,10 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from gnet_utils import exercises
+from gnet_utils import exercises, experiments
 from gnet_utils.data import load_fashion_mnist, to_float
 from gnet_utils.errors import CourseError
-from gnet_utils import experiments
 from gnet_utils.experiments import start
 from gnet_utils.experiments.start import RUNS, Start, first_steps, spread
 from gnet_utils.explorers import n05

@@ -20,6 +20,7 @@ from gnet_utils.data import load_fashion_mnist
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.recipes import tutorial_network
 
+
 @dataclass(frozen=True)
 class Start:
     """How the first steps are made; without changes it is the recipe of the tutorials in small.
