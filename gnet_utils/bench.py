@@ -1,6 +1,6 @@
 """How fast this machine is at what the course does, each figure beside what it is compared with.
 
-    python -m gnet_utils bench            about ten minutes
+    python -m gnet_utils bench            some minutes
     python -m gnet_utils bench --quick    under three
 
 The yardstick is the recipe `tutorial`. Its rate and that of the recipe under test are measured in
@@ -74,8 +74,8 @@ def against_yardstick(name: str, data: tuple, pairs: int, quick: bool = False) -
     recipe = get_recipe(name)
     rates, yardsticks = [], []
     for _ in range(pairs):
-        yardsticks.append(training_rate("tutorial", data, steps=2 if quick else 4))
-        rates.append(training_rate(name, data, steps=15 if quick else 40))
+        yardsticks.append(training_rate("tutorial", data, steps=2 if quick else 3))
+        rates.append(training_rate(name, data, steps=15 if quick else 25))
     macs = count_macs(build_network(recipe), (1, 1, recipe.picture_size, recipe.picture_size))
     rate, yardstick = statistics.median(rates), statistics.median(yardsticks)
     found = {

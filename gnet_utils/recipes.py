@@ -17,13 +17,13 @@ class Recipe:
 
     epochs: passes over the training set; 0.75 shows three quarters of it once.
     optimiser: "sgd" (with Nesterov's momentum) or "muon" (muon.py; then no weight decay).
-    norm_rate, head_rate: factors on the learning rate of biases and norms, of the linear layer.
     learning_rate: its highest value; it rises to it over the `warmup` share of all steps and then
         falls in a straight line to zero ("one-cycle"), or stays there ("constant").
     weight_decay: of weights only, not of biases and norms.
     average: factor of the running average of the weights that is the result; 0: the last weights.
     shift: pixels; erase: share of pictures with an erased square; picture_size: pixels.
     merged: train the blocks with their sibling 1x1 convolutions merged (same result, faster).
+    channels_last: lay tensors out with the channels of a pixel side by side, which is faster.
     precision: "auto" (bfloat16 where the machine computes it faster) or "float32".
     network: arguments of FashionGoogLeNet, or {"tutorial": True} for the network of tutorials.
     """
@@ -37,8 +37,6 @@ class Recipe:
     warmup: float = 0.2
     optimiser: str = "sgd"
     momentum: float = 0.9
-    norm_rate: float = 1.0
-    head_rate: float = 1.0
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
     average: float = 0.0
@@ -47,6 +45,7 @@ class Recipe:
     erase: float = 0.0
     picture_size: int = 28
     merged: bool = True
+    channels_last: bool = True
     precision: str = "auto"
     network: dict = field(default_factory=dict)
 
@@ -121,27 +120,28 @@ RECIPES = {
             weight_decay=0.0,
             picture_size=96,
             merged=False,
+            channels_last=False,
             precision="float32",
             network={"tutorial": True},
         ),
         Recipe(
             name="sprint",
             purpose="past 89%, where tutorials end, as soon as two cores can",
-            epochs=0.6,
+            epochs=0.5,
             network=SHORT,
             **FAST,
         ),
         Recipe(
             name="minute",
             purpose="the best network that two cores train in a minute",
-            epochs=0.95,
+            epochs=0.75,
             network=SHORT,
             **FAST,
         ),
         Recipe(
             name="five_minutes",
             purpose="the best network that two cores train in five minutes",
-            epochs=4.75,
+            epochs=3.75,
             mirror=True,
             label_smoothing=0.1,
             network=SHORT,

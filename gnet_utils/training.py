@@ -297,7 +297,8 @@ class _Run:
         self.stopped = ""
 
         self.net = fusing.merge(model) if recipe.merged else model
-        self.net.to(memory_format=torch.channels_last)
+        if recipe.channels_last:
+            self.net.to(memory_format=torch.channels_last)
         self.optimiser = optimiser_of(self.net, recipe)
         self.shared = parallel.shared(self.net)
         self.rank, self.world = parallel.rank(), parallel.world()
@@ -334,7 +335,7 @@ class _Run:
             labels = self.train[1][rows]
             rate = learning_rate(recipe, self.step, self.total_steps)
             for group in self.optimiser.param_groups:
-                group["lr"] = rate * group["factor"]
+                group["lr"] = rate
             with self.autocast:
                 logits = self.shared(images)
             loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
@@ -392,7 +393,8 @@ class _Run:
             batch = augment.random_shift(batch, recipe.shift)
         if recipe.erase:
             batch = augment.random_erase(batch, recipe.erase)
-        return in_layout(resized(batch, recipe.picture_size))
+        batch = resized(batch, recipe.picture_size)
+        return in_layout(batch) if recipe.channels_last else batch
 
     def finish(self) -> None:
         """Bring what was learned back into the caller's network."""
@@ -503,22 +505,19 @@ class _LivePlot:
 
 
 def optimiser_of(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimiser of `recipe`; each group's `factor` is its share of the learning rate."""
+    """The optimiser of `recipe` for the parameters of `net`."""
     kernels = [p for p in net.parameters() if p.ndim == 4]
     matrices = [p for p in net.parameters() if p.ndim == 2]
     others = [p for p in net.parameters() if p.ndim <= 1]
-    decay = {"weight_decay": recipe.weight_decay, "factor": 1.0}
     if recipe.optimiser == "muon":
-        small = {"momentum": 0.85}
         groups = [
-            {"params": kernels, "orthogonal": True, "factor": 1.0},
-            {"params": matrices, "factor": recipe.head_rate, **small},
-            {"params": others, "factor": recipe.norm_rate, **small},
+            {"params": kernels, "orthogonal": True},
+            {"params": matrices + others, "momentum": 0.85},
         ]
         return Muon(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
     groups = [
-        {"params": kernels + matrices, **decay},
-        {"params": others, "weight_decay": 0.0, "factor": recipe.norm_rate},
+        {"params": kernels + matrices, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
     ]
     momentum = {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0}
     return torch.optim.SGD(groups, lr=recipe.learning_rate, **momentum)

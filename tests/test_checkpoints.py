@@ -25,5 +25,5 @@ def test_the_checkpoints_are_small_together():
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="minute-seed0.*got 'best'"):
+    with pytest.raises(ValueError, match=r"minute-seed0.*got 'best'"):
         load_trained("best")

@@ -1,5 +1,6 @@
 """python -m gnet_utils: each command does what it says, or fails with one sentence."""
 
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -13,11 +14,11 @@ import pytest
 from nbval.plugin import get_sanitize_patterns
 
 from gnet_utils import __main__ as cli
-from gnet_utils import environment, notebooks, testing
+from gnet_utils import data, environment, notebooks, testing
 from gnet_utils.errors import CourseError
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ["lab", "test", "train", "data", "render", "bundle"]
+COMMANDS = ["lab", "test", "train", "data", "render", "bundle", "slides"]
 
 
 def sentence(done: subprocess.CompletedProcess) -> str:
@@ -92,7 +93,7 @@ def test_troubles_are_one_sentence_on_stderr(monkeypatch, capsys, error, code, s
     def fail(_):
         raise error
 
-    monkeypatch.setattr(notebooks, "bundle", lambda: fail(None))
+    monkeypatch.setattr(notebooks, "bundle", lambda **_: fail(None))
     assert cli.main(["bundle"]) == code
     printed = capsys.readouterr()
     assert printed.err.startswith(said)
@@ -101,7 +102,7 @@ def test_troubles_are_one_sentence_on_stderr(monkeypatch, capsys, error, code, s
 
 
 def test_other_os_errors_are_not_hidden(monkeypatch):
-    def fail():
+    def fail(**_):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(notebooks, "bundle", fail)
@@ -115,6 +116,7 @@ def test_other_os_errors_are_not_hidden(monkeypatch):
 @pytest.mark.data
 def test_lab_opens_notebook_00_and_keeps_the_token(monkeypatch, capsys, own_course):
     started = []
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "own")  # set back afterwards
     monkeypatch.setattr(environment, "replace_process", started.append)
     make_notebook(own_course, "00_start_here")
     make_notebook(own_course, "01_next")
@@ -126,6 +128,7 @@ def test_lab_opens_notebook_00_and_keeps_the_token(monkeypatch, capsys, own_cour
     assert "--no-browser" in command
     assert not [part for part in command if "token" in part or "password" in part]
     assert ("--allow-root" in command) is (hasattr(os, "geteuid") and os.geteuid() == 0)
+    assert os.environ["JUPYTER_CONFIG_PATH"] == os.pathsep.join([str(ROOT / "gnet_utils"), "own"])
     assert capsys.readouterr().out.splitlines()[-1].startswith("Data: ")
 
 
@@ -221,6 +224,118 @@ def test_a_test_run_that_runs_nothing_fails(own_course, monkeypatch, capsys):
     make_notebook(own_course, "01_some")
     assert testing.run_tests(expression="no_such_test") == 1
     assert "FAILED unit tests - pytest ended with exit code 5" in capsys.readouterr().out
+
+
+@pytest.mark.data
+def test_slow_tests_run_only_when_asked(own_course, monkeypatch, capsys):
+    monkeypatch.setenv("GNET_QUICK", "1")
+    (own_course / "tests" / "test_some.py").write_text("def test_plain(): pass\n")
+    (own_course / "tests" / "faults").mkdir()
+    (own_course / "tests" / "faults" / "test_slow.py").write_text(
+        "import pytest\n"
+        "def test_quick(): pass\n"
+        "@pytest.mark.faults\n"
+        "def test_slow(): pass\n"
+        "@pytest.mark.browser\n"
+        "def test_in_a_browser(): pass\n"
+    )
+    make_notebook(own_course, "01_some", "1 / 0")
+    assert testing.run_tests(with_notebooks=False) == 0
+    assert "= 2 passed in" in capsys.readouterr().out
+    assert cli.main(["test", "--faults"]) == 0
+    said = capsys.readouterr().out
+    assert "faults tests" in said and "= 3 passed in" in said
+    assert testing.run_tests(slow=["faults"], expression="quick") == 0
+    assert "= 1 passed in" in capsys.readouterr().out
+
+
+@pytest.mark.data
+def test_a_class_zip_without_unit_tests_tests_its_notebooks(own_course, monkeypatch, capsys):
+    monkeypatch.setenv("GNET_QUICK", "1")
+    make_notebook(own_course, "01_some")
+    assert testing.run_tests() == 0
+    assert ": 1 runs," in capsys.readouterr().out
+
+
+def test_the_matrix_is_left_to_its_module(monkeypatch):
+    fake = types.SimpleNamespace(run_matrix=lambda: 7)
+    monkeypatch.setitem(sys.modules, "gnet_utils.matrix", fake)
+    assert cli.main(["test", "--matrix"]) == 7
+
+
+def test_only_one_kind_of_test_run_at_once(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["test", "--colab", "--faults"])
+    assert "not allowed with" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- test --colab
+
+
+@pytest.mark.data
+def test_notebooks_run_on_colab_outside_the_course_from_the_zip(own_course, monkeypatch, capsys):
+    """With this Python in place of Colab's: what is tested is the folder and the set-up cell."""
+    from gnet_utils import colab
+
+    monkeypatch.setenv("GNET_QUICK", "1")
+    monkeypatch.setenv("GNET_CACHE_DIR", str(data.cache_folder()))
+    monkeypatch.setenv("PYTHONPATH", str(own_course))  # must not help
+    monkeypatch.setattr(colab, "prepare", lambda: None)
+    monkeypatch.setattr(colab, "python", lambda: Path(sys.executable))
+    found = (
+        "import sys, gnet_utils\nfrom pathlib import Path\n"
+        "assert 'google.colab' in sys.modules\n"
+        "here = Path.cwd()\n"
+        "assert here.name == 'content' and len(list(here.glob('*.ipynb'))) == 1\n"
+        "assert Path(gnet_utils.__file__).is_relative_to(here / 'gnet-course'), gnet_utils\n"
+        f"assert not here.is_relative_to({str(own_course)!r})"
+    )
+    make_notebook(own_course, "01_some", found)
+    make_notebook(own_course, "02_other", "1 / 0")
+    (own_course / "tests" / "test_some.py").write_text("def test_plain(): assert False\n")
+    assert testing.run_tests(on_colab=True) == 1
+    said = capsys.readouterr().out
+    assert re.search(r"^01_some +2 passed", said, re.MULTILINE)
+    assert "FAILED 02_other::cell [2]" in said
+    assert "unit tests" not in said
+
+
+def test_colabs_environment_is_made_once_and_anew_when_the_versions_change(tmp_path, monkeypatch):
+    from gnet_utils import colab
+
+    ran = []
+
+    def run(command):
+        ran.append(command)
+        colab.python().parent.mkdir(parents=True, exist_ok=True)
+        colab.python().touch()
+
+    monkeypatch.setattr(colab, "VENV", tmp_path / ".venv-colab")
+    monkeypatch.setattr(colab, "_run", run)
+    monkeypatch.setattr(colab, "base_python", lambda: sys.executable)
+    colab.prepare()
+    installed = ran[-1]
+    torch = importlib.metadata.version("torch")
+    for pin in (f"torch=={torch}", "ipywidgets==7.7.1", "ipython==7.34.0", "numpy==2.1.3"):
+        assert pin in installed
+    assert not [part for part in installed if part.startswith(("captum", "onnx"))]  # Colab has none
+    ran.clear()
+    colab.prepare()
+    assert ran == []
+    monkeypatch.setitem(colab.PINS, "numpy", "2.2.0")
+    colab.prepare()
+    assert "numpy==2.2.0" in ran[-1]
+
+
+def test_another_python_than_colabs_is_said_loudly(monkeypatch, tmp_path, capsys):
+    from gnet_utils import colab
+
+    monkeypatch.setattr(colab, "_version_of", lambda path: "3.11")
+    assert Path(colab.base_python()).exists()
+    assert "NO PYTHON 3.13 IS HERE" in capsys.readouterr().err
+    monkeypatch.setattr(colab, "_version_of", lambda path: "3.13")
+    monkeypatch.setattr(colab.shutil, "which", lambda name: f"/bin/{name}")
+    assert colab.base_python() == "/bin/python3.13"
 
 
 def test_notebooks_are_run_by_nbval_as_the_rules_say():

@@ -272,8 +272,9 @@ def test_a_recipe_that_cannot_work_is_one_sentence(field, value):
 
 
 def test_recipes_by_name():
-    assert set(RECIPES) == {"tutorial", "minute", "five_minutes", "full", "gpu_seconds"}
-    with pytest.raises(ValueError, match="recipe must be one of tutorial, minute"):
+    names = {"tutorial", "sprint", "minute", "five_minutes", "full", "gpu_seconds"}
+    assert set(RECIPES) == names
+    with pytest.raises(ValueError, match="recipe must be one of tutorial, sprint"):
         get_recipe("quick")
 
 

@@ -152,7 +152,7 @@ def train(
         note(step, loss.item(), net)
         began = time.process_time()
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, step, steps) * group["factor"]
+            group["lr"] = learning_rate(recipe, step, steps)
         optimiser.step()
         seconds += time.process_time() - began
     return seconds

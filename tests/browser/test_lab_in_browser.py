@@ -1,0 +1,201 @@
+"""JupyterLab in a browser: notebooks run, explorers follow keyboard and mouse, nothing is red."""
+
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from gnet_utils.notebooks import find_notebooks
+
+EXPLORING = [p for p in find_notebooks() if re.search(r"^ *\"explore\(", p.read_text(), re.M)]
+QUICK = EXPLORING[:1]
+SECONDS = 600  # for one notebook, on a busy machine
+# JupyterLab's own complaints, none of which a notebook can cause.
+NOT_OURS = re.compile(
+    r"favicon|Failed to load resource|source ?map|ResizeObserver|\[LSP\]|i18n|translation"
+)
+
+PICTURE = """
+async (image) => {
+  const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
+  const digest = await crypto.subtle.digest("SHA-1", bytes);
+  return bytes.length + "-" + Array.from(new Uint8Array(digest)).join(".");
+}
+"""
+
+
+def open_notebook(browser, lab, name: str, troubles: list[str], **how):
+    """A page with the notebook open and its kernel idle."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, **how)
+    page.set_default_timeout(60_000)
+    page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.goto(f"{lab.url}/lab/tree/notebooks/{name}?reset&token={lab.token}")
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
+    idle(page)
+    return page
+
+
+def idle(page) -> None:
+    page.wait_for_selector("#jp-main-statusbar :text('| Idle')", timeout=120_000)
+
+
+def run_all(page) -> None:
+    """Run > Run All Cells, and wait until every code cell has its number."""
+    prompts = ".jp-CodeCell .jp-InputPrompt"
+    menu(page, "Edit", "Clear Outputs of All Cells")  # and the numbers of the stored run
+    numbered = "all => all.some(prompt => /[0-9]/.test(prompt.innerText))"
+    while page.eval_on_selector_all(prompts, numbered):
+        time.sleep(0.2)
+    menu(page, "Run", "Run All Cells")
+    end = time.monotonic() + SECONDS
+    last = ""
+    while time.monotonic() < end:
+        texts = page.locator(prompts).all_inner_texts()
+        last = next((text for text in reversed(texts) if re.search(r"\d|\*", text)), "")
+        if re.search(r"\d", last) and not any("*" in text for text in texts):
+            break
+        time.sleep(0.5)
+    else:
+        pytest.fail(f"the notebook did not end within {SECONDS} s, the last prompt is {last!r}")
+    idle(page)
+
+
+def menu(page, *path: str) -> None:
+    """Click a menu and an entry in it."""
+    page.click(f".lm-MenuBar-itemLabel:text-is('{path[0]}')")
+    page.click(f".lm-Menu-itemLabel:text-is('{path[1]}')")
+
+
+def explorers(page) -> list:
+    """The output of each explorer: controls and a picture."""
+    boxes = page.locator(".jp-OutputArea-output:has(img.widget-image)")
+    return [boxes.nth(index) for index in range(boxes.count())]
+
+
+def picture(box) -> str:
+    """What identifies the bytes of the picture now shown."""
+    image = box.locator("img.widget-image").first
+    return image.evaluate(PICTURE)
+
+
+def changes(box, before: str, seconds: float = 12) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if picture(box) != before:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def by_keyboard(page, box) -> str | None:
+    """Move controls with keys until the picture changes; the name of the control that did it."""
+    for index in range(box.locator(".noUi-handle").count()):
+        handle = box.locator(".noUi-handle").nth(index)
+        for key in ("ArrowRight", "ArrowLeft"):
+            before = picture(box)
+            handle.focus()
+            page.keyboard.press(key)
+            if changes(box, before):
+                return f"slider {index}"
+    for index in range(box.locator("select").count()):
+        for key in ("ArrowDown", "ArrowUp"):
+            before = picture(box)
+            box.locator("select").nth(index).focus()
+            page.keyboard.press(key)
+            if changes(box, before):
+                return f"list {index}"
+    for kind, key in (("input[type=checkbox]", "Space"), ("button", "Enter")):
+        for index in range(box.locator(kind).count()):
+            before = picture(box)
+            box.locator(kind).nth(index).focus()
+            page.keyboard.press(key)
+            if changes(box, before):
+                return f"{kind} {index}"
+    return None
+
+
+def by_mouse(page, box) -> str | None:
+    """Drag sliders, tick boxes, press buttons until the picture changes."""
+    for index in range(box.locator(".noUi-handle").count()):
+        handle, base = box.locator(".noUi-handle").nth(index), box.locator(".noUi-base").nth(index)
+        for share in (0.7, 0.2):
+            before = picture(box)
+            handle.scroll_into_view_if_needed()
+            start, line = handle.bounding_box(), base.bounding_box()
+            page.mouse.move(start["x"] + start["width"] / 2, start["y"] + start["height"] / 2)
+            page.mouse.down()
+            target = line["x"] + share * line["width"]
+            page.mouse.move(target, start["y"] + start["height"] / 2, steps=5)
+            page.mouse.up()
+            if changes(box, before):
+                return f"slider {index}"
+    for kind in ("input[type=checkbox]", "button:not(:has-text('picture'))"):
+        for index in range(box.locator(kind).count()):
+            before = picture(box)
+            box.locator(kind).nth(index).click()
+            if changes(box, before):
+                return f"{kind} {index}"
+    for index in range(box.locator("select").count()):
+        options = box.locator("select").nth(index).locator("option")
+        for option in range(options.count()):
+            before = picture(box)
+            box.locator("select").nth(index).select_option(index=option)
+            if changes(box, before, 5):
+                return f"list {index}"
+    return None
+
+
+def red_output(page) -> list[str]:
+    """Errors, warnings and the messages of explorers."""
+    kinds = ("vnd.jupyter.stderr", "vnd.jupyter.error")
+    places = [f'.jp-OutputArea-output[data-mime-type="application/{kind}"]' for kind in kinds]
+    return [
+        text for place in places for text in page.locator(place).all_inner_texts() if text.strip()
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(p, marks=() if p in QUICK else pytest.mark.browser, id=p.stem)
+        for p in EXPLORING
+    ],
+)
+def test_explorers_follow_keyboard_and_mouse_and_leave_a_picture(browser, lab, path: Path):
+    """Run All, then each explorer; then the page again, without the kernel that drew them."""
+    troubles: list[str] = []
+    page = open_notebook(browser, lab, path.name, troubles)
+    run_all(page)
+    assert red_output(page) == []
+    found = explorers(page)
+    assert len(found) == path.read_text().count('"explore(')
+    for number, box in enumerate(found, 1):
+        box.scroll_into_view_if_needed()
+        assert by_keyboard(page, box), f"explorer {number} does not follow the keyboard"
+        assert by_mouse(page, box), f"explorer {number} does not follow the mouse"
+    assert red_output(page) == []
+    assert page.locator(".Toastify__toast").count() == 0  # no news, no questions
+    menu(page, "File", "Save Notebook")
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
+    menu(page, "Kernel", "Shut Down Kernel")
+    page.reload()
+    page.wait_for_selector("img.widget-image")
+    idle(page)
+    left = [box.locator("img.widget-image").first for box in explorers(page)]
+    assert len(left) == len(found)
+    assert all(image.evaluate("image => image.naturalWidth > 100") for image in left)
+    assert "Error displaying widget" not in page.inner_text(".jp-Notebook")
+    assert [text for text in troubles if not NOT_OURS.search(text)] == []
+    page.close()
+
+
+def test_a_notebook_that_was_never_run_shows_its_pictures(browser, lab):
+    shutil.copy(QUICK[0], lab.course / "notebooks" / "stored.ipynb")
+    page = open_notebook(browser, lab, "stored.ipynb", [])
+    pictures = page.locator(".jp-RenderedImage img")
+    stored = len(re.findall(r'"image/(?:png|jpeg)": "', QUICK[0].read_text()))
+    assert pictures.count() == stored > 0
+    page.close()

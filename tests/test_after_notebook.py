@@ -1,0 +1,202 @@
+"""What notebook 10 takes from the package: a fair search, its records, and how they are shown."""
+
+import ast
+import inspect
+import random
+
+import pytest
+import torch
+from torch import nn
+
+from gnet_utils import experiments, search
+from gnet_utils.counting import count_macs, count_parameters
+from gnet_utils.exercises import n10 as exercises
+from gnet_utils.experiments import search as recording
+from gnet_utils.explorers import n10
+from gnet_utils.models import GOOGLENET_BLOCKS
+from gnet_utils.models.factorised import AsymmetricInception, TwoThreeInception
+from gnet_utils.notebooks import NOTEBOOKS, read
+
+BUDGETS = (200_000, 400_000, 1_600_000)
+NOTEBOOK = NOTEBOOKS / "10_after_inception.ipynb"
+
+
+def some_data(count: int = 128) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, 1, 28, 28), generator=generator, dtype=torch.uint8)
+    return images, torch.arange(count) % 10
+
+
+# The search ---------------------------------------------------------------------------------------
+
+
+def test_the_formula_counts_what_the_network_does():
+    chance = random.Random(0)
+    for budget in BUDGETS:
+        widths = search.random_widths(chance, budget)
+        counted = count_macs(search.TinyInception(widths), (1, 1, 28, 28))
+        assert search.macs_of(widths) == counted
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_every_candidate_uses_its_budget_and_never_more(budget):
+    chance = random.Random(1)
+    widths = search.hand_made(budget)
+    for _ in range(30):
+        assert 0.94 * budget < search.macs_of(widths) <= budget
+        assert min(widths) >= search.NARROWEST
+        widths = search.mutate(widths, chance, budget)
+        drawn = search.random_widths(chance, budget)
+        assert 0.94 * budget < search.macs_of(drawn) <= budget
+
+
+def test_a_budget_too_small_for_any_network_is_refused():
+    with pytest.raises(ValueError, match="too small"):
+        search.fit_to_budget([1.0] * 12, 20_000)
+
+
+def test_a_child_keeps_most_of_its_parent():
+    parent = search.hand_made(1_600_000)
+    child = search.mutate(parent, random.Random(0), 1_600_000)
+    assert child != parent
+    ratios = sorted(c / p for c, p in zip(child, parent, strict=True))
+    assert ratios[9] / ratios[2] < 1.5  # eight in the middle stay in proportion
+
+
+def test_evolution_climbs_a_clear_slope_further_than_chance():
+    def broad_1x1(widths):
+        return widths[0] / sum(widths)
+
+    best = {}
+    for look in (search.evolve, search.random_search):
+        found = [
+            max(score for _, score in look(broad_1x1, 400_000, 40, random.Random(seed)))
+            for seed in range(5)
+        ]
+        best[look.__name__] = sum(found) / 5
+    assert best["evolve"] > best["random_search"] + 0.02
+
+
+def test_both_searches_begin_with_the_same_candidates_and_try_equally_many():
+    tried = [
+        look(lambda widths: 0.0, 400_000, 12, random.Random(3))
+        for look in (search.evolve, search.random_search)
+    ]
+    assert [len(found) for found in tried] == [12, 12]
+    assert tried[0][:8] == tried[1][:8] and tried[0][8:] != tried[1][8:]
+
+
+def test_the_same_seed_gives_the_same_score():
+    widths = search.hand_made(200_000)
+    scores = [
+        search.trained_accuracy(widths, some_data(), some_data(64), steps=2, batch=16, seed=seed)
+        for seed in (0, 0)
+    ]
+    assert scores[0] == scores[1]
+
+
+# What is recorded ---------------------------------------------------------------------------------
+
+
+def test_the_recorded_searches_kept_the_rules():
+    runs = experiments.recorded("search")
+    for kind in ("evolve", "random"):
+        for run in runs[f"{kind}_400k"]:
+            assert len(run["candidates"]) == recording.CANDIDATES
+            for candidate in run["candidates"]:
+                assert search.macs_of(candidate["widths"]) == candidate["macs"] <= run["budget"]
+            assert run["hand"]["widths"] == list(search.hand_made(run["budget"]))
+
+
+def test_the_finals_train_the_winners_of_their_own_search():
+    runs = experiments.recorded("search")
+    for final in runs["final_400k"]:
+        for kind in ("evolve", "random"):
+            tried = next(r for r in runs[f"{kind}_400k"] if r["seed"] == final["seed"])
+            best = max(c["accuracy"] for c in tried["candidates"])
+            winners = [c["widths"] for c in tried["candidates"] if c["accuracy"] == best]
+            assert final["widths"][kind] in winners
+        assert not set(final["seeds"]) & {0, 1, 2}  # not the beginnings of the search
+
+
+def test_a_search_is_recorded_with_every_candidate(monkeypatch):
+    monkeypatch.setattr(recording, "searched", lambda widths, seed: widths[0] / 100)
+    found = recording.run_search("random", 400_000, seed=0)
+    assert len(found["candidates"]) == recording.CANDIDATES
+    assert all(c["accuracy"] == c["widths"][0] / 100 for c in found["candidates"])
+
+
+# The viewer ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axis", n10.AXES)
+def test_the_viewer_shows_as_many_candidates_as_asked_for(axis):
+    figure = n10.search_view(candidate=5, axis=axis)
+    dots = [line for line in figure.axes[0].lines if line.get_marker() in ("o", "s")]
+    assert sorted(len(line.get_xdata()) for line in dots) == [1, 5, 5]
+
+
+def test_the_bars_are_the_output_channels_of_the_candidate():
+    run = experiments.recorded("search")["evolve_400k"][0]
+    first = run["candidates"][2]["widths"][:6]
+    bars = n10.search_view(seed=run["seed"], candidate=3).axes[1].patches
+    drawn = [round(bar.get_width()) for bar in bars][1::4]  # second row: block 1 of the candidate
+    assert drawn == [first[place] for place in n10.OUTPUTS]
+
+
+def test_the_shares_of_the_branches_are_all_of_the_work_of_the_blocks():
+    shares = n10.branch_shares(search.hand_made(400_000))
+    assert sum(shares.values()) == pytest.approx(100)
+    assert max(shares, key=shares.get) == "3x3"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"budget": "9k"}, {"seed": 99}, {"axis": "height"}, {"candidate": 25}]
+)
+def test_the_viewer_names_what_is_not_recorded(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        n10.search_view(**wrong)
+
+
+# What the notebook says ---------------------------------------------------------------------------
+
+
+def large_window(block: nn.Module) -> int:
+    """Weights of the convolutions after the reduction in the 5x5 branch."""
+    units = list(block.branch_5x5)[1:]
+    return sum(count_parameters(unit[0]) for unit in units)
+
+
+@pytest.mark.parametrize(
+    ("place", "channels", "pair", "asymmetric"), [("3a", 192, 1.08, 0.6), ("4e", 528, 1.8, 1.0)]
+)
+def test_split_windows_cost_what_the_notebook_says(place, channels, pair, asymmetric):
+    widths = GOOGLENET_BLOCKS[place]
+    dense = 25 * widths.reduce_5x5 * widths.out_5x5
+    assert large_window(TwoThreeInception(channels, *widths)) / dense == pytest.approx(pair)
+    split = large_window(AsymmetricInception(channels, *widths))
+    assert split / dense == pytest.approx(asymmetric)
+
+
+def test_the_search_shown_is_the_search_recorded():
+    shown = "\n".join(c["source"] for c in read(NOTEBOOK)["cells"] if c["cell_type"] == "code")
+    bodies = {
+        node.name: ast.unparse(node.body[-3:])
+        for node in ast.walk(ast.parse(shown))
+        if isinstance(node, ast.FunctionDef)
+    }
+    names = {"score_of": "score", "search.fit_to_budget": "fit_to_budget"}
+    names["search.random_widths"] = "random_widths"
+    for function in (search.mutate, search.random_search, search.evolve):
+        body = bodies[function.__name__]
+        for there, here in names.items():
+            body = body.replace(there, here)
+        package = ast.parse(inspect.getsource(function)).body[0].body[-3:]
+        assert body == ast.unparse(package)
+
+
+def test_a_right_fold_passes_and_each_slip_is_told_apart():
+    right = exercises.fold_by(exercises.right_factor, exercises.right_bias)
+    assert exercises.judge_fold(right) is None
+    told = [exercises.judge_fold(slip) for slip in exercises.SLIPS.values()]
+    assert told == list(exercises.SLIPS)

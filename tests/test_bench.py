@@ -1,0 +1,47 @@
+"""The benchmark measures what it says, and the README shows what was measured."""
+
+import json
+
+import pytest
+import torch
+
+from gnet_utils import bench
+from gnet_utils.environment import ROOT
+from gnet_utils.recipes import RECIPES
+
+STORED = ROOT / "data" / "bench.json"
+
+
+def test_the_readme_and_the_stored_figures_agree():
+    figures = json.loads(STORED.read_text(encoding="utf-8"))
+    assert bench.report(figures) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_stored_figures_are_of_all_cpu_recipes_and_their_ratios_are_consistent():
+    figures = json.loads(STORED.read_text(encoding="utf-8"))
+    assert set(figures["recipes"]) == set(bench.CPU_RECIPES) <= set(RECIPES)
+    for name, found in figures["recipes"].items():
+        assert not figures["quick"] and len(found["ratios_of_rates"]) >= 3
+        if found.get("seconds"):
+            pictures = RECIPES[name].epochs * 60_000
+            assert found["seconds"] == pytest.approx(pictures / found["images_per_s"], rel=0.01)
+    for row in figures["inference"]:
+        assert row["difference"] < 1e-4
+
+
+def test_a_rate_is_pictures_by_seconds_of_training():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (1000, 1, 28, 28), generator=generator, dtype=torch.uint8)
+    data = images, torch.arange(1000) % 10
+    slow, fast = (bench.training_rate(name, data, 1) for name in ("tutorial", "minute"))
+    assert 0 < 3 * slow < fast
+
+
+def test_folding_changes_nothing_but_the_speed():
+    row = bench.inference(1, 1, torch.device("cpu"))
+    assert 0 < row["difference"] < 1e-4
+    assert min(row[f"{name}_images_per_s"] for name in ("as_read", "folded", "torchvision")) > 0
+
+
+def test_the_peak_is_faster_than_nothing():
+    assert bench.peak(torch.float32, torch.device("cpu"), size=256, runs=2) > 1e8
