@@ -220,7 +220,7 @@ def measure_ms(
     Raises ValueError for fewer than three runs and for an impossible shape.
     """
     _check_module(module)
-    if runs < 3:
+    if not isinstance(runs, int) or runs < 3:
         raise ValueError(f"runs must be 3 or more for a median with quartiles, got {runs}")
     _run(module, input_shape)  # a wrong shape is named before the clock starts
     like = next(module.parameters(), torch.zeros(()))

@@ -390,7 +390,7 @@ def test_train_lists_its_recipes_and_names_them_for_an_unknown_one(capsys):
     assert re.search(r"^minute +\S", capsys.readouterr().out, re.MULTILINE)
     assert cli.main(["train", "--recipe", "magic"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("error: recipe must be one of tutorial, minute")
+    assert said.startswith("error: recipe must be one of tutorial, sprint, minute")
     assert said.endswith("got 'magic'\n")
 
 

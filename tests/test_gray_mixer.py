@@ -37,8 +37,11 @@ def test_the_mix_is_a_one_by_one_convolution_rounded_and_clipped(weights, colour
     with torch.no_grad():
         layer.weight[:] = rows
         expected = layer(torch.from_numpy(colours).permute(2, 0, 1)[None].double())[0]
-    expected = expected.round().clamp(0, 255).byte().permute(1, 2, 0).squeeze(2).numpy()
-    assert np.array_equal(mix(colours, weights), expected)
+    exact = expected.permute(1, 2, 0).squeeze(2).numpy()
+    wrong = mix(colours, weights) != exact.round().clip(0, 255).astype(np.uint8)
+    # A sum that lies on a half but for the last bit may be rounded up by one order of adding and
+    # down by another.
+    assert not (wrong & (abs(exact % 1 - 0.5) > 1e-9)).any()
 
 
 def test_luma_and_sepia_are_at_most_one_level_from_opencv(colours):
