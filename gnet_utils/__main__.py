@@ -84,15 +84,17 @@ def _train(recipe, device, options: argparse.Namespace) -> int:
     from gnet_utils import parallel
     from gnet_utils.data import data_source, load_fashion_mnist, split_train_validation
     from gnet_utils.recipes import build_network
-    from gnet_utils.training import evaluate, fit, save_checkpoint
+    from gnet_utils.training import begun_with, evaluate, fit, save_checkpoint
 
-    torch.manual_seed(options.seed)
-    network = build_network(recipe).to(device)
     training, validation = load_fashion_mnist("train", str(device)), None
     if options.validate:
         training, validation = split_train_validation(*training)
     files = Path(options.out) / f"{recipe.name}-seed{options.seed}"
     state, log = files.with_suffix(".state"), files.with_suffix(".json")
+    if options.minutes is not None:
+        recipe = begun_with(state) or _lasting(options.minutes, recipe, training)
+    torch.manual_seed(options.seed)
+    network = build_network(recipe).to(device)
     first = parallel.rank() == 0  # of several processes only the first writes
     history = fit(
         network,
@@ -126,6 +128,19 @@ def _train(recipe, device, options: argparse.Namespace) -> int:
     state.unlink(missing_ok=True)
     print(f"{name} accuracy {accuracy:.4f} after {history.seconds:.0f} s of training: {weights}")
     return 0
+
+
+def _lasting(minutes: float, recipe, training):
+    """The recipe with as many epochs as fit into so many minutes here."""
+    import dataclasses
+
+    from gnet_utils import bench, parallel
+
+    if parallel.world() > 1:
+        raise ValueError("--minutes is for one process: each would measure a speed of its own")
+    epochs = bench.epochs_within(minutes, recipe, training)
+    print(f"{epochs:g} epochs fit into {minutes:g} minutes here.", flush=True)
+    return dataclasses.replace(recipe, epochs=epochs)
 
 
 def bench(options: argparse.Namespace) -> None:
@@ -238,6 +253,8 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--list", action="store_true", help="say which recipes there are")
     help = "seed of weights, batch order and augmentation (default: 0)"
     command.add_argument("--seed", type=int, default=0, metavar="N", help=help)
+    help = "as many epochs as fit into so many minutes on this machine, not those of the recipe"
+    command.add_argument("--minutes", type=float, metavar="M", help=help)
     help = "hold out 5,000 training pictures and measure on them, not on the test set"
     command.add_argument("--validate", action="store_true", help=help)
     help = "where record and weights go; a run that was cut off goes on from there"

@@ -9,6 +9,7 @@ turn, pair by pair, so that a ratio holds when other programs slow the machine d
 
 import dataclasses
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -21,9 +22,9 @@ from torch import nn
 from gnet_utils import fusing
 from gnet_utils.counting import count_macs, format_table
 from gnet_utils.data import load_fashion_mnist
-from gnet_utils.environment import ROOT
+from gnet_utils.environment import ROOT, is_quick
 from gnet_utils.models import GoogLeNet
-from gnet_utils.recipes import build_network, get_recipe
+from gnet_utils.recipes import Recipe, build_network, get_recipe
 from gnet_utils.training import History, fit, this_machine
 
 RUNS = ROOT / "data" / "runs"
@@ -74,8 +75,8 @@ def against_yardstick(name: str, data: tuple, pairs: int, quick: bool = False) -
     recipe = get_recipe(name)
     rates, yardsticks = [], []
     for _ in range(pairs):
-        yardsticks.append(training_rate("tutorial", data, steps=2 if quick else 3))
-        rates.append(training_rate(name, data, steps=15 if quick else 25))
+        yardsticks.append(training_rate(get_recipe("tutorial"), data, 2 if quick else 3))
+        rates.append(training_rate(recipe, data, 15 if quick else 25))
     macs = count_macs(build_network(recipe), (1, 1, recipe.picture_size, recipe.picture_size))
     rate, yardstick = statistics.median(rates), statistics.median(yardsticks)
     found = {
@@ -97,9 +98,28 @@ def against_yardstick(name: str, data: tuple, pairs: int, quick: bool = False) -
     return found
 
 
-def training_rate(name: str, data: tuple, steps: int) -> float:
-    """Training images per second of recipe `name`, after some steps of warm-up."""
-    recipe = dataclasses.replace(get_recipe(name), epochs=1)
+def epochs_within(minutes: float, recipe: Recipe, data: tuple) -> float:
+    """How many epochs of `recipe`, in quarters, this machine trains in so many minutes.
+
+    Measured by some steps, with a twentieth kept back for times when the machine is busier.
+    Raises ValueError when not even a quarter fits.
+    """
+    if not 0 < minutes < math.inf:
+        raise ValueError(f"minutes must be above 0, got {minutes:g}")
+    steps = 5 if is_quick() else 40
+    rate = training_rate(recipe, data, steps)
+    epochs = math.floor(4 * 0.95 * 60 * minutes * rate / len(data[0])) / 4
+    if not epochs:
+        raise ValueError(
+            f"{minutes:g} minutes are too few: at {rate:,.0f} images/s a quarter of an epoch takes "
+            f"{len(data[0]) / 4 / rate / 60:.1f} minutes here"
+        )
+    return epochs
+
+
+def training_rate(recipe: Recipe, data: tuple, steps: int) -> float:
+    """Training images per second by `recipe`, after some steps of warm-up."""
+    recipe = dataclasses.replace(recipe, epochs=1)
     network = build_network(recipe).to(data[0].device)
 
     def run(steps: int) -> float:
@@ -107,7 +127,7 @@ def training_rate(name: str, data: tuple, steps: int) -> float:
         part = tuple(tensor[:count] for tensor in data)
         return count / fit(network, part, None, recipe, progress=False).seconds
 
-    run(1 if name == "tutorial" else 3)
+    run(1 if recipe.name == "tutorial" else 3)
     return run(steps)
 
 

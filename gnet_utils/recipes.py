@@ -4,6 +4,7 @@
 `build_network(recipe)` builds the untrained network that the recipe was tuned for.
 """
 
+import math
 from dataclasses import dataclass, field
 
 from torch import nn
@@ -52,9 +53,9 @@ class Recipe:
     def __post_init__(self) -> None:
         """Raise ValueError for a value that cannot work."""
         limits = {
-            "epochs": (self.epochs > 0, "above 0"),
+            "epochs": (0 < self.epochs < math.inf, "above 0 and finite"),
             "batch_size": (self.batch_size >= 2, "2 or more, for batch norm"),
-            "learning_rate": (self.learning_rate > 0, "above 0"),
+            "learning_rate": (0 < self.learning_rate < math.inf, "above 0 and finite"),
             "schedule": (self.schedule in ("one-cycle", "constant"), '"one-cycle" or "constant"'),
             "warmup": (0 <= self.warmup < 1, "0 or more and below 1"),
             "optimiser": (self.optimiser in ("sgd", "muon"), '"sgd" or "muon"'),

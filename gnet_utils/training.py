@@ -235,7 +235,10 @@ def fit(
     those after the last good epoch. Raises ValueError for data or a recipe that cannot work.
     """
     recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
-    device = next(model.parameters()).device
+    first = next(model.parameters(), None)
+    if first is None:
+        raise ValueError(f"model has no weights to train, got {type(model).__name__}")
+    device = first.device
     check_data(train, "train", device)
     if val is not None:
         check_data(val, "val", device)
@@ -581,6 +584,15 @@ def check_data(data: Data, name: str, device: torch.device | None = None) -> Non
             f"{name} must be on {device} like the network, got {images.device} and "
             f"{labels.device}: load with load_fashion_mnist(split, device={str(device)!r})"
         )
+
+
+def begun_with(state: Path) -> Recipe | None:
+    """The recipe of the unfinished run whose state that file keeps, or None."""
+    try:
+        with safetensors.safe_open(state, "pt") as file:
+            return Recipe(**json.loads(file.metadata()["run"])["history"]["recipe"])
+    except (*UNREADABLE, TypeError, KeyError, AttributeError):
+        return None  # there is none, or `fit` will say what is wrong with it
 
 
 # Checkpoints ------------------------------------------------------------------------------------

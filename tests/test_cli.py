@@ -394,6 +394,30 @@ def test_train_lists_its_recipes_and_names_them_for_an_unknown_one(capsys):
     assert said.endswith("got 'magic'\n")
 
 
+def test_minutes_become_epochs_once_and_a_run_that_goes_on_keeps_them(
+    few_pictures, tmp_path, monkeypatch, capsys
+):
+    from gnet_utils import bench, training
+
+    def train(*options: str) -> float:
+        command = ["train", "--out", str(tmp_path), *options]
+        assert cli.main(command) == 0, capsys.readouterr().err
+        return training.History.load(tmp_path / "minute-seed0.json").recipe["epochs"]
+
+    # 400 pictures at 30 a second: 0.95 minutes are 4.275 epochs.
+    monkeypatch.setattr(bench, "training_rate", lambda recipe, data, steps: 30.0)
+    assert train("--minutes", "1") == 4.25
+    assert train() == 0.75
+    state = tmp_path / "minute-seed0.state"
+    monkeypatch.setattr(training.Path, "unlink", lambda path, missing_ok: None)
+    assert train("--minutes", "2") == 8.5 and state.exists()
+    assert train("--minutes", "1") == 8.5
+    for few in ("0.01", "0", "-1", "nan", "inf"):
+        monkeypatch.setattr(training, "begun_with", lambda state: None)
+        assert cli.main(["train", "--out", str(tmp_path), "--minutes", few]) == 1
+        assert "\nerror: " in "\n" + capsys.readouterr().err
+
+
 def test_a_training_that_was_stopped_is_not_taken_for_done(
     few_pictures, tmp_path, monkeypatch, capsys
 ):

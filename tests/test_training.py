@@ -261,7 +261,8 @@ def test_a_batch_larger_than_the_data_is_all_of_it():
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("epochs", 0), ("batch_size", 1), ("learning_rate", -1), ("schedule", "x")),
+        *(("epochs", 0), ("epochs", float("inf")), ("epochs", float("nan")), ("batch_size", 1)),
+        *(("learning_rate", -1), ("learning_rate", float("inf")), ("schedule", "x")),
         *(("warmup", 1.0), ("momentum", 1), ("label_smoothing", 1), ("erase", 2)),
         *(("average", 1), ("precision", "float64")),
     ],

@@ -117,6 +117,11 @@ def test_no_data_and_one_picture_are_named(count):
         fit(network(), some_data(count), None, RECIPE, progress=False)
 
 
+def test_a_network_without_weights_is_named():
+    with pytest.raises(ValueError, match="model has no weights to train, got Flatten"):
+        fit(nn.Flatten(), some_data(), None, RECIPE, progress=False)
+
+
 def test_one_class_only_is_learned():
     images, labels = some_data()
     one_class = images, torch.full_like(labels, 3)
