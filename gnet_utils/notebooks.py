@@ -340,10 +340,13 @@ def bundle(
                 place = file.relative_to(ROOT)
                 if skipped & set(place.parts) or file.suffix == ".tmp":
                     continue
-                if with_solutions or not _tells_solutions(place):
-                    archive.write(file, top / place)
+                name = str(PurePosixPath(top / place))
+                if not with_solutions and place == Path("README.md"):
+                    archive.writestr(name, _without_dead_link(file))
+                elif with_solutions or not _tells_solutions(place):
+                    archive.write(file, name)
                 elif file.suffix == ".ipynb":
-                    archive.writestr(str(PurePosixPath(top / place)), _without_solutions(file))
+                    archive.writestr(name, _without_solutions(file))
             if data_set:
                 archive.write(data_set, top / "data" / "cache" / data_set.name)
         os.replace(aside, target)
@@ -364,3 +367,9 @@ def _without_solutions(path: Path) -> str:
     notebook = read(path)
     hide_solutions(notebook)
     return nbformat.writes(notebook) + "\n"
+
+
+def _without_dead_link(readme: Path) -> str:
+    """README.md for a class: it names the teacher's notes, which the zip leaves out."""
+    link = re.compile(r"\[([^]]*)\]\(notebooks/TEACHING\.md\)")
+    return link.sub(r"\1 (in the teacher's copy)", readme.read_text(encoding="utf-8"))

@@ -52,6 +52,23 @@ def test_a_class_gets_nothing_else_that_tells_solutions(class_zip):
         assert f"gnet-course/{kept}" in names  # `lab` and `test` of the zip need them
 
 
+def links_of_readme(path: Path) -> tuple[set[str], set[str]]:
+    """Files that README.md in a zip leads to: those in the zip, and those that are not."""
+    archive = zipfile.ZipFile(path)
+    page = archive.read("gnet-course/README.md").decode()
+    found = set(re.findall(r"\]\((?!https?:)([^)#]+)", page))
+    here = {name for name in found if f"gnet-course/{name}" in archive.namelist()}
+    return here, found - here
+
+
+def test_the_readme_of_a_class_leads_to_no_missing_file(class_zip, tmp_path):
+    whole, dead = links_of_readme(notebooks.bundle(tmp_path / "gnet-course.zip"))
+    assert "notebooks/TEACHING.md" in whole and not dead
+    assert links_of_readme(class_zip) == (whole - {"notebooks/TEACHING.md"}, set())
+    page = zipfile.ZipFile(class_zip).read("gnet-course/README.md").decode()
+    assert "notebooks/TEACHING.md (in the teacher's copy) has" in page
+
+
 def test_what_stands_beside_a_folded_solution_stays():
     new = nbformat.v4
     text = (
