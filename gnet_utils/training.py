@@ -39,7 +39,7 @@ Data = tuple[Tensor, Tensor]
 CHECKPOINTS = ROOT / "data" / "checkpoints"  # the stored networks of the course
 
 QUICK_STEPS = 12  # with GNET_QUICK a run ends after so many steps
-PLOT_SECONDS = 3  # between two drawings of the live plot: it costs less than 1% of the time
+PLOT_SHARE = 0.01  # of the time of training, at most, goes into drawing the live plot
 
 
 # Small tools ------------------------------------------------------------------------------------
@@ -484,27 +484,29 @@ class _Run:
 
 
 class _LivePlot:
-    """A figure that is drawn again while training goes on."""
+    """A figure that is drawn again while training goes on, as often as PLOT_SHARE allows."""
 
     def __init__(self, history: History):
         from IPython.display import display
 
-        self.history, self.last = history, time.perf_counter()
+        self.history = history
         self.handle = display({"text/plain": "training begins"}, raw=True, display_id=True)
+        self.draw()
 
     def draw_if_due(self) -> None:
-        if time.perf_counter() - self.last > PLOT_SECONDS:
+        if time.perf_counter() > self.due:
             self.draw()
 
     def draw(self) -> None:
         from gnet_utils.plotting import bundle_of
 
-        bundle, metadata = bundle_of(
-            self.history.plot(), "Training loss by step, and accuracy after each epoch."
-        )
-        if self.handle is not None:
-            self.handle.update(bundle, raw=True, metadata=metadata)
-        self.last = time.perf_counter()
+        with Timer() as timer:
+            bundle, metadata = bundle_of(
+                self.history.plot(), "Training loss by step, and accuracy after each epoch."
+            )
+            if self.handle is not None:
+                self.handle.update(bundle, raw=True, metadata=metadata)
+        self.due = time.perf_counter() + timer.seconds / PLOT_SHARE
 
 
 def optimiser_of(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

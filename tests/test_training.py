@@ -258,6 +258,24 @@ def test_a_batch_larger_than_the_data_is_all_of_it():
     assert len(history.epochs) == 2
 
 
+def test_the_live_plot_takes_a_hundredth_of_the_time(monkeypatch):
+    """Each drawing takes 50 seconds of a clock that is read every half second."""
+    clock, drawn = [0.0], []
+
+    def draw(*_):
+        drawn.append(clock[0])
+        clock[0] += 50
+        return {}, {}
+
+    monkeypatch.setattr(training.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr("gnet_utils.plotting.bundle_of", draw)
+    plot = training._LivePlot(training.History(recipe={}, seed=0))
+    while clock[0] < 50_000:
+        clock[0] += 0.5
+        plot.draw_if_due()
+    assert len(drawn) * 50 / clock[0] == pytest.approx(training.PLOT_SHARE, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
