@@ -1,5 +1,6 @@
 """The benchmark measures what it says, and the README shows what was measured."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from gnet_utils import bench
 from gnet_utils.environment import ROOT
-from gnet_utils.recipes import RECIPES
+from gnet_utils.recipes import RECIPES, build_network
 
 STORED = ROOT / "data" / "bench.json"
 
@@ -35,6 +36,21 @@ def test_a_rate_is_pictures_by_seconds_of_training():
     data = images, torch.arange(1000) % 10
     slow, fast = (bench.training_rate(RECIPES[name], data, 1) for name in ("tutorial", "minute"))
     assert 0 < 3 * slow < fast
+
+
+def test_a_gain_is_the_rate_with_a_trick_against_the_rate_without(monkeypatch):
+    def rate(recipe, data, steps):
+        return 30.0 if recipe == RECIPES["minute"] else 10.0 + 10.0 * recipe.merged
+
+    monkeypatch.setattr(bench, "training_rate", rate)
+    found = bench.gains((), pairs=3, steps=1)
+    assert found == {
+        name: 3.0 if name == "sibling 1x1 convolutions merged" else 1.5 for name in bench.TRICKS
+    }
+    for change in bench.TRICKS.values():  # each is a recipe that exists, and another than minute
+        network = {**RECIPES["minute"].network, **change.get("network", {})}
+        without = dataclasses.replace(RECIPES["minute"], **{**change, "network": network})
+        assert without != RECIPES["minute"] and build_network(without)
 
 
 def test_folding_changes_nothing_but_the_speed():
