@@ -6,11 +6,12 @@ A script asks `record` for each of its runs; what is recorded already is not run
 that was stopped goes on with the same command. Notebooks read the files with `recorded`.
 """
 
+import argparse
 import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date
 from pathlib import Path
 
@@ -67,3 +68,20 @@ def recorded(experiment: str) -> dict[str, list[dict]]:
     for same in runs.values():
         same.sort(key=lambda run: run["seed"])
     return runs
+
+
+def run_all(about: str, names: Collection[str], record: Callable[[str, int], object]) -> None:
+    """The command line of an experiment: `record(name, seed)` for each name that it asks for.
+
+    about: docstring of the module, whose first line is shown by --help.
+    """
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    known = ", ".join(names)
+    parser.add_argument("names", nargs="*", help=f"runs, from {known}; default all")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds of each run")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(names):
+        parser.error(f"there is no run {', '.join(unknown)}: choose from {known}")
+    for seed in range(options.seeds):
+        for name in options.names or names:
+            record(name, seed)

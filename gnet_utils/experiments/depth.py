@@ -10,8 +10,6 @@ of all nets take minutes. Each run becomes one JSON file in data/runs/depth; wha
 already is not run again.
 """
 
-import argparse
-import sys
 import time
 from bisect import bisect_left
 from collections.abc import Callable
@@ -208,19 +206,5 @@ def record(name: str, seed: int) -> None:
     experiments.record("depth", name, seed, run, setting=asdict(setting), recipe=recipe)
 
 
-def main() -> int:
-    names = [*LADDER, *DUEL]
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help=f"runs, from {', '.join(names)}; default all")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds of each run")
-    options = parser.parse_args()
-    if unknown := set(options.names) - set(names):
-        parser.error(f"there is no run {', '.join(unknown)}: choose from {', '.join(names)}")
-    for seed in range(options.seeds):
-        for name in options.names or names:
-            record(name, seed)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    experiments.run_all(__doc__, [*LADDER, *DUEL], record)

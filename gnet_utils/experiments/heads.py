@@ -9,9 +9,7 @@ other weights of the heads' losses. Each run becomes one JSON file in data/runs/
 recorded already is not run again.
 """
 
-import argparse
 import copy
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
@@ -297,7 +295,9 @@ def load_exits() -> tuple[HeadedGoogLeNet, dict]:
 
 
 def record(name: str, seed: int) -> None:
-    """Run `name` and write its JSON file, unless that is there."""
+    """Run `name` and write its JSON file, unless that is there; "exits" with one seed only."""
+    if name == "exits" and seed:
+        return
     setting = EXITS if name == "exits" else (GRID | SWEEP)[name]
 
     def run() -> dict:
@@ -313,22 +313,5 @@ def record(name: str, seed: int) -> None:
     experiments.record("heads", name, seed, run, recipe=recipe)
 
 
-def main() -> int:
-    names = [*GRID, *SWEEP]
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help=f"runs, from exits, {', '.join(names)}")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds of each run")
-    options = parser.parse_args()
-    if unknown := set(options.names) - {*names, "exits"}:
-        parser.error(f"there is no run {', '.join(unknown)}: choose from exits, {', '.join(names)}")
-    if not options.names or "exits" in options.names:
-        record("exits", 0)
-    for seed in range(options.seeds):
-        for name in options.names or names:
-            if name != "exits":
-                record(name, seed)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    experiments.run_all(__doc__, ["exits", *GRID, *SWEEP], record)

@@ -8,9 +8,7 @@ the found widths and the hand-made ones are trained again, longer and from other
 run becomes one JSON file in data/runs/search; what is recorded already is not run again.
 """
 
-import argparse
 import random
-import sys
 from functools import cache
 
 import torch
@@ -104,19 +102,6 @@ def record(name: str, seed: int) -> None:
     experiments.record("search", name, seed, run, budget=BUDGETS[budget], recipe=recipe)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help=f"runs, from {', '.join(NAMES)}")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds of each run")
-    options = parser.parse_args()
-    if unknown := set(options.names) - set(NAMES):
-        parser.error(f"there is no run {', '.join(unknown)}: choose from {', '.join(NAMES)}")
-    torch.set_num_threads(1)  # such small networks are not faster with more
-    for seed in range(options.seeds):
-        for name in options.names or NAMES:
-            record(name, seed)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    torch.set_num_threads(1)  # such small networks are not faster with more
+    experiments.run_all(__doc__, NAMES, record)

@@ -6,8 +6,6 @@
 Each run becomes one JSON file in data/runs/start; what is recorded already is not run again.
 """
 
-import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
@@ -151,18 +149,5 @@ def record(name: str, seed: int) -> None:
     experiments.record("start", name, seed, run, recipe=recipe)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help=f"runs, from {', '.join(RUNS)}; default all")
-    parser.add_argument("--seeds", type=int, default=1, help="how many seeds of each run")
-    options = parser.parse_args()
-    if unknown := set(options.names) - set(RUNS):
-        parser.error(f"there is no run {', '.join(unknown)}: choose from {', '.join(RUNS)}")
-    for seed in range(options.seeds):
-        for name in options.names or RUNS:
-            record(name, seed)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    experiments.run_all(__doc__, RUNS, record)
