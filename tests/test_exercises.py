@@ -89,6 +89,14 @@ def test_wrong_numbers_are_named_or_told_the_direction(toy_course, capsys):
     assert said(capsys, check, "00.toy", 1000) == "Not yet: 1,000 is too large."
 
 
+def test_the_right_number_in_another_unit_is_called_so(monkeypatch, capsys):
+    macs = number(44_255_232, mistakes={}, hints=[], right="")
+    monkeypatch.setattr(exercises, "exercises_of", lambda notebook: {"00.macs": macs})
+    for answer, word in ((44.3, "millions"), (44_255, "thousands")):
+        assert f"right in {word}; give the whole number" in said(capsys, check, "00.macs", answer)
+    assert "too small" in said(capsys, check, "00.macs", 45)
+
+
 def test_hints_come_one_at_a_time_and_start_again(toy_course, capsys):
     exercises._hints_given.clear()
     texts = [said(capsys, hint, "00.toy") for _ in range(3)]
@@ -107,7 +115,11 @@ def test_an_answer_that_fails_inside_the_judge_is_reported_in_one_line(monkeypat
 def test_what_is_not_one_number_is_named():
     assert "shape (2, 2)" in as_number(np.zeros((2, 2)))
     assert "True or False" in as_number(True)
-    assert "dict" in as_number({})
+    assert "a dict" in as_number({})
+    assert "this is text" in as_number("many")
+    assert "this is nothing" in as_number(None)
+    assert exercises.kind_of(1) == "an int"
+    assert "the class Linear" in exercises.kind_of(torch.nn.Linear)
 
 
 def test_a_check_leaves_the_random_numbers_of_later_cells_alone(monkeypatch, capsys):

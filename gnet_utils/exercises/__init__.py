@@ -21,7 +21,7 @@ import importlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import isfinite, prod
+from math import isclose, isfinite, prod
 from typing import Any
 
 
@@ -139,6 +139,9 @@ def number(
         for wrong_value, message in mistakes.items():
             if abs(value - wrong_value) <= tolerance:
                 return f"{_plain(value)}: {message}"
+        for unit, word in ((1_000, "thousands"), (1_000_000, "millions")):
+            if right_value > unit and isclose(value * unit, right_value, rel_tol=0.005):
+                return f"{_plain(value)}: right in {word}; give the whole number."
         return f"{_plain(value)} is too {'small' if value < right_value else 'large'}."
 
     return Exercise(judge, right, hints, list(mistakes.items()))
@@ -164,8 +167,18 @@ def as_number(answer: Any) -> float | str:
     except OverflowError:
         return "one number is asked for, this one is far too large."
     except (TypeError, ValueError, RuntimeError):
-        return f"one number is asked for, this is a {type(answer).__name__}."
+        return f"one number is asked for, this is {kind_of(answer)}."
     return value if isfinite(value) else f"one finite number is asked for, this is {value}."
+
+
+def kind_of(answer: Any) -> str:
+    """What an answer is, in a message: "a list", "an int", "text", "the class Linear"."""
+    if isinstance(answer, type):
+        return f"the class {answer.__name__}, not an object made from it"
+    name = type(answer).__name__
+    if name in (special := {"NoneType": "nothing", "str": "text"}):
+        return special[name]
+    return f"an {name}" if name[0].lower() in "aeiou" else f"a {name}"
 
 
 def _plain(value: float) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from gnet_utils.data import demo_picture
-from gnet_utils.exercises import Exercise, Prediction, number
+from gnet_utils.exercises import Exercise, Prediction, kind_of, number
 
 # 1.2 swap -----------------------------------------------------------------------------------------
 
@@ -187,7 +187,7 @@ def _compare_linear(conv: nn.Conv2d, linear: Any) -> str | None:
     if linear is None:
         return "your function returns nothing, end it with return."
     if not isinstance(linear, nn.Linear):
-        return f"your function returns a {type(linear).__name__}, not an nn.Linear."
+        return f"your function returns {kind_of(linear)}, not an nn.Linear."
     expected = conv.weight.detach()[:, :, 0, 0]
     weight = linear.weight.detach()
     if weight.shape != expected.shape:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gnet_utils.exercises import Exercise, Prediction, number
+from gnet_utils.exercises import Exercise, Prediction, as_number, kind_of, number
 
 # 02.breakeven -------------------------------------------------------------------------------------
 
@@ -14,21 +14,26 @@ from gnet_utils.exercises import Exercise, Prediction, number
 def judge_break_even(answer: Any) -> str | None:
     """`answer(in_channels, out_channels, kernel_size)` must be the largest r that saves weights."""
     if not callable(answer):
-        return f"a function is asked for, this is a {type(answer).__name__}."
+        return f"a function is asked for, this is {kind_of(answer)}."
     if answer(256, 64, 3) == 62:
         return "in and out are swapped: the 1x1 meets the incoming channels, the kernel the others."
     cases = {(192, 128, 3): 164, (192, 32, 5): 154, (256, 64, 3): 177}
     for (c_in, c_out, k), right in cases.items():
         got = answer(c_in, c_out, k)
+        if got is None:
+            return "the function returns nothing: does it end with return?"
+        got = as_number(got)
+        if isinstance(got, str):
+            return f"what the function returns is not what is wanted: {got}"
         where = f"for {c_in} -> r -> {c_out} with {k}x{k}"
         if got == c_in * c_out // (c_in + c_out):
             return f"{where} you forgot the kernel's area: k * k weights for each pair of channels."
         if got == right + 1:
             return f"{where} you rounded up: one channel fewer, or it costs more than it saves."
         if got != int(got):
-            return f"{where} you gave {got:.2f}: channels are whole numbers."
+            return f"{where} you gave {got:.2f}: channels are whole, round down."
         if got != right:
-            return f"{where} you gave {got}, which is too {'small' if got < right else 'large'}."
+            return f"{where} you gave {got:g}, which is too {'small' if got < right else 'large'}."
     if answer(64, 64, 1) == 32:
         return (
             "for 64 -> r -> 64 with 1x1 you gave 32: there both cost exactly 4,096 weights, "
@@ -45,13 +50,18 @@ def judge_break_even(answer: Any) -> str | None:
 def judge_low_rank(answer: Any) -> str | None:
     """`answer(weight, r)` must return (down, up) whose product is the best rank-r copy."""
     if not callable(answer):
-        return f"a function is asked for, this is a {type(answer).__name__}."
+        return f"a function is asked for, this is {kind_of(answer)}."
     weight = torch.randn(12, 20, generator=torch.Generator().manual_seed(0))
     pair = answer(weight, 5)
+    if pair is None:
+        return "the function returns nothing: does it end with return?"
     if isinstance(pair, torch.Tensor):
         return "return the two matrices down and up, not their product: two layers are built."
-    if len(pair) != 2:
-        return f"two matrices are asked for, down and up, these are {len(pair)}."
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        given = len(pair) if isinstance(pair, (tuple, list)) else kind_of(pair)
+        return f"two matrices are asked for, down and up; you returned {given}."
+    if not all(isinstance(matrix, torch.Tensor) for matrix in pair):
+        return f"two tensors are asked for, down and up; the first is {kind_of(pair[0])}."
     down, up = pair
     if tuple(down.shape) == (12, 5) and tuple(up.shape) == (5, 20):
         return "the order is down, then up: the 1x1 that reduces comes first."
@@ -84,13 +94,15 @@ def judge_low_rank(answer: Any) -> str | None:
 def judge_spindle(answer: Any) -> str | None:
     """`answer` must be 64 -> 384, depthwise 3x3, -> 64, without biases, linear at its end."""
     if not isinstance(answer, nn.Module):
-        return f"a module is asked for, this is a {type(answer).__name__}."
+        return f"a module is asked for, this is {kind_of(answer)}."
     images = torch.randn(2, 64, 14, 14, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        output = answer(images)
     convs = [m for m in answer.modules() if isinstance(m, nn.Conv2d)]
     if len(convs) != 3:
         return f"three convolutions are asked for, these are {len(convs)}."
+    if convs[0].in_channels != 64:
+        return f"64 channels come in, the first convolution takes {convs[0].in_channels}."
+    with torch.no_grad():
+        output = answer(images)
     if convs[1].groups == 1:
         weights = convs[1].weight.numel()
         return f"the 3x3 is dense ({weights:,} weights): depthwise is groups=384."
@@ -106,7 +118,10 @@ def judge_spindle(answer: Any) -> str | None:
         return "a ReLU is missing: one after the expansion and one after the depthwise 3x3."
     weights = sum(conv.weight.numel() for conv in convs)
     if weights != 52_608:
-        return f"it has {weights:,} weights, not those of 64 -> 384 -> 384 -> 64."
+        return (
+            f"it has {weights:,} weights instead of 52,608: the depthwise 3x3 has one kernel for "
+            "each of its 384 channels."
+        )
     return None
 
 
@@ -163,6 +178,7 @@ EXERCISES = {
             35_223_552: "that is the 3x3 alone: the 1x1 before it works too.",
             176_117_760: "that is the 3x3 over all 480 channels.",
             3_161_088: "you multiplied by 14, not by 14 * 14 pixels.",
+            44_314_816: "you counted the biases: they are added, not multiplied.",
         },
         hints=[
             "Count the weights of both layers first, without biases.",
@@ -187,17 +203,21 @@ EXERCISES = {
                 "swapped",
             ),
             (lambda c_in, c_out, k: k * k * c_in * c_out // (c_in + k * k * c_out), "nothing is"),
-            (lambda c_in, c_out, k: k * k * c_in * c_out / (c_in + k * k * c_out), "whole numbers"),
+            (lambda c_in, c_out, k: k * k * c_in * c_out / (c_in + k * k * c_out), "round down"),
             (
                 lambda c_in, c_out, k: -(-k * k * c_in * c_out // (c_in + k * k * c_out)),
                 "rounded up",
             ),
             (164, "a function is asked for"),
+            (lambda c_in, c_out, k: None, "returns nothing"),
+            (lambda c_in, c_out, k: [164, 165], "one number is asked for"),
         ],
     ),
     "budget": number(
         28,
         mistakes={
+            60_000_000 / (2_656 * 784): "channels are whole: how many fit entirely?",
+            22_590: "that is for one pixel: each channel works at all 28 * 28 of them.",
             29: "rounded up: 29 channels cost 60.4 million MACs.",
             31: "the 1x1 is missing: it costs 256 * r MACs at each pixel.",
             14: "60 million MACs are 120 million FLOPs: you halved the budget.",
@@ -225,6 +245,9 @@ EXERCISES = {
             (_factors(True, 0), "singular values are missing"),
             (_factors(True, 2), "in twice"),
             (_factors(False, 1), "smallest"),
+            (lambda w, r: None, "returns nothing"),
+            (lambda w, r: (nn.Linear(20, r), nn.Linear(r, 12)), "two tensors"),
+            (lambda w, r: torch.linalg.svd(w), "you returned 3"),
         ],
     ),
     "spindle": Exercise(
@@ -241,6 +264,8 @@ EXERCISES = {
             (_spindle(bias=True), "biases"),
             (_spindle(384, 1, False, nn.ReLU()), "stays linear"),
             (nn.Sequential(nn.Conv2d(64, 64, 1)), "three convolutions"),
+            (_spindle(groups=64), "one kernel for each"),
+            (nn.Sequential, "the class Sequential"),
         ],
     ),
 }

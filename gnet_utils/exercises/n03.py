@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gnet_utils.exercises import Exercise, Prediction, number
+from gnet_utils.exercises import Exercise, Prediction, kind_of, number
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
 
 # 03.padding ---------------------------------------------------------------------------------------
@@ -17,7 +17,7 @@ from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
 def judge_padding(answer: Any) -> str | None:
     """Whether a function (kernel_size, dilation) -> padding keeps the size of a map."""
     if not callable(answer):
-        return f"a function is asked for, this is a {type(answer).__name__}: answer = same_padding."
+        return f"a function is asked for, this is {kind_of(answer)}: answer = same_padding."
     for dilation in (1, 2, 3):
         for kernel_size in (1, 3, 5, 7):
             with redirect_stdout(StringIO()):  # twelve calls would print twelve times
@@ -51,7 +51,7 @@ def not_a_module(answer: Any) -> str | None:
     if isinstance(answer, type) and issubclass(answer, nn.Module):
         return f"this is the class {answer.__name__}, not a block made from it: add brackets."
     if not isinstance(answer, nn.Module):
-        return f"a module is asked for, this is a {type(answer).__name__}."
+        return f"a module is asked for, this is {kind_of(answer)}."
     return None
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from gnet_utils.counting import count_macs
-from gnet_utils.exercises import Exercise, Prediction, as_number, number
+from gnet_utils.exercises import Exercise, Prediction, as_number, kind_of, number
 
 # 04.row: block 4f reads 832 channels on 14x14 maps -----------------------------------------------
 
@@ -59,7 +59,7 @@ def judge_stem(answer: Any) -> str | None:
     if isinstance(answer, type) and issubclass(answer, nn.Module):
         return f"this is the class {answer.__name__}, not a module made from it: add brackets."
     if not isinstance(answer, nn.Module):
-        return f"a module is asked for, this is a {type(answer).__name__}."
+        return f"a module is asked for, this is {kind_of(answer)}."
     if any(isinstance(m, (nn.Upsample, nn.ConvTranspose2d)) for m in answer.modules()):
         return "it enlarges a map: the task is to shrink less, not to blow up afterwards."
     convs = [m for m in answer.modules() if isinstance(m, nn.Conv2d)]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gnet_utils.data import load_fashion_mnist, to_float
-from gnet_utils.exercises import Exercise, Prediction, number
+from gnet_utils.exercises import Exercise, Prediction, kind_of, number
 
 # 05.overfit ---------------------------------------------------------------------------------------
 
@@ -20,7 +20,7 @@ def judge_overfit(answer: Any) -> str | None:
     if isinstance(answer, type) and issubclass(answer, nn.Module):
         return f"this is the class {answer.__name__}, not a network made from it: add brackets."
     if not isinstance(answer, nn.Module):
-        return f"the trained network is asked for, this is a {type(answer).__name__}."
+        return f"the trained network is asked for, this is {kind_of(answer)}."
     images, labels = load_fashion_mnist("train")
     batch, labels = to_float(images[:10]), labels[:10]
     net = copy.deepcopy(answer).float().cpu()
@@ -75,7 +75,7 @@ class Untrained(nn.Sequential):
 def judge_range(answer: Any) -> str | None:
     """Whether a function steps -> learning rates grows from 0.001 to 10 by one factor."""
     if not callable(answer):
-        return f"a function is asked for, this is a {type(answer).__name__}: answer = rates."
+        return f"a function is asked for, this is {kind_of(answer)}: answer = rates."
     for steps in (5, 41):
         got = answer(steps)
         if got is None:

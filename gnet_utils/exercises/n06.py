@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gnet_utils.exercises import Exercise, Prediction, number
+from gnet_utils.exercises import Exercise, Prediction, kind_of, number
 from gnet_utils.models import GOOGLENET_BLOCKS
 from gnet_utils.models.googlenet import GoogLeNetOutput
 
@@ -53,7 +53,7 @@ def judge_reach(answer: Any) -> str | None:
 def judge_total(answer: Any) -> str | None:
     """Whether a function (output, labels) gives last + 0.3 (aux1 + aux2), also without heads."""
     if not callable(answer):
-        return f"a function is asked for, this is a {type(answer).__name__}: answer = total_loss."
+        return f"a function is asked for, this is {kind_of(answer)}: answer = total_loss."
     random = torch.Generator().manual_seed(6)
     parts = [(3 * torch.randn(8, 10, generator=random)).requires_grad_() for _ in range(3)]
     labels = torch.randint(0, 10, (8,), generator=random)
@@ -61,7 +61,7 @@ def judge_total(answer: Any) -> str | None:
     if got is None:
         return "the function returns nothing: does it end with return?"
     if not isinstance(got, Tensor):
-        return f"it returns a {type(got).__name__}, not a tensor: backward() needs the tensor."
+        return f"it returns {kind_of(got)}, not a tensor: backward() needs the tensor."
     if got.ndim:
         return f"one number is the loss, it returns the shape {tuple(got.shape)}."
     last, aux1, aux2 = (F.cross_entropy(logits, labels) for logits in parts)

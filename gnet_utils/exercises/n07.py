@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnet_utils.exercises import Exercise, Prediction, number
+from gnet_utils.exercises import Exercise, Prediction, kind_of, number
 from gnet_utils.models import BasicBlock
 
 # 07.identity --------------------------------------------------------------------------------------
@@ -18,7 +18,7 @@ def judge_identity(answer: Any) -> str | None:
     if isinstance(answer, type) and issubclass(answer, nn.Module):
         return f"this is the class {answer.__name__}, not a block made from it: add brackets."
     if not isinstance(answer, nn.Module):
-        return f"the block is asked for, this is a {type(answer).__name__}."
+        return f"the block is asked for, this is {kind_of(answer)}."
     convs = [layer for layer in answer.modules() if isinstance(layer, nn.Conv2d)]
     if sum(conv.weight.numel() for conv in convs) != 2 * 9 * 16 * 16:
         return "the block must keep its two 3x3 convolutions of 16 channels: change numbers only."
@@ -71,7 +71,7 @@ def dead_block() -> BasicBlock:
 def judge_shortcut(answer: Any) -> str | None:
     """Whether a function (x, out_channels, stride) is the paper's option A."""
     if not callable(answer) or isinstance(answer, nn.Module):
-        return f"a function is asked for, this is a {type(answer).__name__}: answer = pad_shortcut."
+        return f"a function is asked for, this is {kind_of(answer)}: answer = pad_shortcut."
     for channels, out, stride, side in ((2, 4, 2, 4), (3, 5, 2, 7), (2, 3, 1, 4)):
         random = torch.Generator().manual_seed(7)
         maps = torch.rand(2, channels, side, side, generator=random) + 0.5
@@ -79,7 +79,7 @@ def judge_shortcut(answer: Any) -> str | None:
         if got is None:
             return "the function returns nothing: does it end with return?"
         if not isinstance(got, Tensor):
-            return f"it should return a tensor, it returns a {type(got).__name__}."
+            return f"it should return a tensor, it returns {kind_of(got)}."
         wanted = F.pad(maps[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, out - channels))
         if got.shape == wanted.shape and torch.equal(got, wanted):
             continue

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gnet_utils.exercises import Exercise, Prediction, number
+from gnet_utils.exercises import Exercise, Prediction, kind_of, number
 
 # 08.ten -------------------------------------------------------------------------------------------
 
@@ -23,7 +23,7 @@ def cut_ten(image: Tensor, size: int) -> Tensor:
 def judge_ten(answer: Any) -> str | None:
     """Whether a function (image, size) makes the ten crops, in any order."""
     if not callable(answer):
-        return f"a function is asked for, this is a {type(answer).__name__}: answer = ten_crops."
+        return f"a function is asked for, this is {kind_of(answer)}: answer = ten_crops."
     for shape, size in (((3, 32, 32), 28), ((1, 40, 52), 24)):
         image = torch.arange(torch.Size(shape).numel(), dtype=torch.float32).reshape(shape)
         got = answer(image.clone(), size)
@@ -32,7 +32,7 @@ def judge_ten(answer: Any) -> str | None:
         if isinstance(got, (list, tuple)) and got and isinstance(got[0], Tensor):
             return "it returns a list: torch.stack makes one tensor of it."
         if not isinstance(got, Tensor):
-            return f"it should return a tensor, it returns a {type(got).__name__}."
+            return f"it should return a tensor, it returns {kind_of(got)}."
         if mistake := _compare(got, image, size):
             return mistake
     return None
@@ -46,7 +46,7 @@ def _compare(got: Tensor, image: Tensor, size: int) -> str | None:
         return f"{tuple(expected.shape)} should come out, got {tuple(got.shape)}."
     if not _has(got, expected[4:5]):
         if _has(got, cut_ten(image, size)[:4]):
-            return "the corners are right, the centre is not: half of what is left over, each side."
+            return "the corners are right, the centre is not: half of the rest lies on each side."
         return "the crop of the centre is missing."
     if not _has(got, expected[:4]):
         if len({tuple(crop.flatten().tolist()) for crop in got}) < 10:

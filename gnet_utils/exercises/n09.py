@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gnet_utils.exercises import Exercise, Prediction, as_number, number
+from gnet_utils.exercises import Exercise, Prediction, as_number, kind_of, number
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.probing import ablate
 
@@ -29,7 +29,7 @@ def small_net() -> nn.Module:
 def judge_ablate(answer: Any) -> str | None:
     """Whether a function (net, images, name) -> logits silences one part, for this call only."""
     if not callable(answer):
-        return f"a function is asked for, this is a {type(answer).__name__}."
+        return f"a function is asked for, this is {kind_of(answer)}."
     net = small_net()
     images = torch.randn(4, 1, 28, 28)
     with torch.no_grad():
@@ -114,7 +114,7 @@ def cam_averaged(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
 def judge_cam(answer: Any) -> str | None:
     """Whether a function (maps, weight, classes) gives class activation maps, up to a factor."""
     if not callable(answer):
-        return f"a function is asked for, this is a {type(answer).__name__}."
+        return f"a function is asked for, this is {kind_of(answer)}."
     torch.manual_seed(9)
     maps, weight, classes = (
         torch.rand(5, 6, 3, 4),
@@ -179,7 +179,7 @@ def nan_for_flat(a: Tensor, b: Tensor) -> Tensor:
 def judge_likeness(answer: Any) -> str | None:
     """Whether a function of two maps (H, W) is Pearson's correlation, 0 for a flat map."""
     if not callable(answer):
-        return f"a function is asked for, this is a {type(answer).__name__}."
+        return f"a function is asked for, this is {kind_of(answer)}."
     torch.manual_seed(9)
     a = torch.rand(6, 5) + 1
     pairs = [(a, 2 - 0.6 * a + 0.2 * torch.rand(6, 5)), (a, a + torch.rand(6, 5))]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gnet_utils.exercises import Exercise, Prediction, number
+from gnet_utils.exercises import Exercise, Prediction, kind_of, number
 
 # 10.fold ------------------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ SLIPS = {  # typical mistakes: what they compute, and what is said about them
 def judge_fold(answer: Any) -> str | None:
     """Whether a function turns (conv, norm) into one convolution with the same outputs."""
     if not inspect.isfunction(answer):
-        return f"a function of (conv, norm) is asked for, this is a {type(answer).__name__}."
+        return f"a function of (conv, norm) is asked for, this is {kind_of(answer)}."
     conv, norm = lived()
     images = torch.linspace(-2, 2, 2 * 6 * 9 * 9).sin().view(2, 6, 9, 9) * 3
     with torch.no_grad():
@@ -90,7 +90,7 @@ def judge_fold(answer: Any) -> str | None:
     given = copy.deepcopy(conv)
     folded = answer(given, norm)
     if not isinstance(folded, nn.Conv2d):
-        return f"it should return an nn.Conv2d, it returns a {type(folded).__name__}."
+        return f"it should return an nn.Conv2d, it returns {kind_of(folded)}."
     with torch.no_grad():
         if not torch.equal(given(images), before):
             return "it changes the convolution that it is given: work on a copy."
