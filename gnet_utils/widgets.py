@@ -18,8 +18,9 @@ from gnet_utils.errors import CourseError
 from gnet_utils.exercises import Prediction, predictions_of
 from gnet_utils.plotting import bundle_of, to_png
 
-LABEL = {"description_width": "8em"}
+LABEL = {"description_width": "9em"}
 WIDE = ipywidgets.Layout(width="24em", max_width="95%")
+WARNING = "color: #b00020; background: white; padding: 0 4px"  # readable on any page
 
 
 # Controls -----------------------------------------------------------------------------------------
@@ -62,7 +63,7 @@ def switch(label: str, value: bool = True) -> ipywidgets.Checkbox:
 
 def upload(label: str = "Own picture") -> ipywidgets.FileUpload:
     """A button for one picture file; `explore` hands it on as an RGB array, or None before that."""
-    return ipywidgets.FileUpload(accept="image/*", multiple=False, description=label)
+    return ipywidgets.FileUpload(accept="image/*", multiple=False, description=label, layout=WIDE)
 
 
 # The explorer -------------------------------------------------------------------------------------
@@ -81,7 +82,8 @@ def explore(
     alt: one sentence that says what the first picture shows.
     presets: names of buttons, each with the values that it sets.
     """
-    picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
+    own_size = ipywidgets.Layout(max_width="100%", align_self="flex-start")  # larger is blurred
+    picture = ipywidgets.Image(format="png", layout=own_size)
     message = ipywidgets.HTML()
     busy = False  # while a preset sets several controls, the picture waits for the last one
 
@@ -93,7 +95,7 @@ def explore(
             picture.value = to_png(draw(**values))
             message.value = ""
         except (ValueError, CourseError) as error:
-            message.value = f'<b style="color:#b00020">{_escape(str(error))}</b>'
+            message.value = f'<b style="{WARNING}">{_escape(str(error))}</b>'
 
     def use(values: Mapping[str, Any]) -> None:
         nonlocal busy

@@ -3,6 +3,7 @@
 import re
 import shutil
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,17 +26,41 @@ async (image) => {
 }
 """
 
+LOOK = """
+(box) => {
+  const limit = box.closest(".jp-Cell").getBoundingClientRect().right + 1;
+  const parts = [...box.querySelectorAll("*")];
+  const labels = [...box.querySelectorAll(".widget-label, button")];
+  const pictures = [...box.querySelectorAll("img")];
+  return [
+    ...parts.filter((part) => part.getBoundingClientRect().right > limit)
+      .map((part) => `${part.tagName} sticks out of its cell`),
+    ...labels.filter((label) => label.scrollWidth > label.clientWidth + 1)
+      .map((label) => `"${label.innerText}" is cut off`),
+    ...pictures.filter((picture) => picture.width > picture.naturalWidth + 1)
+      .map((picture) => "the picture is enlarged, so it is blurred"),
+  ];
+}
+"""
 
-def open_notebook(browser, lab, name: str, troubles: list[str], **how):
-    """A page with the notebook open and its kernel idle."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900}, **how)
+
+@contextmanager
+def open_notebook(browser, lab, name: str, troubles: list[str]):
+    """A page with the notebook open and its kernel idle, closed at the end.
+
+    A page left open would put its notebook into JupyterLab's workspace, beside the next test's.
+    """
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(60_000)
     page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.goto(f"{lab.url}/lab/tree/notebooks/{name}?reset&token={lab.token}")
-    page.wait_for_selector(".jp-Notebook .jp-Cell")
-    idle(page)
-    return page
+    try:
+        page.goto(f"{lab.url}/lab/tree/notebooks/{name}?reset&token={lab.token}")
+        page.wait_for_selector(".jp-Notebook .jp-Cell")
+        idle(page)
+        yield page
+    finally:
+        page.close()
 
 
 def idle(page) -> None:
@@ -101,10 +126,11 @@ def by_keyboard(page, box) -> str | None:
             if changes(box, before):
                 return f"slider {index}"
     for index in range(box.locator("select").count()):
-        for key in ("ArrowDown", "ArrowUp"):
+        for key in ("ArrowDown", "ArrowUp"):  # in a closed list they belong to JupyterLab
             before = picture(box)
             box.locator("select").nth(index).focus()
-            page.keyboard.press(key)
+            for each in ("Space", key, "Enter"):
+                page.keyboard.press(each)
             if changes(box, before):
                 return f"list {index}"
     for kind, key in (("input[type=checkbox]", "Space"), ("button", "Enter")):
@@ -148,6 +174,16 @@ def by_mouse(page, box) -> str | None:
     return None
 
 
+def badly_shown(page, boxes: list) -> list[tuple[int, str]]:
+    """(width of the window, what is wrong) where explorers do not fit a laptop or a phone."""
+    found = []
+    for width in (400, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(500)  # JupyterLab lays out its parts again
+        found += [(width, fault) for box in boxes for fault in box.evaluate(LOOK)]
+    return found
+
+
 def red_output(page) -> list[str]:
     """Errors, warnings and the messages of explorers."""
     kinds = ("vnd.jupyter.stderr", "vnd.jupyter.error")
@@ -167,35 +203,34 @@ def red_output(page) -> list[str]:
 def test_explorers_follow_keyboard_and_mouse_and_leave_a_picture(browser, lab, path: Path):
     """Run All, then each explorer; then the page again, without the kernel that drew them."""
     troubles: list[str] = []
-    page = open_notebook(browser, lab, path.name, troubles)
-    run_all(page)
-    assert red_output(page) == []
-    found = explorers(page)
-    assert len(found) == path.read_text().count('"explore(')
-    for number, box in enumerate(found, 1):
-        box.scroll_into_view_if_needed()
-        assert by_keyboard(page, box), f"explorer {number} does not follow the keyboard"
-        assert by_mouse(page, box), f"explorer {number} does not follow the mouse"
-    assert red_output(page) == []
-    assert page.locator(".Toastify__toast").count() == 0  # no news, no questions
-    menu(page, "File", "Save Notebook")
-    page.wait_for_selector(".jp-Notebook .jp-Cell")
-    menu(page, "Kernel", "Shut Down Kernel")
-    page.reload()
-    page.wait_for_selector("img.widget-image")
-    idle(page)
-    left = [box.locator("img.widget-image").first for box in explorers(page)]
-    assert len(left) == len(found)
-    assert all(image.evaluate("image => image.naturalWidth > 100") for image in left)
-    assert "Error displaying widget" not in page.inner_text(".jp-Notebook")
+    with open_notebook(browser, lab, path.name, troubles) as page:
+        run_all(page)
+        assert red_output(page) == []
+        found = explorers(page)
+        assert len(found) == path.read_text().count('"explore(')
+        for number, box in enumerate(found, 1):
+            box.scroll_into_view_if_needed()
+            assert by_keyboard(page, box), f"explorer {number} does not follow the keyboard"
+            assert by_mouse(page, box), f"explorer {number} does not follow the mouse"
+        assert badly_shown(page, found) == []
+        assert red_output(page) == []
+        assert page.locator(".Toastify__toast").count() == 0  # no news, no questions
+        menu(page, "File", "Save Notebook")
+        page.wait_for_selector(".jp-Notebook .jp-Cell")
+        menu(page, "Kernel", "Shut Down Kernel")
+        page.reload()
+        page.wait_for_selector("img.widget-image")
+        idle(page)
+        left = [box.locator("img.widget-image").first for box in explorers(page)]
+        assert len(left) == len(found)
+        assert all(image.evaluate("image => image.naturalWidth > 100") for image in left)
+        assert "Error displaying widget" not in page.inner_text(".jp-Notebook")
     assert [text for text in troubles if not NOT_OURS.search(text)] == []
-    page.close()
 
 
 def test_a_notebook_that_was_never_run_shows_its_pictures(browser, lab):
     shutil.copy(QUICK[0], lab.course / "notebooks" / "stored.ipynb")
-    page = open_notebook(browser, lab, "stored.ipynb", [])
-    pictures = page.locator(".jp-RenderedImage img")
-    stored = len(re.findall(r'"image/(?:png|jpeg)": "', QUICK[0].read_text()))
-    assert pictures.count() == stored > 0
-    page.close()
+    with open_notebook(browser, lab, "stored.ipynb", []) as page:
+        pictures = page.locator(".jp-RenderedImage img")
+        stored = len(re.findall(r'"image/(?:png|jpeg)": "', QUICK[0].read_text()))
+        assert pictures.count() == stored > 0
