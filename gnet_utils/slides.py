@@ -55,6 +55,7 @@ SPELLINGS = {
     r"\\[bB]igg?[lr]?(?![a-z])": "",
     r"\\sqrt (\w)": r"\\sqrt{\1}",
     r"\{,\}": ",",
+    r"(?<=[\w}'])'(?!\w)": "′",  # its own prime is too small for the last row
     r"\\!": "",
 }
 # An argument in braces, which may hold braces, three deep.

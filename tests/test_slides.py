@@ -140,6 +140,15 @@ def test_a_formula_that_cannot_be_drawn_stays_as_text(capsys):
     assert "\\nosuch{x}" in capsys.readouterr().err
 
 
+def test_a_prime_can_be_seen_from_the_last_row():
+    def has_small_letters(latex: str) -> bool:
+        source = re.search(r"base64,([^\"]+)", slides.formula(latex))[1]
+        return "scale(0.7)" in base64.b64decode(source).decode()
+
+    assert has_small_letters("w^2")
+    assert not has_small_letters("w'") and not has_small_letters(r"\sigma''(z)")
+
+
 def test_dollars_in_code_are_no_formulas_and_formulas_have_words():
     page = everything(deck(text("`$a$` and $k^2$ cost")))
     assert "<code>$a$</code>" in page
