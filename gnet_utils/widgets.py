@@ -194,8 +194,9 @@ def score(notebook: str) -> None:
         return
     right = [name for name, p in guessed.items() if _guesses[name] == p.right]
     print(f"You were right in {len(right)} of {len(guessed)}.")
-    for name in guessed.keys() - right:
-        _explain(name, predictions[name])
+    for name in guessed:
+        if name not in right:
+            _explain(name, predictions[name])
 
 
 def _explain(name: str, prediction: Prediction) -> None:

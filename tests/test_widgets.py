@@ -145,6 +145,16 @@ def test_predictions_are_noted_and_scored_at_the_end(one_prediction, shown, caps
     assert "right in 1 of 1" in capsys.readouterr().out
 
 
+def test_wrong_predictions_are_explained_in_the_order_of_the_notebook(monkeypatch, capsys):
+    asked = {f"00.p{n}": Prediction(("less", "more"), 1, f"Reason {n}.") for n in range(9)}
+    monkeypatch.setattr(widgets, "predictions_of", lambda notebook: asked)
+    monkeypatch.setattr(widgets, "_guesses", dict.fromkeys(reversed(asked), 0))
+    widgets.score("00")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "You were right in 0 of 9."
+    assert [line[-2] for line in lines[1:]] == list("012345678")
+
+
 def test_an_unknown_prediction_is_one_sentence(capsys):
     widgets.predict("00.unknown")
     assert capsys.readouterr().out == "There is no prediction '00.unknown'.\n"

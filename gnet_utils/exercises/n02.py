@@ -218,7 +218,7 @@ EXERCISES = {
         mistakes={
             60_000_000 / (2_656 * 784): "channels are whole: how many fit entirely?",
             22_590: "that is for one pixel: each channel works at all 28 * 28 of them.",
-            29: "rounded up: 29 channels cost 60.4 million MACs.",
+            29: "that is rounded up, and costs 60.4 million MACs.",
             31: "the 1x1 is missing: it costs 256 * r MACs at each pixel.",
             14: "60 million MACs are 120 million FLOPs: you halved the budget.",
             32: "that is the paper's choice for block 3b, and it costs 66.6 million MACs.",
