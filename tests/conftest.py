@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny_data import fresh, official, server, share  # noqa: F401 - fixtures for all tests
 
 os.environ.setdefault("GNET_QUICK", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")

@@ -178,7 +178,7 @@ def kind_of(answer: Any) -> str:
     name = type(answer).__name__
     if name in (special := {"NoneType": "nothing", "str": "text"}):
         return special[name]
-    return f"an {name}" if name[0].lower() in "aeiou" else f"a {name}"
+    return f"an {name}" if name.lower().startswith(tuple("aeiou")) else f"a {name}"
 
 
 def _plain(value: float) -> str:

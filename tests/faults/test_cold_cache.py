@@ -98,5 +98,13 @@ def test_thirty_processes_on_one_cold_cache_get_equal_data_for_the_work_of_one(t
     assert not [name for name in files if name.endswith(".tmp")]
 
 
+def test_what_is_written_has_its_name_only_when_it_is_whole(share, fresh, monkeypatch):
+    """Who comes while another writes must find no file, not half of one."""
+    path, seen, real = fresh / "fashion-mnist.safetensors", [], os.fsync
+    monkeypatch.setattr(data.os, "fsync", lambda file: (seen.append(path.exists()), real(file)))
+    data.load_fashion_mnist("train")
+    assert seen == [False] and path.is_file()
+
+
 if __name__ == "__main__":
     main(Path(sys.argv[1]), int(sys.argv[2]))

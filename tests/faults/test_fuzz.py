@@ -382,6 +382,13 @@ def test_a_check_says_one_of_four_things_and_never_raises(name, answer):
     )
 
 
+@fuzz
+@given(st.one_of(anything, st.sampled_from([torch.nn.Linear, int, type("", (), {})])))
+def test_the_kind_of_any_answer_is_said_in_a_few_words(answer):
+    said = exercises.kind_of(answer)
+    assert said.startswith(("a ", "an ", "the class ", "nothing", "text")) and len(said) < 80
+
+
 def printed(action: Callable, *arguments: Any) -> str:
     import contextlib
 

@@ -1,9 +1,11 @@
 """`python -m gnet_utils lab`: a taken port, no browser, two labs at once; token and localhost."""
 
 import contextlib
+import json
 import os
 import queue
 import re
+import runpy
 import signal
 import socket
 import subprocess
@@ -15,12 +17,14 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from traitlets.config import Config
 
 from gnet_utils import __main__ as cli
 from gnet_utils import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = re.compile(r"http://(localhost|127\.0\.0\.1):(\d+)/lab\S*[?&]token=([0-9a-f]{20,})")
+NEWS = "/lab/api/settings/@jupyterlab/apputils-extension:notification"
 
 
 class Lab:
@@ -123,6 +127,31 @@ def test_two_labs_beside_a_taken_port_each_keep_their_token_and_stay_on_this_mac
                 assert status(f"{place}&token={match[3]}") == 200
                 assert listening(lab.process.pid) <= {"127.0.0.1", "::1"}
                 assert "Traceback" not in lab.said
+                asked = f"http://localhost:{match[2]}{NEWS}?token={match[3]}"
+                with urllib.request.urlopen(asked, timeout=60) as reply:
+                    shown = json.load(reply)["schema"]["properties"]
+                assert shown["fetchNews"]["default"] == "false"  # nobody is told that it runs
+                assert shown["checkForUpdates"]["default"] is False
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(sys.platform == "win32", reason="ends the lab with signals")
+@pytest.mark.parametrize(
+    "careless",
+    [
+        "c.IdentityProvider.token = ''",
+        "c.ServerApp.token = ''",  # the older name
+    ],
+)
+def test_an_empty_token_in_the_readers_settings_is_not_taken(careless, tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "jupyter_server_config.py").write_text(careless)
+    with Lab(tmp_path, "--no-browser") as lab:
+        match = lab.wait_for(ADDRESS)
+        place = f"http://localhost:{match[2]}/api/contents?content=0"
+        assert status(place) == 403
+        assert status(f"{place}&token=") == 403
+        assert status(f"{place}&token={match[3]}") == 200
 
 
 @pytest.mark.faults
@@ -144,3 +173,19 @@ def test_the_lab_is_told_to_stay_on_this_machine_and_never_to_drop_its_token(mon
     text = " ".join(started[0])
     assert "--ServerApp.ip=localhost" in text
     assert not re.search(r"token|password|allow_origin|disable_check_xsrf|0\.0\.0\.0", text)
+
+
+def test_only_an_empty_token_without_a_password_is_replaced():
+    ours = Config()
+    runpy.run_path(
+        str(ROOT / "gnet_utils" / "jupyter_server_config.py"), {"get_config": lambda: ours}
+    )
+
+    def token(**settings: str) -> str:
+        theirs = Config({"PasswordIdentityProvider": settings})
+        return ours.ServerApp.identity_provider_class(config=theirs).token
+
+    assert re.fullmatch("[0-9a-f]{48}", token(token="")) and token(token="") != token(token="")
+    assert re.fullmatch("[0-9a-f]{48}", token())
+    assert token(token="my own") == "my own"
+    assert token(hashed_password="argon2:x") == token(hashed_password="sha1:x", token="") == ""

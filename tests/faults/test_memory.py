@@ -1,7 +1,15 @@
-"""Memory: under 3 GB for each notebook, and explorers that are used for long do not grow."""
+"""Memory: under 3 GB for each notebook, and explorers that are used for long do not grow.
 
+A notebook runs in a kernel with this file imported, so that its own explorers are the tested ones.
+"""
+
+import functools
 import gc
+import itertools
+import json
 import weakref
+from collections.abc import Mapping
+from pathlib import Path
 
 import ipywidgets
 import numpy as np
@@ -11,14 +19,14 @@ from kernels import Kernel, code_cells, notebook_names
 from matplotlib.figure import Figure
 
 from gnet_utils import widgets
-from gnet_utils.explorers import n01, n02, n03, n04, n05
 
 GIGABYTES = 3.0
 REDRAWS = 50
+GROWTH = 64  # MB in 50 redraws: 1.3 MB kept by each, a figure's pixels, would be more
 
 
 def living() -> tuple[int, int]:
-    """Figures, and tensors with their bytes, that nothing has let go of."""
+    """Figures, and bytes of tensors, that nothing has let go of."""
     gc.collect()
     objects = gc.get_objects()
     figures = sum(isinstance(thing, Figure) for thing in objects if type(thing) is not type)
@@ -29,80 +37,114 @@ def living() -> tuple[int, int]:
     return figures, sum(held.values())
 
 
-def redrawn(control: ipywidgets.Widget, values) -> tuple[int, int]:
-    """What lives more after 50 redraws than after three."""
-    for value in values[:3]:
+def resident() -> float:
+    """Memory of this process, in MB."""
+    import psutil
+
+    return psutil.Process().memory_info().rss / 1e6
+
+
+def values_of(control: ipywidgets.Widget) -> list:
+    """Two other values than that of the control, then its own; none for an upload."""
+    if isinstance(control, ipywidgets.Dropdown):
+        values = list(control._options_values)
+    elif isinstance(control, ipywidgets.Checkbox):
+        values = [True, False]
+    elif hasattr(control, "max"):
+        values = [control.min + control.step, control.max - control.step]
+    else:
+        return []
+    others = [value for value in dict.fromkeys(values) if value != control.value]
+    return [*others[:2], control.value] if others else []
+
+
+def growth(controls: Mapping[str, ipywidgets.Widget]) -> tuple[int, int, float]:
+    """Figures, bytes of tensors and MB of memory more after 50 redraws.
+
+    Before that each value is set once: what is kept for each is kept then.
+    """
+    moves = [(c, value) for c in controls.values() for value in values_of(c)]
+    for control, value in moves:
         control.value = value
-    before = living()
-    for number in range(REDRAWS):
-        control.value = values[number % len(values)]
-    after = living()
-    return after[0] - before[0], after[1] - before[1]
+    figures, held, megabytes = *living(), resident()
+    for control, value in itertools.islice(itertools.cycle(moves), REDRAWS):
+        control.value = value
+    now = living()
+    return now[0] - figures, now[1] - held, resident() - megabytes
 
 
-EXPLORERS = {
-    "gray mixer": (
-        n01.explore_mix,
-        "red_from_red",
-        lambda: {
-            "picture": widgets.choice("picture", ["market", "hopper"]),
-            "own": widgets.upload(),
-            "output": widgets.choice("output", ["gray", "colour"]),
-            **{
-                name: widgets.slider(name, weight, -1.0, 2.0, 0.01)
-                for name, weight in n01.PRESET_STATES["sepia"].items()
-                if name != "output"
-            },
-        },
-        [0.1, 0.2, 0.3],
-    ),
-    "two recorded runs": (
-        n05.compare_runs,
-        "first",
-        lambda: {
-            "first": widgets.choice("first", list(n05.first_steps_recorded())),
-            "second": widgets.choice("second", list(n05.first_steps_recorded())),
-        },
-        list(n05.first_steps_recorded())[:4],
-    ),
-    "stages": (
-        n04.stage_view,
-        "across",
-        lambda: {
-            "stage": widgets.choice("stage", ["conv1"]),
-            "across": widgets.slider("across", 0.5, 0.0, 1.0, 0.05),
-            "down": widgets.slider("down", 0.4, 0.0, 1.0, 0.05),
-            "picture": widgets.upload(),
-        },
-        [0.1, 0.2, 0.3],
-    ),
-}
+SHOWN = []  # the controls of each explorer, in a kernel where `note_explorers` ran
 
 
-def fifty_redraws(name: str, monkeypatch) -> tuple[int, int]:
-    draw, moved, make, values = EXPLORERS[name]
-    boxes = []
-    monkeypatch.setattr(widgets, "_show", lambda box, *_: boxes.append(box))
-    controls = make()
-    moved = moved if moved in controls else next(k for k in controls if "red" in k)
-    widgets.explore(draw, "a picture", controls)
-    message = next(part for part in boxes[0].children if type(part) is ipywidgets.HTML)
-    growth = redrawn(controls[moved], values)
-    assert message.value == ""
-    return growth
+def note_explorers() -> None:
+    """Note what `explore` shows from now on, and count what it draws."""
+    real = widgets.explore
+
+    def explore(draw, alt, controls, presets=None):
+        drawn = []
+        SHOWN.append((controls, drawn))
+        real(lambda **values: (draw(**values), drawn.append(1))[0], alt, controls, presets)
+
+    widgets.explore = explore
+
+
+def report() -> None:
+    """Print what the explorers of this notebook left behind, and the peak of the process."""
+    import resource
+    import sys
+
+    found = []
+    for controls, drawn in SHOWN:
+        first = len(drawn)
+        figures, held, megabytes = growth(controls)
+        found.append({"figures": figures, "tensors": held, "MB": round(megabytes, 1)})
+        found[-1]["drawn"] = len(drawn) - first
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak /= 1 << 30 if sys.platform == "darwin" else 1 << 20
+    print(json.dumps({"peak": round(peak, 2), "explorers": found}))
+
+
+@functools.cache
+def used_for_long(name: str) -> dict:
+    """The report of a notebook that ran to its end and whose explorers were moved 50 times each."""
+    pytest.importorskip("resource", reason="NO MEASURE: this system has no getrusage")
+    pytest.importorskip("psutil", reason="NO MEASURE: no psutil")
+    with Kernel() as kernel:
+        here = str(Path(__file__).parent)
+        setup, *cells = code_cells(name)
+        first = f"{setup['source']}\nimport sys; sys.path.insert(0, {here!r}); import test_memory"
+        for source in (f"{first}\ntest_memory.note_explorers()", *(c["source"] for c in cells)):
+            done = kernel.run(source)
+            assert done.error == "", (source, done)
+        said = kernel.run("test_memory.report()")
+        assert said.error == "", said
+    print(name, said.text)
+    return json.loads(said.text)
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("name", EXPLORERS)
-def test_fifty_redraws_leave_no_figure_and_no_tensor_behind(name, monkeypatch):
-    assert fifty_redraws(name, monkeypatch) == (0, 0)
+@pytest.mark.parametrize("name", notebook_names())
+def test_a_notebook_stays_under_3_gb(name):
+    assert 0.1 < used_for_long(name)["peak"] < GIGABYTES
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", notebook_names())
+def test_fifty_redraws_leave_no_figure_and_no_tensor_behind(name):
+    found = used_for_long(name)["explorers"]
+    calls = sum("explore(" in cell["source"] for cell in code_cells(name))
+    assert len(found) == calls >= 1
+    for explorer in found:
+        assert explorer["drawn"] > REDRAWS, explorer
+        assert explorer["figures"] == explorer["tensors"] == 0, explorer
+        assert explorer["MB"] < GROWTH, explorer
 
 
 def small_figure(size: int, keep: list | None = None) -> Figure:
     figure = Figure(figsize=(1, 1))
     figure.subplots().imshow(torch.zeros(size, 8).numpy())
     if keep is not None:
-        keep.append((figure, torch.zeros(1000)))
+        keep.append((figure, torch.zeros(1000), np.ones(200_000)))
     return figure
 
 
@@ -112,8 +154,11 @@ def test_the_shell_of_all_explorers_keeps_nothing_and_the_count_sees_a_leak(leak
     kept = [] if leaking else None
     size = widgets.slider("size", 3, 1, 9)
     widgets.explore(lambda size: small_figure(size, kept), "x", {"size": size})
-    figures, held = redrawn(size, [4, 5, 6])
-    assert (figures >= 40 and held >= 40 * 4000) if leaking else (figures, held) == (0, 0)
+    figures, held, megabytes = growth({"size": size})
+    if leaking:
+        assert figures == REDRAWS and held == REDRAWS * 4000 and megabytes > GROWTH
+    else:
+        assert (figures, held) == (0, 0) and megabytes < GROWTH
 
 
 def test_a_drawn_figure_dies_with_its_picture(monkeypatch):
@@ -149,27 +194,3 @@ def test_an_upload_is_not_kept_twice(monkeypatch):
     arrays.clear()
     gc.collect()
     assert sum(one() is not None for one in alive) == 0
-
-
-AT_THE_END = """
-import resource, sys
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(peak / (1 << 30 if sys.platform == "darwin" else 1 << 20))
-"""
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("name", notebook_names())
-def test_a_notebook_stays_under_3_gb(name):
-    pytest.importorskip("resource", reason="NO MEASURE: this system has no getrusage")
-    with Kernel() as kernel:
-        for number, cell in enumerate(code_cells(name), 1):
-            done = kernel.run(cell["source"])
-            assert done.error == "", (number, done)
-        peak = float(kernel.run(AT_THE_END).text)
-    print(f"{name}: peak {peak:.2f} GB")
-    assert 0.1 < peak < GIGABYTES
-
-
-def test_the_explorers_of_all_notebooks_so_far_have_a_drawing_function():
-    assert all(map(callable, (n02.bottleneck_designer, n03.block_builder)))

@@ -418,6 +418,28 @@ def test_a_whole_picture_of_400_million_pixels_takes_no_memory(python, tmp_path:
     assert name == "CourseError" and int(kilobytes) < 20_000
 
 
+@pytest.mark.faults
+@pytest.mark.parametrize("mode", ["8-bit colour", "8-bit with transparency", "16-bit colour"])
+def test_the_largest_picture_that_is_taken_stays_under_a_gigabyte(mode, python, tmp_path) -> None:
+    side, channels = 8000, 4 if "transparency" in mode else 3
+    kind = np.uint16 if "16" in mode else np.uint8
+    pixels = np.full((side, side, channels), 7, kind)
+    pictures.opencv().imwrite(str(tmp_path / "big.png"), pixels)
+    code = (
+        "import resource, cv2, PIL.Image\n"
+        "from gnet_utils.pictures import load_picture, demo_picture\n"
+        "demo_picture()\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "assert load_picture('big.png').shape == (1024, 1024, 3)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    pytest.importorskip("resource")
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+    print(f"{mode}: {int(done.stdout) / 1e6:.2f} GB")
+    assert int(done.stdout) < 1_100_000
+
+
 def test_an_upload_of_more_than_100_megabytes_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(pictures, "LARGEST_FILE", 100)
     with pytest.raises(CourseError, match=r"me\.png has more than 100 MB"):
@@ -483,6 +505,14 @@ def test_unusual_pictures_come_as_rgb(mode: str) -> None:
         assert (picture == picture[..., :1]).all()
     if mode == "16-bit gray PNG":
         assert np.array_equal(picture[..., 0], PIXELS[..., 0])
+    if mode == "animated PNG":  # its first picture
+        assert np.array_equal(picture, PIXELS)
+
+
+def test_a_cmyk_photo_keeps_its_colours() -> None:
+    flat = np.full((16, 16, 3), (200, 60, 20), np.uint8)
+    picture = pictures.decode_picture(packed(Image.fromarray(flat).convert("CMYK"), "JPEG"))
+    assert np.abs(picture.astype(int) - flat).max() <= 3
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

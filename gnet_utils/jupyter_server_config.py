@@ -1,0 +1,25 @@
+"""Jupyter runs this file when `python -m gnet_utils lab` starts it; the reader's own settings stay.
+
+But one: an empty token, which many have copied from somewhere. With it everybody who uses the same
+machine could run code as the reader, through a port that is open to all of them.
+"""
+
+import secrets
+
+from jupyter_server.auth.identity import PasswordIdentityProvider
+from traitlets import validate
+
+
+class TokenOrPassword(PasswordIdentityProvider):
+    """Jupyter's own login, with a token made where the settings give neither token nor password."""
+
+    @validate("token")
+    def _token_where_no_password(self, proposal: dict) -> str:
+        if proposal["value"] or self.hashed_password:
+            return proposal["value"]
+        self.token_generated = True  # so it is part of the address that is printed and opened
+        return secrets.token_hex(24)
+
+
+c = get_config()  # noqa: F821 - Jupyter puts it here
+c.ServerApp.identity_provider_class = TokenOrPassword
