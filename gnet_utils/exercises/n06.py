@@ -135,8 +135,8 @@ EXERCISES = {
     "chain": number(
         16_777_216,
         mistakes={
-            65_536: "4 to the 8th: you counted the layers that it still passes.",
-            4**20: "4 to the 20th: eight of the twenty layers lie on both ways.",
+            65_536: "that is 4 to the 8th, for the layers still passed; count those saved.",
+            4**20: "that is 4 to the 20th; eight of the twenty layers lie on both ways.",
             48: "factors of one layer after the other are multiplied, not added.",
             12: "that is the number of layers saved; each of them costs a factor.",
             0.25**12: "that is the ratio turned round: how many times larger is asked for.",
@@ -211,11 +211,11 @@ EXERCISES = {
     "mix": number(
         3.3,
         mistakes={
-            10.6 / 3: "the plain mean: the exits are not used equally often.",
+            10.6 / 3: "that is the plain mean; the exits are not used equally often.",
             5.58: "you added earlier exits again; 3.6 million is all the work up to head 2.",
             1.92: "the 30% that go to the end are missing.",
             1.3: "that is what is saved; what is spent is asked for.",
-            3_300_000: "right, in single MACs: give millions.",
+            3_300_000: "right in single MACs; give millions.",
             330: "50, 20 and 30 are percent: divide by 100.",
         },
         hints=[

@@ -80,6 +80,8 @@ def judge_shortcut(answer: Any) -> str | None:
             return "the function returns nothing: does it end with return?"
         if not isinstance(got, Tensor):
             return f"it should return a tensor, it returns {kind_of(got)}."
+        if got.ndim != 4:
+            return f"maps (N, C, H, W) should come back, got the shape {tuple(got.shape)}."
         wanted = F.pad(maps[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, out - channels))
         if got.shape == wanted.shape and torch.equal(got, wanted):
             continue
@@ -152,7 +154,7 @@ EXERCISES = {
             147_456: "that is the 3x3 alone: the two 1x1 count too.",
             212_992: "one 1x1 is missing: one goes down to 128, one goes up again.",
             4_718_592: "that is two 3x3 at 512 channels, the basic block.",
-            2_490_368: "the 3x3 reads and writes 128 channels, not 512.",
+            2_490_368: "the 3x3 reads and writes 512 channels in that; it should be 128.",
             131_072: "these are the two 1x1 alone: the 3x3 between them counts too.",
         },
         hints=[
@@ -177,6 +179,7 @@ EXERCISES = {
             (pooled, "means of neighbours"),
             (zeros_first, "the zeros came first"),
             (repeated, "should be zeros"),
+            (lambda x, out_channels, stride: x.mean((2, 3)), "maps (N, C, H, W) should come back"),
         ],
     ),
     "chain": number(
@@ -186,7 +189,7 @@ EXERCISES = {
             3.5: "you added the ten slopes: a chain multiplies them.",
             1.25: "that is one block: there are ten.",
             1 + 0.25**10: "each block adds its own x: the 1 is inside every factor.",
-            12.5: "ten times the slope: it is the slope to the power of ten.",
+            12.5: "that is ten times the slope; a chain gives the slope to the power of ten.",
         },
         hints=[
             "What is the slope of x + 0.25 x?",
@@ -201,11 +204,11 @@ EXERCISES = {
         mistakes={
             99: "the first convolution and the linear layer count too.",
             100: "one of the two outer layers is missing: the first 7x7 or the linear.",
-            105: "the four projections do not count: they lie beside the path.",
+            105: "you counted the four projections; they lie beside the path.",
             68: "a bottleneck has three convolutions, not two.",
             35: "you counted each block once: it has three convolutions.",
             33: "that is the number of blocks.",
-            103: "max pooling and average pooling have no weights.",
+            103: "you counted the two poolings; they have no weights.",
         },
         hints=[
             "How many blocks, and how many convolutions in each?",

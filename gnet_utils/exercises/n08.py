@@ -129,7 +129,7 @@ EXERCISES = {
             144: "that is all of them: how far apart are the three squares of a square photo?",
             24: "the mirror images are missing.",
             12: "that is one scale; there are four.",
-            36: "that is one scale with three squares; here the squares are one.",
+            36: "that is one scale with three squares; here the three are the same.",
             40: "that leaves out the whole square, resized.",
             432: "a square photo has fewer, not more.",
         },
@@ -160,7 +160,7 @@ EXERCISES = {
             2.18 / 143: "that is the mean over the whole way, from 1 crop to 144.",
             2.18 / 144: "that is the whole gain by all passes; the question begins at 10 crops.",
             1.26: "that is the gain of all these passes together.",
-            106.35: "turn the ratio round: points for each pass.",
+            106.35: "that is passes for each point; turn the ratio round.",
         },
         hints=[
             "How many points does the error fall from 10 to 144 crops?",
@@ -178,7 +178,7 @@ EXERCISES = {
             0.8: "that is the middle one of the three.",
             0.647: "that is the other class.",
             0.0064: "that is the product: take the cube root, then divide by the sum.",
-            0.1391: "that divides the products; the mean of logits is their cube root.",
+            0.1391: "you compared the products; take the cube root of each first.",
         },
         hints=[
             "The mean of logarithms is the logarithm of the geometric mean.",
@@ -199,7 +199,7 @@ EXERCISES = {
             * 0.1**4
             * 0.9**3: "that is exactly four wrong; five, six and seven count too.",
             100 * 0.1**4 * 0.9**3: "that is one way to choose the four; there are 35.",
-            0.01: "that is four certain ones wrong, whatever the others say.",
+            0.01: "that is four given networks all wrong; any majority of the seven will do.",
             0.002728: "that is the fraction; percent are asked for.",
             100 - MAJORITY: "that is the probability that the majority is right.",
             2.569: "three of seven are no majority.",

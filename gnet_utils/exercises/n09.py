@@ -221,8 +221,8 @@ EXERCISES = {
         -3,
         mistakes={
             0: "that is what the mean in place of the branch gives.",
-            3: "the sign: zero lies below the mean.",
-            -1.5: "divide by the standard deviation, 0.5.",
+            3: "the sign is wrong: zero lies below the mean.",
+            -1.5: "that is the distance from the mean; divide it by the standard deviation, 0.5.",
             -6: "you divided by the variance; the standard deviation is its root.",
             1: "that is the branch's value for one picture; the branch is silent now.",
         },

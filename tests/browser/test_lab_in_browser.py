@@ -177,6 +177,7 @@ def by_mouse(page, box) -> str | None:
 def badly_shown(page, boxes: list) -> list[tuple[int, str]]:
     """(width of the window, what is wrong) where explorers do not fit a laptop or a phone."""
     found = []
+    page.keyboard.press("Control+b")  # without the list of files
     for width in (400, 1280):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(500)  # JupyterLab lays out its parts again
