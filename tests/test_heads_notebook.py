@@ -162,14 +162,6 @@ def test_a_run_is_recorded_with_all_that_the_notebook_shows(monkeypatch, capsys)
     assert len(run["head_accuracies"]) == 2
 
 
-def test_an_unknown_run_is_refused_with_the_known_ones(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["heads", "nonsense"])
-    with pytest.raises(SystemExit) as stop:
-        heads.main()
-    assert stop.value.code == 2
-    assert "there is no run nonsense: choose from exits, plain_tutorial" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("name", [*GRID, *SWEEP])
 def test_every_run_is_recorded_with_its_seeds_as_its_setting_says(name):
     runs = recorded("heads").get(name, [])

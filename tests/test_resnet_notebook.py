@@ -93,14 +93,6 @@ def test_a_run_is_recorded_once(tmp_path, monkeypatch, capsys):
     assert file.read_text() == '"kept"'
 
 
-def test_an_unknown_run_is_refused_with_the_known_ones(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["depth", "nonsense"])
-    with pytest.raises(SystemExit) as stop:
-        depth.main()
-    assert stop.value.code == 2
-    assert "there is no run nonsense: choose from plain_8" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("name", [*LADDER, *DUEL])
 def test_every_run_is_recorded_as_its_setting_says(name):
     runs = n07.runs().get(name, [])

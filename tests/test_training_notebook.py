@@ -89,14 +89,6 @@ def test_a_run_is_recorded_once_with_all_that_is_needed_to_repeat_it(tmp_path, m
     assert file.read_text() == '"kept"'
 
 
-def test_an_unknown_run_is_refused_with_the_known_ones(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["start", "nonsense"])
-    with pytest.raises(SystemExit) as stop:
-        start.main()
-    assert stop.value.code == 2
-    assert "there is no run nonsense: choose from tutorial" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("name", RUNS)
 def test_every_run_is_recorded_as_its_recipe_says(name):
     runs = [run for run in n05.first_steps_recorded().values() if run["name"] == name]

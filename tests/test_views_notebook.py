@@ -163,14 +163,6 @@ def test_a_run_is_recorded_with_all_that_is_needed_to_repeat_it(tmp_path, monkey
     assert run["recipe"]["augmentation"] == "mirror"
 
 
-def test_an_unknown_run_is_refused_with_the_known_ones(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["augmentation", "nonsense"])
-    with pytest.raises(SystemExit) as stop:
-        augmentation.main()
-    assert stop.value.code == 2
-    assert "there is no run nonsense: choose from none, mirror" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("name", RUNS)
 def test_every_run_is_recorded_as_its_recipe_says(name):
     runs = experiments.recorded("augmentation").get(name, [])
