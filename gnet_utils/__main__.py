@@ -47,7 +47,7 @@ def test(options: argparse.Namespace) -> int:
     if options.matrix:
         from gnet_utils.matrix import run_matrix
 
-        return run_matrix(**({"notebooks": options.notebooks} if options.notebooks else {}))
+        return run_matrix(notebooks=options.notebooks)
     from gnet_utils.testing import SLOW, run_tests
 
     return run_tests(

@@ -28,7 +28,6 @@ from gnet_utils.testing import NBVAL, Result, read_report
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 ENDS = ("oldest", "newest")
-NOTEBOOKS = ("00", "01", "02", "03", "04")
 GIGABYTES = 3.0  # of one environment while it is made
 SEEN = ("torch", "torchvision", "numpy", "matplotlib", "ipywidgets", "jupyterlab")
 
@@ -56,14 +55,15 @@ class Environment:
 def run_matrix(
     pythons: Sequence[str] = PYTHONS,
     ends: Sequence[str] = ENDS,
-    notebooks: Iterable[str] = NOTEBOOKS,
+    notebooks: Iterable[str] = (),
     folder: Path = ROOT / ".venv-matrix",
     keep: bool = False,
 ) -> int:
     """Make the environments, run the notebooks in each, print a table; 0 when all agree, else 1.
 
-    pythons: which versions, of those that this machine has. keep: leave the environments in
-    `folder` for a look. Raises CourseError when this machine has none of these Pythons.
+    pythons: which versions, of those that this machine has. notebooks: their numbers, all where
+    none is named. keep: leave the environments in `folder` for a look. Raises CourseError when this
+    machine has none of these Pythons.
     """
     environments = plan(pythons, ends)
     paths = find_notebooks(notebooks)

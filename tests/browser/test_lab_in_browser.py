@@ -94,6 +94,21 @@ def menu(page, *path: str) -> None:
     page.click(f".lm-Menu-itemLabel:text-is('{path[1]}')")
 
 
+def shut_down(page, lab, name: str) -> None:
+    """End the notebook's kernel, and wait until it is gone.
+
+    A page that finds it dying joins it and waits for its answers for ever.
+    """
+    menu(page, "Kernel", "Shut Down Kernel")
+    end = time.monotonic() + SECONDS
+    while any(
+        session["path"].endswith(name)
+        for session in page.request.get(f"{lab.url}/api/sessions?token={lab.token}").json()
+    ):
+        assert time.monotonic() < end, f"the kernel of {name} does not end"
+        time.sleep(0.2)
+
+
 def explorers(page) -> list:
     """The output of each explorer: controls and a picture."""
     boxes = page.locator(".jp-OutputArea-output:has(img.widget-image)")
@@ -215,7 +230,7 @@ def test_explorers_follow_keyboard_and_mouse_and_leave_a_picture(browser, lab, p
         while "widget-state+json" not in saved.read_text():
             assert time.monotonic() < end, "the notebook was saved without its explorers"
             time.sleep(0.2)
-        menu(page, "Kernel", "Shut Down Kernel")
+        shut_down(page, lab, path.name)
         page.reload()
         page.wait_for_selector("img.widget-image")
         idle(page)
