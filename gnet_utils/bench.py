@@ -1,6 +1,6 @@
 """How fast this machine is at what the course does, each figure beside what it is compared with.
 
-    python -m gnet_utils bench            some minutes
+    python -m gnet_utils bench            about ten minutes
     python -m gnet_utils bench --quick    under three
 
 The yardstick is the recipe `tutorial`. Its rate and that of the recipe under test are measured in
@@ -25,7 +25,7 @@ from gnet_utils.data import load_fashion_mnist
 from gnet_utils.environment import ROOT, is_quick
 from gnet_utils.models import GoogLeNet
 from gnet_utils.recipes import Recipe, build_network, get_recipe
-from gnet_utils.training import History, fit, this_machine
+from gnet_utils.training import QUICK_STEPS, History, bfloat16_is_fast, fit, this_machine
 
 RUNS = ROOT / "data" / "runs"
 YARDSTICK_PICTURES = 600_000  # ten epochs: what the recipe of the tutorials takes to reach 88.9%
@@ -45,50 +45,53 @@ TRICKS = {
 def measure(quick: bool = False, say: Callable[[str], None] = print) -> dict:
     """All figures of this machine as a dictionary that JSON can hold.
 
-    quick: fewer pairs and fewer steps. Raises CourseError when the data cannot be had.
+    quick: fewer pairs, shorter each. Raises CourseError when the data cannot be had.
     """
+    pairs, seconds = (1, 1.5) if quick else (3, 8.0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     began = time.perf_counter()
     say("loading the data ...")
-    seconds = timed(lambda: load_fashion_mnist("train", device=str(device)))
+    loading = timed(lambda: load_fashion_mnist("train", device=str(device)))
     data = load_fashion_mnist("train", device=str(device))
     figures = {
         "date": date.today().isoformat(),
         "quick": quick,
         "machine": this_machine(device),
-        "load_data_seconds": round(seconds, 3),
+        "load_data_seconds": round(loading, 3),
     }
     say("matrix products ...")
+    # Where bfloat16 is not multiplied in hardware, one product takes a minute.
+    kinds = [torch.float32] + [torch.bfloat16] * bfloat16_is_fast(device)
     figures["peak_tflops"] = {
-        str(kind).removeprefix("torch."): round(peak(kind, device) / 1e12, 3)
-        for kind in (torch.float32, torch.bfloat16)
+        str(kind).removeprefix("torch."): round(peak(kind, device) / 1e12, 3) for kind in kinds
     }
     fastest = max(figures["peak_tflops"].values())
     figures["recipes"] = {}
     for name in CPU_RECIPES:
         say(f"training by {name}, against the yardstick ...")
-        found = against_yardstick(name, data, pairs=1 if quick else 3, quick=quick)
+        found = against_yardstick(name, data, pairs, seconds)
         found["share_of_peak"] = round(found["tflops"] / fastest, 3)
         figures["recipes"][name] = found
     say("training by minute, without one trick at a time ...")
-    figures["tricks"] = gains(data, pairs=1 if quick else 3, steps=10 if quick else 25)
+    figures["tricks"] = gains(data, pairs, seconds)
     say("inference at 224x224 ...")
     figures["inference"] = [inference(batch, 3 if quick else 7, device) for batch in (1, 32)]
     figures["seconds"] = round(time.perf_counter() - began, 1)
     return figures
 
 
-def against_yardstick(name: str, data: tuple, pairs: int, quick: bool = False) -> dict:
+def against_yardstick(name: str, data: tuple, pairs: int, seconds: float) -> dict:
     """Images per second of recipe `name` and of the yardstick, in turn; medians of `pairs`.
 
+    seconds: how long each is measured, about.
     With recorded runs of the recipe, also the seconds that those would take at this rate, and
     how many times faster than the yardstick that is.
     """
     recipe = get_recipe(name)
     rates, yardsticks = [], []
     for _ in range(pairs):
-        yardsticks.append(training_rate(get_recipe("tutorial"), data, 2 if quick else 3))
-        rates.append(training_rate(recipe, data, 15 if quick else 25))
+        yardsticks.append(training_rate(get_recipe("tutorial"), data, seconds))
+        rates.append(training_rate(recipe, data, seconds))
     macs = count_macs(build_network(recipe), (1, 1, recipe.picture_size, recipe.picture_size))
     rate, yardstick = statistics.median(rates), statistics.median(yardsticks)
     found = {
@@ -100,25 +103,30 @@ def against_yardstick(name: str, data: tuple, pairs: int, quick: bool = False) -
     }
     runs = recorded_runs(name)
     if runs:
-        seconds = recipe.epochs * len(data[0]) / rate
+        takes = recipe.epochs * len(data[0]) / rate
         accuracies = [run.results["test_accuracy"] for run in runs]
         found |= {
             "test_accuracies": accuracies,
-            "seconds": round(seconds, 1),
-            "times_faster": round(YARDSTICK_PICTURES / yardstick / seconds, 1),
+            "seconds": round(takes, 1),
+            "times_faster": round(YARDSTICK_PICTURES / yardstick / takes, 1),
         }
     return found
 
 
-def gains(data: tuple, pairs: int, steps: int) -> dict[str, float]:
-    """How many times faster `minute` trains with each of TRICKS than without, medians of pairs."""
+def gains(data: tuple, pairs: int, seconds: float) -> dict[str, float]:
+    """How many times faster `minute` trains with each of TRICKS than without, medians of pairs.
+
+    seconds: how long each is measured, about. bfloat16 is left out where `minute` does not use it.
+    """
     minute, found = get_recipe("minute"), {}
     for name, change in TRICKS.items():
+        if name == "bfloat16" and not bfloat16_is_fast(data[0].device):
+            continue
         network = {**minute.network, **change.get("network", {})}
         without = dataclasses.replace(minute, **{**change, "network": network})
         ratios = []
         for _ in range(pairs):
-            slow, fast = (training_rate(recipe, data, steps) for recipe in (without, minute))
+            slow, fast = (training_rate(recipe, data, seconds) for recipe in (without, minute))
             ratios.append(fast / slow)
         found[name] = round(statistics.median(ratios), 2)
     return found
@@ -132,8 +140,7 @@ def epochs_within(minutes: float, recipe: Recipe, data: tuple) -> float:
     """
     if not 0 < minutes < math.inf:
         raise ValueError(f"minutes must be above 0, got {minutes:g}")
-    steps = 5 if is_quick() else 40
-    rate = training_rate(recipe, data, steps)
+    rate = training_rate(recipe, data, seconds=10)
     epochs = math.floor(4 * 0.95 * 60 * minutes * rate / len(data[0])) / 4
     if not epochs:
         raise ValueError(
@@ -143,18 +150,19 @@ def epochs_within(minutes: float, recipe: Recipe, data: tuple) -> float:
     return epochs
 
 
-def training_rate(recipe: Recipe, data: tuple, steps: int) -> float:
-    """Training images per second by `recipe`, after some steps of warm-up."""
+def training_rate(recipe: Recipe, data: tuple, seconds: float) -> float:
+    """Training images per second by `recipe`, measured for about `seconds` (two steps or more)."""
     recipe = dataclasses.replace(recipe, epochs=1)
     network = build_network(recipe).to(data[0].device)
+    most = QUICK_STEPS if is_quick() else max(1, len(data[0]) // recipe.batch_size)
 
     def run(steps: int) -> float:
-        count = steps * recipe.batch_size
-        part = tuple(tensor[:count] for tensor in data)
-        return count / fit(network, part, None, recipe, progress=False).seconds
+        part = tuple(tensor[: steps * recipe.batch_size] for tensor in data)
+        return len(part[0]) / fit(network, part, None, recipe, progress=False).seconds
 
-    run(1 if recipe.name == "tutorial" else 3)
-    return run(steps)
+    run(1)  # the first step fills memory and chooses algorithms
+    steps = round(seconds * run(1) / recipe.batch_size)
+    return run(min(max(steps, 2), most))
 
 
 def recorded_runs(name: str) -> list[History]:

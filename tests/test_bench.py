@@ -34,19 +34,24 @@ def test_a_rate_is_pictures_by_seconds_of_training():
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (1000, 1, 28, 28), generator=generator, dtype=torch.uint8)
     data = images, torch.arange(1000) % 10
-    slow, fast = (bench.training_rate(RECIPES[name], data, 1) for name in ("tutorial", "minute"))
+    slow, fast = (bench.training_rate(RECIPES[name], data, 0.1) for name in ("tutorial", "minute"))
     assert 0 < 3 * slow < fast
 
 
 def test_a_gain_is_the_rate_with_a_trick_against_the_rate_without(monkeypatch):
-    def rate(recipe, data, steps):
+    def rate(recipe, data, seconds):
         return 30.0 if recipe == RECIPES["minute"] else 10.0 + 10.0 * recipe.merged
 
     monkeypatch.setattr(bench, "training_rate", rate)
-    found = bench.gains((), pairs=3, steps=1)
+    data = (torch.zeros(1),)
+    monkeypatch.setattr(bench, "bfloat16_is_fast", lambda device: True)
+    found = bench.gains(data, pairs=3, seconds=1)
     assert found == {
         name: 3.0 if name == "sibling 1x1 convolutions merged" else 1.5 for name in bench.TRICKS
     }
+    monkeypatch.setattr(bench, "bfloat16_is_fast", lambda device: False)
+    without = bench.gains(data, pairs=3, seconds=1)
+    assert without == {name: gain for name, gain in found.items() if name != "bfloat16"}
     for change in bench.TRICKS.values():  # each is a recipe that exists, and another than minute
         network = {**RECIPES["minute"].network, **change.get("network", {})}
         without = dataclasses.replace(RECIPES["minute"], **{**change, "network": network})

@@ -405,7 +405,7 @@ def test_minutes_become_epochs_once_and_a_run_that_goes_on_keeps_them(
         return training.History.load(tmp_path / "minute-seed0.json").recipe["epochs"]
 
     # 400 pictures at 30 a second: 0.95 minutes are 4.275 epochs.
-    monkeypatch.setattr(bench, "training_rate", lambda recipe, data, steps: 30.0)
+    monkeypatch.setattr(bench, "training_rate", lambda recipe, data, seconds: 30.0)
     assert train("--minutes", "1") == 4.25
     assert train() == 0.75
     state = tmp_path / "minute-seed0.state"
