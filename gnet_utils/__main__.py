@@ -11,6 +11,7 @@ if sys.version_info < (3, 10):  # noqa: UP036 - requires-python does not guard `
     )
 
 import argparse
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -20,6 +21,11 @@ from gnet_utils.errors import CourseError
 
 # All that `train` and `data` import, so that they run wherever these packages are.
 FEW = ("torch", "torchvision", "numpy", "safetensors", "matplotlib", "opencv-python", "tqdm")
+
+# What the system says of a place that cannot be written.
+PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EEXIST, errno.ENOTDIR)
+PLACES += (errno.EISDIR, errno.ENAMETOOLONG)
+LARGEST_SEED = 10**12  # times a million, plus the epoch, it fits in 64 bits
 
 
 def lab(options: argparse.Namespace) -> None:
@@ -71,11 +77,36 @@ def train(options: argparse.Namespace) -> int:
     from gnet_utils import parallel
 
     recipe = get_recipe(options.recipe)
+    if abs(options.seed) > LARGEST_SEED:
+        raise ValueError(f"--seed must be within +-{LARGEST_SEED:,}, got {options.seed}")
     device = parallel.start()
     try:
-        return _train(recipe, device, options)
+        with _alone(Path(options.out) / f"{recipe.name}-seed{options.seed}.lock"):
+            return _train(recipe, device, options)
     finally:
         parallel.stop()
+
+
+@contextlib.contextmanager
+def _alone(lock: Path):
+    """Hold `lock` while training: found out before it that nothing can be written there."""
+    from gnet_utils import parallel
+
+    if parallel.rank() > 0:  # of several processes only the first writes
+        yield
+        return
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "ab") as file:
+        if not environment.try_lock(file):
+            raise CourseError(
+                f"another process trains {lock.stem} in {lock.parent}: wait for it, or choose "
+                "another --seed or --out"
+            )
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # Windows keeps open files
+                lock.unlink()
 
 
 def _train(recipe, device, options: argparse.Namespace) -> int:
@@ -86,16 +117,23 @@ def _train(recipe, device, options: argparse.Namespace) -> int:
     from gnet_utils.recipes import build_network
     from gnet_utils.training import begun_with, evaluate, fit, save_checkpoint
 
+    first = parallel.rank() == 0  # of several processes only the first writes
     training, validation = load_fashion_mnist("train", str(device)), None
     if options.validate:
         training, validation = split_train_validation(*training)
     files = Path(options.out) / f"{recipe.name}-seed{options.seed}"
     state, log = files.with_suffix(".state"), files.with_suffix(".json")
     if options.minutes is not None:
-        recipe = begun_with(state) or _lasting(options.minutes, recipe, training)
+        recipe = begun_with(state, recipe) or _lasting(options.minutes, recipe, training)
     torch.manual_seed(options.seed)
     network = build_network(recipe).to(device)
-    first = parallel.rank() == 0  # of several processes only the first writes
+
+    def record(so_far) -> None:
+        try:
+            so_far.save(log)
+        except OSError as error:
+            print(f"{log} cannot be written ({error.strerror}): training goes on.", file=sys.stderr)
+
     history = fit(
         network,
         training,
@@ -103,10 +141,12 @@ def _train(recipe, device, options: argparse.Namespace) -> int:
         recipe,
         seed=options.seed,
         state=state,
-        after_epoch=lambda so_far: so_far.save(log) if first else None,
+        after_epoch=record if first else None,
     )
     if history.stopped:
-        print(f"error: {history.stopped}; the same command goes on from there", file=sys.stderr)
+        by_hand = history.stopped.startswith("stopped by hand")  # else it would end there again
+        on = f"; the same command goes on after epoch {len(history.epochs)}" if by_hand else ""
+        print(f"error: {history.stopped}{on}", file=sys.stderr)
         return 1
     if not first:
         return 0
@@ -299,9 +339,16 @@ def main(arguments=None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            print("error: the disk is full: free some space, then run it again", file=sys.stderr)
+        elif error.errno in PLACES and error.filename is not None:
+            what = f"{error.filename} cannot be used ({error.strerror})"
+            print(f"error: {what}: choose another folder or file", file=sys.stderr)
+        else:
             raise
-        print("error: the disk is full: free some space, then run it again", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        what = f"the package {error.name} is missing from {sys.prefix}"
+        print(f"error: {what}: delete {environment.VENV} and run it again", file=sys.stderr)
     except (CourseError, ValueError, TypeError) as error:
         print(f"error: {error}", file=sys.stderr)
     return 1

@@ -23,6 +23,7 @@ import json
 import math
 import operator
 import os
+import stat
 import sys
 import tempfile
 import textwrap
@@ -112,6 +113,7 @@ FILE_SECONDS = 300  # one file from one mirror
 TOTAL_SECONDS = 600  # all files from all mirrors; also the longest wait for another process
 RETRY_SECONDS = 600  # after a failed download no other process tries again for so long
 HEADER_BYTES = 100_000  # what a cached set may have besides its numbers; it has some hundreds
+LARGEST_OFFICIAL = 50_000_000  # bytes; the largest has 47,040,016, unpacked
 LARGEST_DOWNLOAD = 40_000_000  # bytes; the largest official file has 26,421,880
 
 WHAT_TO_DO = (
@@ -327,7 +329,7 @@ def _say(sentence: str) -> None:
 
 def cache_folder() -> Path:
     """The folder that keeps prepared data: GNET_CACHE_DIR, else data/cache in the course."""
-    return Path(os.environ.get("GNET_CACHE_DIR") or COURSE / "data" / "cache")
+    return COURSE / Path(os.environ.get("GNET_CACHE_DIR") or "data/cache").expanduser()
 
 
 def _short(path: Path) -> str:
@@ -353,6 +355,9 @@ def _cached(
     that is locked for it, None if there is none.
     """
     for folder in (cache_folder(), _spare_folder()):
+        if _is_anothers(folder):
+            _say(f"The cache folder {folder} belongs to another user: it is not used.")
+            continue
         path = folder / f"{name}.safetensors"
         if tensors := _read(path):
             return tensors, f"read from the cache, {_short(path)}"
@@ -379,11 +384,21 @@ def _cached(
     return tensors, whence
 
 
+def _is_anothers(folder: Path) -> bool:
+    """Whether somebody else made the spare folder (or a link), where everybody may make folders."""
+    if folder != _spare_folder() or not hasattr(os, "getuid"):
+        return False
+    try:
+        return folder.lstat().st_uid != os.getuid()
+    except OSError:
+        return False
+
+
 def _open_lock(folder: Path) -> IO:
     """Make the folder if need be and open its lock file; OSError where it cannot be written."""
     private = folder == _spare_folder()  # in a place where everybody may make folders
     folder.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
-    if private and hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+    if _is_anothers(folder):  # made since we looked
         raise PermissionError(errno.EPERM, "it belongs to another user")
     return open(folder / ".lock", "ab")
 
@@ -467,7 +482,8 @@ def _bring(folder: Path | None, retry: bool) -> tuple[dict[str, Tensor], str]:
     if share:
         try:
             _say("Preparing Fashion-MNIST from GNET_DATA_DIR, once.")
-            files = {key: _from_share(Path(share), key) for key in OFFICIAL_FILES}
+            folder_of_class = COURSE / Path(share).expanduser()
+            files = {key: _from_share(folder_of_class, key) for key in OFFICIAL_FILES}
             return _parse(files), "copied from the folder that GNET_DATA_DIR names"
         except CourseError as error:
             _say(f"GNET_DATA_DIR cannot be used: {error}.")
@@ -511,6 +527,9 @@ def _from_share(share: Path, key: str) -> bytes:
     for folder in (share / "FashionMNIST" / "raw", share / "raw", share):
         for path, md5 in ((folder / f"{name}.gz", _packed_md5(key)), (folder / name, None)):
             try:
+                found = path.stat()
+                if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_OFFICIAL:
+                    raise CourseError(f"{path} is damaged: no file of the published size")
                 content = path.read_bytes()
             except (FileNotFoundError, NotADirectoryError):
                 continue

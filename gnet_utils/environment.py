@@ -229,9 +229,10 @@ def _digest(python: str) -> str:
 
 def _stamp() -> dict:
     try:
-        return json.loads((VENV / "gnet-stamp.json").read_text(encoding="utf-8"))
+        stamp = json.loads((VENV / "gnet-stamp.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return stamp if isinstance(stamp, dict) else {}
 
 
 def _write_stamp(**stamp: object) -> None:

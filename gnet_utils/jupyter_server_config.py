@@ -7,11 +7,15 @@ machine could run code as the reader, through a port that is open to all of them
 import secrets
 
 from jupyter_server.auth.identity import PasswordIdentityProvider
-from traitlets import validate
+from traitlets import default, validate
 
 
 class TokenOrPassword(PasswordIdentityProvider):
     """Jupyter's own login, with a token made where the settings give neither token nor password."""
+
+    @default("token")
+    def _token_default(self) -> str:  # traitlets does not validate what is not set: an empty file
+        return self._token_where_no_password({"value": super()._token_default()})
 
     @validate("token")
     def _token_where_no_password(self, proposal: dict) -> str:
@@ -23,3 +27,6 @@ class TokenOrPassword(PasswordIdentityProvider):
 
 c = get_config()  # noqa: F821 - Jupyter puts it here
 c.ServerApp.identity_provider_class = TokenOrPassword
+# A photo comes to an explorer in one message. Above the usual 10 MB the connection to the kernel
+# would end without a word; so the explorer itself can say what is too large (100 MB).
+c.ServerApp.tornado_settings = {"websocket_max_message_size": 150_000_000}

@@ -61,5 +61,17 @@ def shared(net: nn.Module) -> nn.Module:
     return nn.parallel.DistributedDataParallel(net, device_ids=devices)
 
 
+def agree(value: object, what: str) -> None:
+    """Raise CourseError, in all processes, unless `value` is the same in all of them."""
+    if world() == 1:
+        return
+    found = [None] * world()
+    dist.all_gather_object(found, value)
+    if len(set(found)) > 1:
+        raise CourseError(
+            f"the processes have different {what}, {found}: --out must be one folder for all"
+        )
+
+
 def _joined() -> bool:
     return dist.is_available() and dist.is_initialized()

@@ -129,7 +129,7 @@ def _check_picture(content: bytes, name: str) -> int:
     Pillow (which matplotlib brings) reads the header alone, and notices a file that was cut short,
     where OpenCV fills the rest with gray.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if not content:
         raise CourseError(f"{name} is empty: give a JPEG or PNG file")
@@ -146,6 +146,11 @@ def _check_picture(content: bytes, name: str) -> int:
     except Image.DecompressionBombError:
         limit = f"{LARGEST_PICTURE // 1_000_000} million pixels"
         raise CourseError(f"{name} has more than {limit}: make it smaller first") from None
+    except UnidentifiedImageError:
+        raise CourseError(
+            f"{name} is no picture in a form that is read here ({', '.join(FORMATS)}): save it "
+            "again as JPEG or PNG"
+        ) from None
     except Exception as error:  # Pillow's plug-ins raise many kinds for broken files
         raise CourseError(
             f"{name} is no picture, or was cut short ({error}): save it again as JPEG or PNG"

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ Data = tuple[Tensor, Tensor]
 CHECKPOINTS = ROOT / "data" / "checkpoints"  # the stored networks of the course
 
 QUICK_STEPS = 12  # with GNET_QUICK a run ends after so many steps
+# Steps between two looks at loss and accuracy: to look, a GPU has to be waited for.
+LOOK_EVERY = {"cuda": 20, "cpu": 1}
 PLOT_SHARE = 0.01  # of the time of training, at most, goes into drawing the live plot
 
 
@@ -142,9 +144,22 @@ class History:
     def load(cls, path: str | os.PathLike) -> "History":
         """Read a record; CourseError when the file is missing or not one."""
         try:
-            return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            return cls.of(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise CourseError(f"{path} is not a recorded run ({error}): record it again") from None
+
+    @classmethod
+    def of(cls, stored: dict) -> "History":
+        """What `asdict` made of a record; TypeError or ValueError where it is none."""
+        history = cls(**stored)
+        for name, kind in RECORDED.items():
+            if not isinstance(getattr(history, name), kind):
+                raise ValueError(f"{name} has the type {type(getattr(history, name)).__name__}")
+        if not all(isinstance(entry, dict) for entry in history.epochs):
+            raise ValueError("an epoch is no object")
+        if not all(isinstance(pair, list) and len(pair) == 2 for pair in history.losses):
+            raise ValueError("a loss is no pair of step and value")
+        return history
 
     def plot(self):
         """Loss of the batches (smoothed) and accuracy after each epoch, as a Figure."""
@@ -177,6 +192,10 @@ class History:
         return figure
 
 
+RECORDED = {"recipe": dict, "seed": int, "epochs": list, "losses": list, "results": dict}
+RECORDED |= {"parameters": int, "seconds": (int, float), "stopped": str, "machine": dict}
+
+
 def _put_in_place(aside: Path, path: Path) -> None:
     """Rename a file that is on the disk whole, also when the power fails a moment later."""
     with open(aside, "rb+") as file:
@@ -195,14 +214,17 @@ def smooth(values: list[float], keep: float = 0.9) -> list[float]:
 
 def this_machine(device: torch.device) -> dict:
     """Versions and hardware, for the record of a run."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    processor = getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name")
+    name = processor or platform.machine()
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "device": device.type,
-        "name": name,
+        "name": torch.cuda.get_device_name(device) if device.type == "cuda" else name,
+        "bfloat16": bfloat16_is_fast(device),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": parallel.world(),
     }
 
 
@@ -245,6 +267,7 @@ def fit(
     run = _Run(model, train, val, recipe, seed, device)
     if state is not None:
         run.load(Path(state))
+        parallel.agree(run.step, "numbers of steps to go on from")
     bar = tqdm(
         total=run.total_steps,
         initial=run.step,
@@ -289,7 +312,7 @@ class _Run:
     def __init__(self, model, train, val, recipe, seed, device):
         self.model, self.train, self.val = model, train, val
         self.recipe, self.seed, self.device = recipe, seed, device
-        count = len(train[0])
+        count, self.classes = len(train[0]), 1 + int(train[1].max())
         self.batch_size = min(recipe.batch_size, count)
         self.epoch_steps = count // self.batch_size
         self.total_steps = max(1, round(recipe.epochs * self.epoch_steps))
@@ -305,6 +328,11 @@ class _Run:
         self.optimiser = optimiser_of(self.net, recipe)
         self.shared = parallel.shared(self.net)
         self.rank, self.world = parallel.rank(), parallel.world()
+        if self.world > 1 and self.batch_size < 2 * self.world:
+            raise ValueError(
+                f"batch_size {self.batch_size} is too small for {self.world} processes: batch norm "
+                "needs 2 pictures or more in each"
+            )
         self.average = None
         if recipe.average:
             update = get_ema_multi_avg_fn(recipe.average)
@@ -322,16 +350,16 @@ class _Run:
         self.good = self.snapshot()
 
     def one_epoch(self, bar: tqdm, plot: "_LivePlot | None") -> None:
-        recipe, sums = self.recipe, Accumulator(3)
+        recipe, sums, unseen = self.recipe, Accumulator(3), []
         # One seed for each epoch: a run that was cut off between epochs repeats exactly.
         torch.manual_seed(1_000_003 * self.seed + self.epoch)
         order = torch.randperm(len(self.train[0])).to(self.device)
         if self.rank:  # the same order in all processes, augmentation of its own in each
             torch.manual_seed(1_000_003 * self.seed + self.epoch + 7919 * self.rank)
         steps = min(self.epoch_steps, self.total_steps - self.step)
-        every = max(1, self.total_steps // 300)
+        last = self.step + steps
         self.net.train()
-        began = time.perf_counter()
+        began, earlier = time.perf_counter(), self.history.seconds
         for batch in order.split(self.batch_size)[:steps]:
             rows = batch[self.rank :: self.world]
             images = self.augmented(self.train[0][rows])
@@ -341,6 +369,11 @@ class _Run:
                 group["lr"] = rate
             with self.autocast:
                 logits = self.shared(images)
+            if logits.ndim != 2 or logits.shape[1] < self.classes:
+                raise ValueError(
+                    f"model must give (N, {self.classes}) logits or more for labels up to "
+                    f"{self.classes - 1}, got {tuple(logits.shape)}"
+                )
             loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
             self.optimiser.zero_grad()
             loss.backward()
@@ -348,24 +381,13 @@ class _Run:
             if self.average is not None:
                 self.average.update_parameters(self.net)
             self.step += 1
-            value = loss.item()
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"the loss became {value} at step {self.step} of {self.total_steps}; the "
-                    f"weights are those after epoch {self.epoch}; try a smaller learning rate "
-                    f"than {recipe.learning_rate:g}"
-                )
-            right = (logits.argmax(1) == labels).sum().item()
-            sums.add(value * len(labels), right, len(labels))
             bar.update()
-            if self.step % every == 0:
-                self.history.losses.append([self.step, round(value, 4)])
-                bar.set_postfix(
-                    loss=f"{sums[0] / sums[2]:.3f}", accuracy=f"{sums[1] / sums[2]:.3f}"
-                )
+            unseen.append((loss.detach(), (logits.argmax(1) == labels).sum(), len(labels)))
+            if self.step == last or len(unseen) == LOOK_EVERY.get(self.device.type, 1):
+                self.look(unseen, sums, bar)
+                self.history.seconds = earlier + time.perf_counter() - began
                 if plot is not None:
                     plot.draw_if_due()
-        self.history.seconds += time.perf_counter() - began
         # The loss was that of the weights before the last step: look at those after it.
         for name, tensor in self.net.state_dict().items():
             if not tensor.isfinite().all():
@@ -387,6 +409,29 @@ class _Run:
             entry |= {"val_loss": round(loss, 5), "val_accuracy": round(share, 5)}
         self.history.epochs.append(entry)
         self.good = self.snapshot()
+
+    def look(self, unseen: list[tuple[Tensor, Tensor, int]], sums: Accumulator, bar: tqdm) -> None:
+        """Count the steps in `unseen` (loss, right answers, pictures), note losses, empty it."""
+        values = torch.stack([loss for loss, _, _ in unseen]).tolist()
+        rights = torch.stack([right for _, right, _ in unseen]).tolist()
+        counts = [count for _, _, count in unseen]
+        first, every = self.step - len(unseen) + 1, max(1, self.total_steps // 300)
+        unseen.clear()
+        for step, value, right, count in zip(
+            range(first, self.step + 1), values, rights, counts, strict=True
+        ):
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"the loss became {value} at step {step} of {self.total_steps}; the "
+                    f"weights are those after epoch {self.epoch}; try a smaller learning rate "
+                    f"than {self.recipe.learning_rate:g}"
+                )
+            sums.add(value * count, right, count)
+            if step % every == 0:
+                self.history.losses.append([step, round(value, 4)])
+                bar.set_postfix(
+                    loss=f"{sums[0] / sums[2]:.3f}", accuracy=f"{sums[1] / sums[2]:.3f}"
+                )
 
     def augmented(self, images: Tensor) -> Tensor:
         recipe, batch = self.recipe, to_float(images)
@@ -457,20 +502,24 @@ class _Run:
         try:
             with safetensors.safe_open(path, "pt", device=str(self.device)) as file:
                 place = json.loads(file.metadata()["run"])
-                history = History(**place["history"])
+                history = History.of(place["history"])
                 step, epoch = int(place["step"]), int(place["epoch"])
                 misfit = _misfit(file, net, momentum)
                 names = [] if misfit else file.keys()
                 tensors = {name: file.get_tensor(name) for name in names}
+                for name in names:
+                    if not tensors[name].isfinite().all():
+                        raise ValueError(f"{name} holds values that are not finite numbers")
         except (*UNREADABLE, TypeError, KeyError, AttributeError) as error:
             raise CourseError(f"{unfit} ({error}): delete it to begin again") from None
-        if (history.recipe, history.seed) != (
-            json.loads(json.dumps(asdict(self.recipe))),
-            self.seed,
-        ):
+        own = json.loads(json.dumps(asdict(self.recipe)))
+        other = [key for key in own if history.recipe.get(key) != own[key]]
+        if other or history.seed != self.seed:
             raise ValueError(
                 f"{path} belongs to recipe {history.recipe.get('name')!r}, seed {history.seed}, "
-                f"not to {self.recipe.name!r}, seed {self.seed}: choose another file"
+                f"not to {self.recipe.name!r}, seed {self.seed} "
+                f"(other: {', '.join(other) or 'seed'}): delete it to begin again, or choose "
+                "another file"
             )
         if step != min(epoch * self.epoch_steps, self.total_steps) or epoch != len(history.epochs):
             misfit = misfit or f"step {step} is not the end of epoch {epoch} here"
@@ -534,7 +583,7 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
         return recipe.learning_rate
     rising = recipe.warmup * total
     if step < rising:
-        return recipe.learning_rate * (step + 1) / rising
+        return recipe.learning_rate * min(1, (step + 1) / rising)
     return recipe.learning_rate * (total - step) / (total - rising)
 
 
@@ -566,7 +615,12 @@ def check_data(data: Data, name: str, device: torch.device | None = None) -> Non
     if not (isinstance(data, (tuple, list)) and len(data) == 2):
         raise ValueError(f"{name} must be {expected}, got {type(data).__name__}")
     images, labels = data
-    if images.ndim != 4 or images.dtype != torch.uint8:
+    if not (isinstance(images, Tensor) and isinstance(labels, Tensor)):
+        raise ValueError(
+            f"{name} must be {expected} of tensors, got {type(images).__name__} and "
+            f"{type(labels).__name__}: turn each into one with torch.as_tensor"
+        )
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1:] != (1, 28, 28):
         raise ValueError(
             f"{name} images must be (N, 1, 28, 28) uint8, got {tuple(images.shape)} "
             f"{str(images.dtype).removeprefix('torch.')}: take them from load_fashion_mnist"
@@ -588,11 +642,15 @@ def check_data(data: Data, name: str, device: torch.device | None = None) -> Non
         )
 
 
-def begun_with(state: Path) -> Recipe | None:
-    """The recipe of the unfinished run whose state that file keeps, or None."""
+def begun_with(state: Path, recipe: Recipe) -> Recipe | None:
+    """`recipe` with the epochs of the unfinished run whose state that file keeps, or None.
+
+    Nothing else is taken from the file: a forged one could ask for a network of any size.
+    """
     try:
         with safetensors.safe_open(state, "pt") as file:
-            return Recipe(**json.loads(file.metadata()["run"])["history"]["recipe"])
+            stored = json.loads(file.metadata()["run"])["history"]["recipe"]
+        return replace(recipe, epochs=float(stored["epochs"]))
     except (*UNREADABLE, TypeError, KeyError, AttributeError):
         return None  # there is none, or `fit` will say what is wrong with it
 
@@ -600,7 +658,8 @@ def begun_with(state: Path) -> Recipe | None:
 # Checkpoints ------------------------------------------------------------------------------------
 
 
-UNREADABLE = (OSError, ValueError, RecursionError, safetensors.SafetensorError)  # broken, forged
+# Broken or forged.
+UNREADABLE = (OSError, ValueError, OverflowError, RecursionError, safetensors.SafetensorError)
 
 
 def save_checkpoint(model: nn.Module, path: str | os.PathLike, **about: object) -> None:
@@ -645,7 +704,7 @@ def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
             if not isinstance(about, dict):
                 raise ValueError("what it says about itself is no JSON object")
             misfit = _misfit(file, own)
-            tensors = {} if misfit else {name: file.get_tensor(name) for name in own}
+            tensors = {} if misfit else {n: file.get_tensor(n).to(t.dtype) for n, t in own.items()}
     except UNREADABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CourseError(f"{path} is not a readable checkpoint ({reason})") from None

@@ -5,6 +5,7 @@ shown by `explore`. Where a kernel runs, the picture follows the controls; on Gi
 on paper it is a picture. Only what ipywidgets 7.7 (Colab) and 8 share is used.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from gnet_utils.plotting import bundle_of, to_png
 
 LABEL = {"description_width": "9em"}
 WIDE = ipywidgets.Layout(width="24em", max_width="95%")
+FITTED = ipywidgets.Layout(width="auto")
 WARNING = "color: #b00020; background: white; padding: 0 4px"  # readable on any page
 
 
@@ -74,6 +76,7 @@ def explore(
     alt: str,
     controls: Mapping[str, ipywidgets.Widget],
     presets: Mapping[str, Mapping[str, Any]] | None = None,
+    code: Callable[..., str] | None = None,
 ) -> None:
     """Show `controls` and the picture `draw(**values)`, drawn again whenever a control moves.
 
@@ -81,21 +84,32 @@ def explore(
         from it is shown above the picture, which stays as it was.
     alt: one sentence that says what the first picture shows.
     presets: names of buttons, each with the values that it sets.
+    code: takes the same keywords, returns a line of code to copy, shown under the picture.
+
+    Raises CourseError when the first picture cannot be drawn: then the notebook is wrong.
     """
     own_size = ipywidgets.Layout(max_width="100%", align_self="flex-start")  # larger is blurred
     picture = ipywidgets.Image(format="png", layout=own_size)
-    message = ipywidgets.HTML()
+    message, line = ipywidgets.HTML(), ipywidgets.HTML()
     busy = False  # while a preset sets several controls, the picture waits for the last one
+    # Own pictures, decoded once. Their controls are emptied: what these hold would be saved with
+    # the notebook, and a broken file would stop every later redraw.
+    own = {n: None for n, c in controls.items() if isinstance(c, ipywidgets.FileUpload)}
 
     def redraw(_=None) -> None:
         if busy:
             return
+        values = {n: own.get(n, c.value) for n, c in controls.items()}
         try:
-            values = {name: _value(control) for name, control in controls.items()}
             picture.value = to_png(draw(**values))
             message.value = ""
+            if code is not None:
+                line.value = f"<code>{_escape(code(**values))}</code>"
         except (ValueError, CourseError) as error:
-            message.value = f'<b style="{WARNING}">{_escape(str(error))}</b>'
+            say(error)
+
+    def say(error: Exception) -> None:
+        message.value = f'<b style="{WARNING}">{_escape(str(error))}</b>'
 
     def use(values: Mapping[str, Any]) -> None:
         nonlocal busy
@@ -107,26 +121,45 @@ def explore(
             busy = False
         redraw()
 
+    def take(name: str) -> None:
+        try:
+            decoded = _uploaded(controls[name])
+        except (ValueError, CourseError) as error:
+            say(error)
+        else:
+            if decoded is None:  # it was emptied, below
+                return
+            own[name] = decoded
+            redraw()
+        _empty(controls[name])
+
+    def put_back(_) -> None:
+        own.update(dict.fromkeys(own))
+        redraw()
+
     buttons = []
     for name, values in (presets or {}).items():
-        button = ipywidgets.Button(description=name, layout=ipywidgets.Layout(width="auto"))
+        button = ipywidgets.Button(description=name, layout=FITTED)
         button.on_click(lambda _, values=values: use(values))
         buttons.append(button)
-    for control in controls.values():
-        control.observe(redraw, names="value")
+    if own:
+        button = ipywidgets.Button(description="without own picture", layout=FITTED)
+        button.on_click(put_back)
+        buttons.append(button)
+    for name, control in controls.items():
+        answer = (lambda _, name=name: take(name)) if name in own else redraw
+        control.observe(answer, names="value")
 
     redraw()
+    if not picture.value:
+        raise CourseError(re.sub("<.*?>", "", message.value))
     rows = ipywidgets.Layout(flex_flow="row wrap")  # narrow screens get one control a row
     parts = [ipywidgets.Box(list(controls.values()), layout=rows), message, picture]
     if buttons:
         parts.insert(0, ipywidgets.Box(buttons, layout=rows))
+    if code is not None:
+        parts.append(line)
     _show(ipywidgets.VBox(parts), alt, picture.value)
-
-
-def _value(control: ipywidgets.Widget) -> Any:
-    if isinstance(control, ipywidgets.FileUpload):
-        return _uploaded(control)
-    return control.value
 
 
 def _uploaded(control: ipywidgets.FileUpload) -> np.ndarray | None:
@@ -139,6 +172,14 @@ def _uploaded(control: ipywidgets.FileUpload) -> np.ndarray | None:
         return None
     name, file = list(files.items())[-1] if isinstance(files, dict) else (None, files[-1])
     return decode_picture(bytes(file["content"]), name=name or file["name"])
+
+
+def _empty(control: ipywidgets.FileUpload) -> None:
+    """Forget the uploaded file, in the browser too."""
+    if isinstance(control.value, dict):  # ipywidgets 7: the value follows these
+        control.metadata, control.data, control._counter = [], [], 0
+    else:
+        control.value = ()
 
 
 def _show(box: ipywidgets.Widget, alt: str, png: bytes = b"") -> None:
@@ -155,7 +196,7 @@ def _escape(text: str) -> str:
 
 # Predictions --------------------------------------------------------------------------------------
 
-_guesses: dict[str, int] = {}  # in memory only: nothing about the reader is stored
+_guesses: dict[str, int] = {}  # in the memory of the kernel only
 
 
 def predict(name: str) -> None:

@@ -9,6 +9,7 @@ import torch
 from gnet_utils import bench
 from gnet_utils.environment import ROOT
 from gnet_utils.recipes import RECIPES, build_network
+from gnet_utils.training import History
 
 STORED = ROOT / "data" / "bench.json"
 
@@ -56,6 +57,22 @@ def test_a_gain_is_the_rate_with_a_trick_against_the_rate_without(monkeypatch):
         network = {**RECIPES["minute"].network, **change.get("network", {})}
         without = dataclasses.replace(RECIPES["minute"], **{**change, "network": network})
         assert without != RECIPES["minute"] and build_network(without)
+
+
+def test_only_runs_that_ended_on_the_real_data_count(monkeypatch, tmp_path):
+    for seed, results in enumerate(
+        (
+            {"data": "real", "test_accuracy": 0.9},
+            {},  # not at its end yet
+            {"data": "real", "validation_accuracy": 0.9},
+            {"data": "stand-in", "test_accuracy": 0.9},
+        )
+    ):
+        History({"name": "minute"}, seed, results=results).save(
+            tmp_path / f"minute-seed{seed}.json"
+        )
+    monkeypatch.setattr(bench, "RUNS", tmp_path)
+    assert [run.seed for run in bench.recorded_runs("minute")] == [0]
 
 
 def test_folding_changes_nothing_but_the_speed():

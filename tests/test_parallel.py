@@ -52,15 +52,20 @@ parallel.stop()
 """
 
 
-def torchrun(folder, processes: int, kill: bool = False) -> dict:
+def start(processes: int, *arguments: str, quick: str = "0") -> subprocess.CompletedProcess:
+    """`torchrun ARGUMENTS` in so many processes of this machine."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={processes}", "--max-restarts=1", *arguments]
+    paths = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GNET_QUICK": quick}
+    env = {**os.environ, **paths}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=400)
+
+
+def torchrun(folder, processes: int, mode: str = "calm") -> dict:
+    """The worker above; its record."""
     script = folder / "worker.py"
     script.write_text(WORKER)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [f"--nproc-per-node={processes}", "--max-restarts=1"]
-    command += [str(script), str(folder), "kill" if kill else "calm"]
-    inherited = {k: v for k, v in os.environ.items() if k != "GNET_QUICK"}
-    paths = {**inherited, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=paths, capture_output=True, text=True, timeout=240)
+    done = start(processes, str(script), str(folder), mode)
     assert done.returncode == 0, done.stderr[:3000]
     return json.loads((folder / "history.json").read_text())
 
@@ -81,10 +86,41 @@ def test_two_processes_end_with_equal_weights_and_learn_like_one(tmp_path):
     assert together["results"]["accuracy"] >= alone["results"]["accuracy"] - 0.05 >= 0.9
 
 
-def test_a_killed_process_is_brought_back_and_no_epoch_is_lost_or_doubled(tmp_path):
-    history = torchrun(tmp_path, 2, kill=True)
-    assert (tmp_path / "killed").exists()
+def test_a_killed_process_is_brought_back_and_the_run_ends_as_if_nothing_had_been(tmp_path):
+    (calm := tmp_path / "calm").mkdir()
+    (hit := tmp_path / "hit").mkdir()
+    undisturbed, history = torchrun(calm, 2), torchrun(hit, 2, "kill")
+    assert (hit / "killed").exists()
     assert [entry["epoch"] for entry in history["epochs"]] == [1, 2, 3, 4]
+    assert history["losses"] == undisturbed["losses"]
+    for number in (0, 1):
+        expected, found = weights(calm, number), weights(hit, number)
+        assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_state_that_only_one_process_sees_is_refused(tmp_path):
+    torchrun(tmp_path, 1)
+    (tmp_path / "history.json").unlink()
+    script = (tmp_path / "worker.py").read_text()
+    apart = "state=folder / f\"state{os.environ['RANK'].replace('0', '')}\""
+    assert 'state=folder / "state"' in script
+    (tmp_path / "apart.py").write_text(script.replace('state=folder / "state"', apart))
+    done = start(2, str(tmp_path / "apart.py"), str(tmp_path), "calm")
+    assert done.returncode != 0 and "--out must be one folder for all" in done.stderr
+    assert not (tmp_path / "history.json").exists()
+
+
+@pytest.mark.data
+def test_the_command_trains_with_two_processes_and_writes_once(tmp_path):
+    command = ["-m", "gnet_utils", "train", "--recipe", "sprint", "--out", str(tmp_path)]
+    done = start(2, *command, quick="1")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("test accuracy") == 1
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "sprint-seed0.json",
+        "sprint-seed0.safetensors",
+    }
+    assert json.loads((tmp_path / "sprint-seed0.json").read_text())["machine"]["processes"] == 2
 
 
 def test_one_process_joins_nobody(monkeypatch):

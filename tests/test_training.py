@@ -172,6 +172,25 @@ def test_one_cycle_rises_then_falls_to_nearly_zero():
     assert learning_rate(constant, 0, 9) == learning_rate(constant, 8, 9) == 0.05
 
 
+@pytest.mark.parametrize("total", [1, 3, 12, 351])
+def test_the_warm_up_never_passes_the_highest_rate(total):
+    recipe = get_recipe("minute")
+    rates = [learning_rate(recipe, step, total) for step in range(total)]
+    assert 0 < max(rates) <= recipe.learning_rate
+
+
+def test_looking_seldom_changes_neither_weights_nor_record(data, monkeypatch):
+    every, history = run(data)
+    monkeypatch.setitem(training.LOOK_EVERY, "cpu", 4)  # of 5 steps an epoch
+    seldom, other = run(data)
+    assert history.losses == other.losses and len(history.losses) > 4
+    for one, two in zip(history.epochs, other.epochs, strict=True):
+        assert one["train_loss"] == two["train_loss"]
+        assert one["train_accuracy"] == two["train_accuracy"]
+    for a, b in zip(every.parameters(), seldom.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_evaluate_is_the_plain_mean_over_all_pictures(data):
     model, (images, labels) = network().eval(), data
     with torch.no_grad():

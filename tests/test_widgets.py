@@ -1,5 +1,6 @@
 """The shell of every explorer: controls move, the picture follows, bad input is said inside it."""
 
+import datetime
 import io
 
 import ipywidgets
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gnet_utils import widgets
+from gnet_utils.errors import CourseError
 from gnet_utils.exercises import Prediction
 
 
@@ -108,17 +110,57 @@ def test_uploads_of_both_widget_generations_arrive_as_rgb(value):
     assert np.array_equal(widgets._uploaded(control), red)
 
 
-def test_a_broken_upload_is_said_inside_the_widget(shown, monkeypatch):
-    file = widgets.upload()
-    widgets.explore(bar, "a bar", {"height": widgets.slider("height", 3, 0, 20), "file": file})
-    broken = ({"name": "no.png", "content": b"not a picture"},)
-    monkeypatch.setattr(widgets, "_value", lambda c: widgets._uploaded(Fake()) if c is file else 3)
+def given(name: str, content: bytes) -> tuple:
+    """What the browser puts into an upload control."""
+    file = {"name": name, "type": "image/png", "size": len(content), "content": content}
+    return ({**file, "last_modified": datetime.datetime(2026, 1, 1)},)
 
-    class Fake:
-        value = broken
 
-    file.notify_change({"name": "value", "old": (), "new": broken, "owner": file, "type": "change"})
-    assert "no.png" in part(box_of(shown), ipywidgets.HTML).value
+def test_an_own_picture_is_taken_once_and_can_be_put_back(shown, monkeypatch):
+    decoded = []
+    decode = widgets.decode_picture
+    monkeypatch.setattr(
+        widgets, "decode_picture", lambda *a, **k: decoded.append(1) or decode(*a, **k)
+    )
+    file, height = widgets.upload(), widgets.slider("height", 3, 0, 20)
+    widgets.explore(bar, "a bar", {"height": height, "file": file})
+    picture, message = part(box_of(shown), ipywidgets.Image), part(box_of(shown), ipywidgets.HTML)
+    built_in = picture.value
+    file.value = given("gray.png", png(np.full((4, 5, 3), 7, np.uint8)))
+    own = picture.value
+    assert own != built_in and file.value == ()  # else it would be saved with the notebook
+    height.value = 5
+    assert picture.value == own and len(decoded) == 1 and message.value == ""
+    box_of(shown).children[0].children[-1].click()
+    height.value = 3
+    assert picture.value == built_in
+
+
+def test_a_broken_upload_is_said_inside_the_widget_which_goes_on(shown):
+    file, height = widgets.upload(), widgets.slider("height", 3, 0, 20)
+    widgets.explore(bar, "a bar", {"height": height, "file": file})
+    picture, message = part(box_of(shown), ipywidgets.Image), part(box_of(shown), ipywidgets.HTML)
+    before = picture.value
+    file.value = given("no.png", b"not a picture")
+    assert "no.png" in message.value and picture.value == before and file.value == ()
+    height.value = 5
+    assert message.value == "" and picture.value != before
+
+
+def test_an_explorer_that_cannot_draw_at_all_fails_its_cell(shown):
+    height = widgets.slider("height", 10, 0, 20)
+    with pytest.raises(CourseError, match="height must be at most 9, got"):
+        widgets.explore(bar, "a bar", {"height": height})
+    assert shown == []
+
+
+def test_the_line_of_code_under_the_picture_follows_the_controls(shown):
+    height = widgets.slider("height", 3, 0, 20)
+    widgets.explore(bar, "a bar", {"height": height}, code=lambda height: f"nn.Bar({height}) < 1")
+    line = box_of(shown).children[-1]
+    assert line.value == "<code>nn.Bar(3) &lt; 1</code>"
+    height.value = 4
+    assert "nn.Bar(4)" in line.value
 
 
 @pytest.fixture
