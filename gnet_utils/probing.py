@@ -1,8 +1,8 @@
 """Looking inside a network while it works: what flows back, what its parts answer.
 
 Offers `gradient_norms`; `feature_maps`, `branch_names`, `mean_maps` and `ablate` for the parts;
-`grad_cam`, `occlusion` and `enlarge` for places of the picture; `maximise` for pictures that a
-part answers to; `gradient_energy` and `share_inside` for the size of what a unit sees.
+`grad_cam`, `occlusion`, `enlarge` and `likeness` for places of the picture; `maximise` for pictures
+that a part answers to; `gradient_energy` and `share_inside` for the size of what a unit sees.
 
 Nothing here changes the network: hooks are taken off again and its mode is restored. Images are
 float (N, C, H, W), as `to_float` makes them.
@@ -183,6 +183,12 @@ def occlusion(
 def enlarge(maps: Tensor, size: int = 28) -> Tensor:
     """Maps (N, h, w) as (N, size, size), bilinear."""
     return F.interpolate(maps[:, None], (size, size), mode="bilinear", align_corners=False)[:, 0]
+
+
+def likeness(a: Tensor, b: Tensor) -> Tensor:
+    """Correlation of the maps a and b (N, H, W), picture by picture: (N,); 0 where one is flat."""
+    a, b = (maps.flatten(1) - maps.flatten(1).mean(1, keepdim=True) for maps in (a, b))
+    return (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1)).clamp_min(1e-12)
 
 
 # Pictures -----------------------------------------------------------------------------------------

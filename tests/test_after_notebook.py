@@ -4,6 +4,7 @@ import ast
 import inspect
 import random
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -119,6 +120,32 @@ def test_the_finals_train_the_winners_of_their_own_search():
         assert not set(final["seeds"]) & {0, 1, 2}  # not the beginnings of the search
 
 
+def test_the_methods_share_eight_candidates_and_one_winner_was_bred():
+    runs = experiments.recorded("search")
+    pairs = zip(runs["evolve_400k"], runs["random_400k"], strict=True)
+    assert all(e["candidates"][:8] == r["candidates"][:8] for e, r in pairs)
+    bred, same = 0, 0
+    for final in runs["final_400k"]:
+        tried = next(r for r in runs["evolve_400k"] if r["seed"] == final["seed"])["candidates"]
+        widths = [candidate["widths"] for candidate in tried]
+        bred += widths.index(final["widths"]["evolve"]) >= 8
+        same += final["widths"]["evolve"] == final["widths"]["random"]
+    assert (bred, same) == (1, 1)
+
+
+def test_the_lead_of_the_winners_in_standard_errors():
+    finals = experiments.recorded("search")["final_400k"]
+    kinds = ("evolve", "random", "hand")
+    shares = {k: np.array([a for run in finals for a in run["accuracy"][k]]) for k in kinds}
+    apart, paired = [], []
+    for kind in ("evolve", "random"):
+        lead = shares[kind] - shares["hand"]
+        spread = (shares[kind].var(ddof=1) + shares["hand"].var(ddof=1)) / len(lead)
+        apart.append(round(lead.mean() / spread**0.5, 1))
+        paired.append(round(lead.mean() / (lead.std(ddof=1) / len(lead) ** 0.5), 1))
+    assert (apart, paired) == ([1.5, 2.2], [1.2, 1.7])
+
+
 def test_a_search_is_recorded_with_every_candidate(monkeypatch):
     monkeypatch.setattr(recording, "searched", lambda widths, seed: widths[0] / 100)
     found = recording.run_search("random", 400_000, seed=0)
@@ -178,6 +205,13 @@ def test_split_windows_cost_what_the_notebook_says(place, channels, pair, asymme
     assert split / dense == pytest.approx(asymmetric)
 
 
+def test_a_pair_of_1x5_and_5x1_copies_any_5x5_layer_with_160_inner_channels_only():
+    kernel = torch.randn(32, 32, 5, 5, generator=torch.Generator().manual_seed(0))
+    rows_and_columns = kernel.permute(0, 2, 1, 3).reshape(32 * 5, 32 * 5)  # (out, y) x (in, x)
+    assert torch.linalg.matrix_rank(rows_and_columns) == 160
+    assert 2 * kernel.numel() == 160 * 5 * (32 + 32)
+
+
 def test_the_search_shown_is_the_search_recorded():
     shown = "\n".join(c["source"] for c in read(NOTEBOOK)["cells"] if c["cell_type"] == "code")
     bodies = {
@@ -200,3 +234,7 @@ def test_a_right_fold_passes_and_each_slip_is_told_apart():
     assert exercises.judge_fold(right) is None
     told = [exercises.judge_fold(slip) for slip in exercises.SLIPS.values()]
     assert told == list(exercises.SLIPS)
+
+
+def test_the_fold_of_pytorch_passes_too():
+    assert exercises.judge_fold(nn.utils.fuse_conv_bn_eval) is None

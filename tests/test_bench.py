@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import statistics
 
 import pytest
 import torch
@@ -17,6 +18,21 @@ STORED = ROOT / "data" / "bench.json"
 def test_the_readme_and_the_stored_figures_agree():
     figures = json.loads(STORED.read_text(encoding="utf-8"))
     assert bench.report(figures) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "result"),
+    [
+        *((name, "test_accuracy") for name in bench.CPU_RECIPES),
+        ("five_minutes", "test_accuracy_2_views"),
+        ("full", "test_accuracy_6_views"),
+    ],
+)
+def test_the_goals_in_the_readme_show_the_means_of_the_recorded_runs(name, result):
+    reached = [100 * run.results[result] for run in bench.recorded_runs(name)]
+    mean = f"{statistics.mean(reached):.2f}% ({len(reached)})"
+    table = (ROOT / "README.md").read_text(encoding="utf-8").split("| goal | aim |")[1]
+    assert mean in table.split("\n\n")[0]
 
 
 def test_the_stored_figures_are_of_all_cpu_recipes_and_their_ratios_are_consistent():

@@ -4,6 +4,7 @@ import io
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
@@ -87,6 +88,12 @@ def test_a_profile_wants_one_map_more_than_layers():
     ax = draw_design(Design()).axes[0]
     with pytest.raises(ValueError, match="2 channel counts"):
         draw_profile(ax, [3, 4], [("1x1", 12), ("3x3", 9)], "title")
+
+
+def test_a_profile_can_keep_the_numbers_of_weights_back():
+    ax = Figure().subplots()
+    draw_profile(ax, [3, 4, 5], [("1x1", 12), ("3x3", None)], "title")
+    assert [text.get_text() for text in ax.texts] == ["1x1\n12", "3x3", "3", "4", "5"]
 
 
 def test_measuring_leaves_module_and_threads_as_they_were():

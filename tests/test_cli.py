@@ -101,6 +101,15 @@ def test_troubles_are_one_sentence_on_stderr(monkeypatch, capsys, error, code, s
     assert printed.out == ""
 
 
+def test_a_missing_package_is_one_sentence_that_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "gnet_utils.data", None)
+    assert cli.main(["data", "--stand-in"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: the package gnet_utils.data is missing from ")
+    assert f"delete {environment.VENV} and run it again" in said
+    assert said.count("\n") == 1
+
+
 def test_other_os_errors_are_not_hidden(monkeypatch):
     def fail(**_):
         raise OSError(5, "Input/output error")
@@ -409,11 +418,11 @@ def test_minutes_become_epochs_once_and_a_run_that_goes_on_keeps_them(
     assert train("--minutes", "1") == 4.25
     assert train() == 0.75
     state = tmp_path / "minute-seed0.state"
-    monkeypatch.setattr(training.Path, "unlink", lambda path, missing_ok: None)
+    monkeypatch.setattr(training.Path, "unlink", lambda path, missing_ok=False: None)
     assert train("--minutes", "2") == 8.5 and state.exists()
     assert train("--minutes", "1") == 8.5
     for few in ("0.01", "0", "-1", "nan", "inf"):
-        monkeypatch.setattr(training, "begun_with", lambda state: None)
+        monkeypatch.setattr(training, "begun_with", lambda *_: None)
         assert cli.main(["train", "--out", str(tmp_path), "--minutes", few]) == 1
         assert "\nerror: " in "\n" + capsys.readouterr().err
 
@@ -422,12 +431,42 @@ def test_a_training_that_was_stopped_is_not_taken_for_done(
     few_pictures, tmp_path, monkeypatch, capsys
 ):
     def stop(network, *_, **__):
-        return types.SimpleNamespace(stopped="stopped by hand after 3 of 9 steps")
+        return types.SimpleNamespace(stopped=reason, epochs=[{}, {}])
 
     monkeypatch.setattr("gnet_utils.training.fit", stop)
-    assert cli.main(["train", "--out", str(tmp_path)]) == 1
-    assert "stopped by hand after 3 of 9 steps" in capsys.readouterr().err
+    for reason, goes_on in (("stopped by hand after 3 of 9 steps", True), ("loss is nan", False)):
+        assert cli.main(["train", "--out", str(tmp_path)]) == 1
+        said = capsys.readouterr().err
+        assert reason in said
+        assert ("the same command goes on after epoch 2" in said) is goes_on
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("out", ["a file", "/proc/nobody/runs"])
+def test_a_folder_that_cannot_be_written_is_said_before_training(
+    out, few_pictures, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("gnet_utils.training.fit", lambda *_, **__: pytest.fail("it trained"))
+    monkeypatch.chdir(tmp_path)
+    Path("a file").touch()
+    if out != "a file" and not Path("/proc").is_dir():
+        pytest.skip("needs a place where nobody can make folders")
+    assert cli.main(["train", "--out", out]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1
+    assert "cannot be used" in said
+
+
+def test_two_trainings_of_one_name_do_not_write_over_each_other(few_pictures, tmp_path, capsys):
+    with open(tmp_path / "minute-seed0.lock", "ab") as lock:
+        assert environment.try_lock(lock)
+        assert cli.main(["train", "--out", str(tmp_path)]) == 1
+    assert "another process trains minute-seed0" in capsys.readouterr().err
+
+
+def test_a_seed_that_is_too_large_is_named(few_pictures, tmp_path, capsys):
+    assert cli.main(["train", "--out", str(tmp_path), "--seed", str(2**60)]) == 1
+    assert "error: --seed must be within" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- data

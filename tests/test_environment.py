@@ -417,3 +417,11 @@ def test_the_stamp_tells_what_was_installed(installer):
     assert stamp["state"] == "complete"
     assert stamp["digest"] == environment._digest("3.11")
     assert stamp["digest"] != environment._digest("3.12")
+
+
+@pytest.mark.parametrize("text", ["[]", "5", "null", '"x"', "{"])
+def test_a_stamp_that_is_none_counts_as_missing(installer, text):
+    environment.prepare()
+    (environment.VENV / "gnet-stamp.json").write_text(text)
+    assert environment._stamp() == {}
+    assert not environment._is_complete(False)

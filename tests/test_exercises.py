@@ -26,6 +26,12 @@ def said(capsys, function, *arguments) -> str:
     return capsys.readouterr().out.strip()
 
 
+def test_as_many_as_promised():
+    counts = [len(exercises_of(f"{notebook:02}")) for notebook in range(1, 11)]
+    assert all(3 <= count <= 6 for count in counts), counts
+    assert sum(counts) >= 45, counts
+
+
 @every_exercise
 def test_an_unanswered_exercise_says_so(name, capsys):
     assert said(capsys, check, name, None).startswith("Not answered yet")
@@ -89,6 +95,13 @@ def test_wrong_numbers_are_named_or_told_the_direction(toy_course, capsys):
     assert said(capsys, check, "00.toy", 1000) == "Not yet: 1,000 is too large."
 
 
+def test_a_forgotten_rounding_is_called_so(toy_course, monkeypatch, capsys):
+    assert "12.4: a whole number is asked for" in said(capsys, check, "00.toy", 12.4)
+    rough = number(-3, mistakes={}, hints=[], right="", tolerance=0.1)
+    monkeypatch.setattr(exercises, "exercises_of", lambda notebook: {"00.rough": rough})
+    assert said(capsys, check, "00.rough", -3.4) == "Not yet: -3.4 is too small."
+
+
 def test_the_right_number_in_another_unit_is_called_so(monkeypatch, capsys):
     macs = number(44_255_232, mistakes={}, hints=[], right="")
     monkeypatch.setattr(exercises, "exercises_of", lambda notebook: {"00.macs": macs})
@@ -110,6 +123,37 @@ def test_an_answer_that_fails_inside_the_judge_is_reported_in_one_line(monkeypat
     assert message == (
         "Not yet: trying your answer stopped with ZeroDivisionError: division by zero"
     )
+
+
+class Mute(Exception):
+    """It cannot be printed."""
+
+    def __str__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (GeneratorExit(), "GeneratorExit: no message"),
+        (SystemExit(), "SystemExit: no message"),
+        (Mute(), "Mute: no message"),
+    ],
+)
+def test_an_answer_that_raises_what_is_rarely_caught_is_reported_too(
+    error, words, monkeypatch, capsys
+):
+    def answer():
+        raise error
+
+    broken = Exercise(lambda answer: answer(), "fine", ["h"], [])
+    monkeypatch.setattr(exercises, "exercises_of", lambda notebook: {"00.broken": broken})
+    message = said(capsys, check, "00.broken", answer)
+    assert message == f"Not yet: trying your answer stopped with {words}"
+
+
+def test_a_percent_sign_is_read_over():
+    assert as_number("47.7%") == as_number(" 47.7 % ") == 47.7
 
 
 def test_what_is_not_one_number_is_named():

@@ -185,6 +185,7 @@ def test_every_run_is_recorded_with_its_seeds_as_its_setting_says(name):
 def test_every_recorded_net_is_replayed(net, start, step):
     left, right = n06.replay(net, start, step).axes
     assert left.get_title() == n06.INITIALISATIONS[start]
+    assert right.get_title() == f"after {step} steps"
     everything, last = (line.get_ydata() for line in right.get_lines())
     assert len(everything) == 12
     if net in ("plain", "norm"):  # without heads both are the same
@@ -196,7 +197,7 @@ def test_every_recorded_net_is_replayed(net, start, step):
 def test_what_was_not_recorded_is_refused_in_one_sentence():
     with pytest.raises(ValueError, match="nets are plain, heads, norm, both"):
         n06.replay("resnet")
-    with pytest.raises(ValueError, match="before steps 0, 50, 100, 200, not 7"):
+    with pytest.raises(ValueError, match="after 0, 50, 100, 200 steps, not 7"):
         n06.replay(step=7)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -76,36 +77,48 @@ def weights(folder, rank: int) -> dict[str, torch.Tensor]:
     return {name: t for name, t in tensors.items() if "running" not in name}
 
 
-def test_two_processes_end_with_equal_weights_and_learn_like_one(tmp_path):
-    (one := tmp_path / "one").mkdir()
-    (two := tmp_path / "two").mkdir()
-    alone, together = torchrun(one, 1), torchrun(two, 2)
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The folder and the record of a run of one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    return folder, torchrun(folder, 1)
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """The same of two processes."""
+    folder = tmp_path_factory.mktemp("together")
+    return folder, torchrun(folder, 2)
+
+
+def test_two_processes_end_with_equal_weights_and_learn_like_one(alone, together):
+    (one, record), (two, shared) = alone, together
     first, second = weights(two, 0), weights(two, 1)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not all(torch.equal(first[name], t) for name, t in weights(one, 0).items())
-    assert together["results"]["accuracy"] >= alone["results"]["accuracy"] - 0.05 >= 0.9
+    assert shared["results"]["accuracy"] >= record["results"]["accuracy"] - 0.05 >= 0.9
 
 
-def test_a_killed_process_is_brought_back_and_the_run_ends_as_if_nothing_had_been(tmp_path):
-    (calm := tmp_path / "calm").mkdir()
-    (hit := tmp_path / "hit").mkdir()
-    undisturbed, history = torchrun(calm, 2), torchrun(hit, 2, "kill")
-    assert (hit / "killed").exists()
+def test_a_killed_process_is_brought_back_and_the_run_ends_as_if_nothing_had_been(
+    together, tmp_path
+):
+    calm, undisturbed = together
+    history = torchrun(tmp_path, 2, "kill")
+    assert (tmp_path / "killed").exists()
     assert [entry["epoch"] for entry in history["epochs"]] == [1, 2, 3, 4]
     assert history["losses"] == undisturbed["losses"]
     for number in (0, 1):
-        expected, found = weights(calm, number), weights(hit, number)
+        expected, found = weights(calm, number), weights(tmp_path, number)
         assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
-def test_a_state_that_only_one_process_sees_is_refused(tmp_path):
-    torchrun(tmp_path, 1)
-    (tmp_path / "history.json").unlink()
-    script = (tmp_path / "worker.py").read_text()
-    apart = "state=folder / f\"state{os.environ['RANK'].replace('0', '')}\""
-    assert 'state=folder / "state"' in script
-    (tmp_path / "apart.py").write_text(script.replace('state=folder / "state"', apart))
-    done = start(2, str(tmp_path / "apart.py"), str(tmp_path), "calm")
+def test_a_state_that_only_one_process_sees_is_refused(alone, tmp_path):
+    shutil.copy(alone[0] / "state", tmp_path / "state0")
+    shared = 'state=folder / "state"'
+    assert shared in WORKER
+    apart = WORKER.replace(shared, 'state=folder / f"state{parallel.rank()}"')
+    (tmp_path / "worker.py").write_text(apart)
+    done = start(2, str(tmp_path / "worker.py"), str(tmp_path), "calm")
     assert done.returncode != 0 and "--out must be one folder for all" in done.stderr
     assert not (tmp_path / "history.json").exists()
 

@@ -217,6 +217,21 @@ def test_occlusion_refuses_squares_that_do_not_fit(net, images):
             probing.occlusion(net, images[:1], torch.tensor([0]), **options)
 
 
+def test_likeness_is_the_correlation_of_each_pair_of_maps_and_0_for_a_flat_one():
+    torch.manual_seed(0)
+    a, b = torch.rand(3, 6, 5) + 1, torch.rand(3, 6, 5)
+    wanted = [
+        torch.corrcoef(torch.stack([x.flatten(), y.flatten()]))[0, 1]
+        for x, y in zip(a, b, strict=True)
+    ]
+    assert torch.allclose(probing.likeness(a, b), torch.stack(wanted), atol=1e-5)
+    assert torch.allclose(probing.likeness(a, 2 * a + 3), torch.ones(3), atol=1e-5)
+    assert torch.allclose(probing.likeness(a, 5 - a), -torch.ones(3), atol=1e-5)
+    b[1] = 4
+    flat = probing.likeness(a, b)
+    assert flat[1].abs() < 1e-5 and flat[0] == probing.likeness(a[:1], b[:1])[0]
+
+
 # Pictures -----------------------------------------------------------------------------------------
 
 

@@ -160,6 +160,7 @@ def test_a_block_is_drawn_as_it_is():
     n07.draw_residual(ax, BottleneckBlock(256, 64, 1, nn.Identity()), 256, "a title")
     texts = [text.get_text() for text in ax.texts]
     assert [t for t in texts if "conv" in t] == ["1x1 conv, 64", "3x3 conv, 64", "1x1 conv, 256"]
+    assert texts.count("ReLU") == 3, "after all but the last convolution, and after the sum"
 
 
 # Exercises ----------------------------------------------------------------------------------------

@@ -139,3 +139,9 @@ def test_every_figure_stands_in_the_notebook_or_in_its_checks(path):
     known = figures(content(path) + checks.read_text(encoding="utf-8"))
     said = re.sub(r"Exercise \d+\.\d+|`[^`]+`", "", advice(path))
     assert figures(said) - known == set()
+
+
+@every_notebook
+@pytest.mark.parametrize("part", ["Aim:", "Ask:", "Stuck:", "Skip:", "Print:"])
+def test_nothing_that_a_teacher_looks_for_is_missing(path, part):
+    assert part in advice(path)

@@ -175,6 +175,15 @@ def test_a_picture_of_any_kind_is_classified():
         assert len(axes) == 8 and axes[0].get_title() == "a title"
 
 
+# Exercise 05.mean ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("percent", [90.77, 90.8])
+def test_the_accuracy_in_percent_is_called_so(percent):
+    judged = exercises.exercises_of("05")["05.mean"].judge(percent)
+    assert "in percent: give it as a fraction" in judged
+
+
 # Exercise 05.overfit ------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import torch
 
 from gnet_utils import experiments
 from gnet_utils.augment import PLACES, SCALES, SQUARES, crop_boxes
-from gnet_utils.exercises.n08 import cut_ten, judge_ten, outvoted
+from gnet_utils.exercises.n08 import EXERCISES, cut_ten, judge_ten, outvoted
 from gnet_utils.experiments import augmentation
 from gnet_utils.experiments.augmentation import (
     AUGMENTATIONS,
@@ -199,3 +199,16 @@ def test_ten_crops_are_taken_in_any_order():
 def test_the_majority_of_three_is_what_the_formula_says():
     assert outvoted(0.1, 3) == pytest.approx(3 * 0.01 * 0.9 + 0.001)
     assert outvoted(0.5) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "exact", "rounded", "wrong"),
+    [
+        ("majority", 100 * outvoted(0.1), (0.27, 0.273), (0.26, 0.28)),
+        ("geometric", 0.35263, (0.35, 0.353), (0.34, 0.36)),
+    ],
+)
+def test_an_answer_rounded_to_two_or_three_places_is_right(name, exact, rounded, wrong):
+    judge = EXERCISES[name].judge
+    assert all(judge(answer) is None for answer in (exact, *rounded))
+    assert all(judge(answer) for answer in wrong)

@@ -46,8 +46,11 @@ def check(name: str, answer: Any = None) -> None:
     try:
         with _same_random_numbers():
             mistake = exercise.judge(answer)
-    except (Exception, SystemExit) as error:  # the reader's own code runs in here: anything goes
-        reason = str(error).strip().splitlines() or ["no message"]
+    except (Exception, SystemExit, GeneratorExit) as error:  # the reader's own code runs in here
+        try:
+            reason = str(error).strip().splitlines() or ["no message"]
+        except Exception:
+            reason = ["no message"]
         mistake = f"trying your answer stopped with {type(error).__name__}: {reason[0]}"
     print(f"Right: {exercise.right}" if mistake is None else f"Not yet: {mistake}")
 
@@ -127,7 +130,7 @@ def number(
     """An exercise whose answer is one number, right within `tolerance` (absolute).
 
     `mistakes` maps wrong numbers to what led to them; any other number is told whether it is too
-    small or too large.
+    small or too large, or that the rounding is missing.
     """
 
     def judge(answer: Any) -> str | None:
@@ -137,11 +140,14 @@ def number(
         if abs(value - right_value) <= tolerance:
             return None
         for wrong_value, message in mistakes.items():
-            if abs(value - wrong_value) <= tolerance:
+            rounding = 0.0 if float(wrong_value).is_integer() else 0.0005 * abs(wrong_value)
+            if abs(value - wrong_value) <= max(tolerance, rounding):
                 return f"{_plain(value)}: {message}"
         for unit, word in ((1_000, "thousands"), (1_000_000, "millions")):
             if right_value > unit and isclose(value * unit, right_value, rel_tol=0.005):
                 return f"{_plain(value)}: right in {word}; give the whole number."
+        if not tolerance and value != int(value) and int(value) == right_value:
+            return f"{_plain(value)}: a whole number is asked for; which way must you round?"
         return f"{_plain(value)} is too {'small' if value < right_value else 'large'}."
 
     return Exercise(judge, right, hints, list(mistakes.items()))
@@ -153,7 +159,8 @@ def as_number(answer: Any) -> float | str:
     Text such as "129,024" counts too.
     """
     if isinstance(answer, str):
-        answer = answer.strip().replace(",", "").replace("_", "").replace(" ", "")
+        answer = answer.strip().removesuffix("%")
+        answer = answer.replace(",", "").replace("_", "").replace(" ", "")
     elif isinstance(answer, Sequence) and len(answer) == 1:
         answer = answer[0]
     elif isinstance(getattr(answer, "shape", None), tuple) and prod(answer.shape) != 1:

@@ -108,7 +108,16 @@ def _judge_sepia(answer: Any) -> str | None:
     difference = result - expected
     if ((difference == 0) | (difference == -1)).all():
         return "about half of the values are one too low: round before you cast."
-    return f"the first pixel should be {_listed(expected[0, 0])}, not {_listed(result[0, 0])}."
+    below = (result - exact)[dark]
+    if ((below <= 0) & (below > -1)).all():
+        return (
+            "neither rounded nor clipped: what is over 255 starts again at 0, the rest is cut off."
+        )
+    worst = np.unravel_index(np.abs(difference).sum(axis=2).argmax(), result.shape[:2])
+    return (
+        f"the pixel {_listed(picture[worst])} should become {_listed(expected[worst])}, "
+        f"not {_listed(result[worst])}."
+    )
 
 
 def _nearly(result: np.ndarray, expected: np.ndarray) -> bool:
@@ -128,6 +137,13 @@ def _sepia(weights: np.ndarray, finish) -> Any:
 
 def _clip(mixed: np.ndarray) -> np.ndarray:
     return mixed.round().clip(0, 255)
+
+
+def _sepia_in_place(picture: np.ndarray) -> np.ndarray:
+    """Writes the new red into the picture from which green and blue are still to be made."""
+    for channel, weights in enumerate(SEPIA):
+        picture[..., channel] = _clip(picture @ weights)
+    return picture
 
 
 # 1.4 reveal ---------------------------------------------------------------------------------------
@@ -156,12 +172,17 @@ def _judge_reveal(answer: Any) -> str | None:
     if contrast >= CLEAR:
         return None
     if contrast < 2:
-        return "figure and ground still have the same gray: these are the weights of luma, nearly."
+        same = "figure and ground still have the same gray: "
+        if np.allclose(weights, (0.2989, 0.587, 0.114), atol=0.03):
+            return same + "these are the weights of luma, nearly."
+        return same + "what one channel sets apart, another takes back."
     faint = f"figure and ground are only {contrast:.0f} gray levels apart, reach {CLEAR}. "
     if np.allclose(weights, 1 / 3, atol=0.01):
         return faint + "The mean treats orange and blue almost alike."
     if weights.argmax() == 1:
         return faint + "In green the two differ least."
+    if weights[0] > 0.35 and weights[2] > 0.15:
+        return faint + "Red and blue set them apart in opposite directions, and you raised both."
     return faint + "Go further in this direction."
 
 
@@ -190,6 +211,11 @@ def _compare_linear(conv: nn.Conv2d, linear: Any) -> str | None:
         return f"your function returns {kind_of(linear)}, not an nn.Linear."
     expected = conv.weight.detach()[:, :, 0, 0]
     weight = linear.weight.detach()
+    if weight.ndim != 2:
+        return (
+            f"its weight has the shape {tuple(weight.shape)}, an nn.Linear needs (out, in): "
+            "drop the two kernel axes, and only those."
+        )
     if weight.shape != expected.shape:
         return (
             f"your nn.Linear goes from {linear.in_features} to {linear.out_features}. "
@@ -232,6 +258,12 @@ def _always_three_to_one(conv: nn.Conv2d) -> nn.Linear:
     return linear
 
 
+def _with_kernel_axes(conv: nn.Conv2d) -> nn.Linear:
+    linear = nn.Linear(conv.in_channels, conv.out_channels, bias=conv.bias is not None)
+    linear.weight.data = conv.weight.data
+    return linear
+
+
 def _without_bias(conv: nn.Conv2d) -> nn.Linear:
     linear = nn.Linear(conv.in_channels, conv.out_channels, bias=False)
     linear.weight.data[:] = conv.weight.data[:, :, 0, 0]
@@ -249,12 +281,12 @@ def _judge_sky(answer: Any) -> str | None:
         return "a kernel is larger than 1x1: this can be done without looking at neighbours."
     if not convs:
         return "there is no nn.Conv2d in it."
-    values = np.linspace(0, 1, 11)
+    values = np.linspace(0, 1, 41)  # in steps so small that a jump at 0.15 is not taken for a ramp
     colours = np.stack(np.meshgrid(values, values, values, indexing="ij"), axis=-1).reshape(-1, 3)
-    inputs = torch.tensor(colours, dtype=torch.float32).T.reshape(1, 3, 11, 121)
+    inputs = torch.tensor(colours, dtype=torch.float32).T.reshape(1, 3, 41, 1681)
     with torch.no_grad():
         output = answer(inputs)
-    if not isinstance(output, torch.Tensor) or output.shape != (1, 1, 11, 121):
+    if not isinstance(output, torch.Tensor) or output.shape != (1, 1, 41, 1681):
         shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         return f"(1, 3, H, W) should become (1, 1, H, W), this gave {shape}."
     output = output.flatten().numpy()
@@ -273,10 +305,13 @@ def _judge_sky(answer: Any) -> str | None:
         return f"it starts well but does not stop at 1: pure blue gives {output.max():.3g}."
     if np.abs(output).max() < 0.05:
         return "it gives almost 0 everywhere. Are your weights made for values from 0 to 255?"
+    outside = np.abs(blueness - 0.15) > 0.049
+    if np.allclose(output[outside], expected[outside], atol=0.01):
+        return "up to 0.1 and from 0.2 on it is right, but between them it is no straight ramp."
     worst = np.abs(output - expected).argmax()
     red, green, blue = colours[worst]
     return (
-        f"red {red:.1f}, green {green:.1f}, blue {blue:.1f} should give {expected[worst]:.3g}, "
+        f"red {red:.3g}, green {green:.3g}, blue {blue:.3g} should give {expected[worst]:.3g}, "
         f"yours gives {output[worst]:.3g}."
     )
 
@@ -305,7 +340,9 @@ EXERCISES = {
             18_624: "the bias belongs to each channel that comes out, not to each that goes in.",
             165_984: "that is a 3x3 kernel. A 1x1 kernel has one weight for each pair of channels.",
             288: "weights connect every input with every output: multiply, do not add.",
+            18_720: "you counted biases at both ends: only the channels that come out have one.",
             14_525_952: "the same weights serve all 784 pixels: the map's size does not count.",
+            14_450_688: "the map's size does not count, and the biases are missing.",
         },
         hints=[
             "How many weights does one channel out need?",
@@ -343,6 +380,8 @@ EXERCISES = {
             (_sepia(SEPIA, _clip), "transposed"),
             (_sepia(SEPIA.T, lambda mixed: mixed.round() % 256), "clip before"),
             (_sepia(SEPIA.T, lambda mixed: mixed.clip(0, 255)), "round before"),
+            (_sepia(SEPIA.T, lambda mixed: np.floor(mixed) % 256), "neither rounded nor clipped"),
+            (_sepia_in_place, "should become"),
             (_sepia(SEPIA.T[:, ::-1], _clip), "BGR"),
             (lambda picture: picture @ SEPIA.T, "float64"),
             (lambda picture: None, "returns nothing"),
@@ -361,6 +400,8 @@ EXERCISES = {
             ((1 / 3, 1 / 3, 1 / 3), "The mean"),
             ((0, 1, 0), "In green"),
             ((0.5, 0.4, 0.1), "Go further"),
+            ((0.5, 0, 0.5), "you raised both"),
+            ((1, -1, 1), "another takes back"),
             ((1, 0, -1), "sum to 0"),
             ((1, 0), "three weights"),
         ],
@@ -379,6 +420,7 @@ EXERCISES = {
             (lambda conv: _to_linear(conv, transposed=True), "transposed"),
             (_always_three_to_one, "Take the sizes"),
             (_without_bias, "yours has none"),
+            (_with_kernel_axes, "drop the two kernel axes"),
             (lambda conv: conv, "not an nn.Linear"),
             (nn.Linear(3, 1), "a function is asked for"),
         ],
@@ -399,6 +441,7 @@ EXERCISES = {
             (_sky([10 / 255] * 2, [-0.0, -2.0], [0.01, -1.0]), "almost 0 everywhere"),
             (nn.Sequential(nn.Conv2d(3, 1, 3, padding=1)), "larger than 1x1"),
             (_sky([10.0, 10.0], [0.0, -1.0], [1.0, -1.0]), "should give"),
+            (_sky([1000.0] * 2, [-149.5, -150.5], [1.0, -1.0]), "no straight ramp"),
             (nn.ReLU(), "no nn.Conv2d"),
         ],
     ),

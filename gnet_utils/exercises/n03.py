@@ -1,5 +1,6 @@
 """Exercises and predictions of notebook 03, the Inception block."""
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from io import StringIO
@@ -72,8 +73,11 @@ def judge_row(answer: Any) -> str | None:
     if {(288, 144, 3), (64, 32, 5)} & set(found):
         return "a reduction is wider than what follows: the reduce width comes before the output."
     if found != wanted:
-        extra = next(shape for shape in found if shape not in wanted)
-        return f"a {extra[2]}x{extra[2]} convolution {extra[0]} -> {extra[1]} is not in that row."
+        c_in, c_out, k = next((Counter(found) - Counter(wanted)).elements())
+        return (
+            f"a {k}x{k} convolution {c_in} -> {c_out} is one too many for that row: "
+            "compare width by width."
+        )
     with torch.no_grad():
         shape = tuple(answer(torch.zeros(1, 512, 14, 14)).shape)
     if shape != (1, 528, 14, 14):
@@ -155,8 +159,8 @@ EXERCISES = {
         judge_padding,
         right="a window spans d(k - 1) + 1 pixels, and each side gives half of the d(k - 1) lost.",
         hints=[
-            "How many pixels lie between the first and the last tap of the window?",
-            "Without dilation that is k - 1; each gap of dilation d is d pixels long.",
+            "How many steps lead from the first tap of the window to the last?",
+            "They are k - 1 steps; with dilation d each step is d pixels long.",
             "The map loses that many rows in all. Padding is what is added on one side.",
         ],
         wrong=[
@@ -174,6 +178,9 @@ EXERCISES = {
             388_096: "that is 3b with reductions; a naive block has none.",
             1_089_952: "that counts the 416 biases too; only weights are asked for.",
             1_770_496: "that reads the 416 channels of a naive 3a; here 256 come in.",
+            817_152: "that reads the 192 channels of 3a; here 256 come in.",
+            516_096: "those are the widths of 3a: 3b makes 128, 192 and 96 channels.",
+            1_155_072: "that counts pooling as a 1x1 from 256 to 256: pooling has no weights.",
             106_496: "that counts one weight for each pair of channels: a 3x3 window has 9.",
             1_105_920: "a naive block has no pool projection: only three convolutions count.",
         },
@@ -198,7 +205,8 @@ EXERCISES = {
             (Inception(192, *GOOGLENET_BLOCKS["4d"]), "cannot read 512 channels"),
             (Inception(528, *GOOGLENET_BLOCKS["4d"]), "cannot read 512 channels"),
             (Inception(512, 112, 288, 144, 64, 32, 64), "wider than what follows"),
-            (Inception(512, *GOOGLENET_BLOCKS["4c"]), "not in that row"),
+            (Inception(512, *GOOGLENET_BLOCKS["4c"]), "one too many"),
+            (Inception(512, 112, 144, 288, 32, 64, 32), "512 -> 32 is one too many"),
             (NaiveInception(512, 112, 288, 64), "the reductions are missing"),
             (nn.ReLU(), "no convolution"),
         ],
@@ -208,7 +216,8 @@ EXERCISES = {
         mistakes={
             63: "that adds four photo pixels: a step on the map is 8 of them.",
             99: "a window of 5 reaches 4 steps further, not 5.",
-            75: "that is the 3x3 branch; the widest field belongs to another one.",
+            75: "that is two steps of 8: the 3x3 branch, or a window of 5 on one side only.",
+            123: "that takes steps of 16: a step on the map of 3b is still 8 photo pixels.",
             118: "fields do not double: only the steps of the new window are added.",
             5: "that is in pixels of the map; photo pixels are asked for.",
         },
@@ -259,12 +268,12 @@ EXERCISES = {
 PREDICTIONS = {
     "p1": Prediction(
         [
-            "3x3 shows the whiskers, 5x5 the face",
-            "both show both",
-            "5x5 shows the whiskers, 3x3 the face",
+            "as a black cut",
+            "as a faint stripe",
+            "not at all",
         ],
-        right=0,
-        because="A line one pixel wide fills 3 of 9 pixels, but only 5 of 25.",
+        right=1,
+        because="The 5x5 takes the mean of 25 pixels, and 20 of them still see fur.",
     ),
     "p2": Prediction(
         ["416", "640", "864", "1248"],

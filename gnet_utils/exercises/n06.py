@@ -91,6 +91,8 @@ def _named_mistake(got, last, aux1, aux2, parts, labels) -> str | None:
         (F.cross_entropy(blended, labels), "you added up the logits; add up the losses."),
         (odds[0] + 0.3 * (odds[1] + odds[2]), "cross_entropy takes logits: leave softmax out."),
         (0.3 * (aux1 + aux2), "the last head's own loss is missing."),
+        (last + 0.3 * aux1, "the second head is missing."),
+        (last + 0.3 * aux2, "the first head is missing."),
     ]
     return next((text for loss, text in mistakes if torch.isclose(got, loss, atol=1e-4)), None)
 
@@ -105,6 +107,14 @@ def all_equal(output: Any, labels: Tensor) -> Tensor:
 
 def third_of_all(output: Any, labels: Tensor) -> Tensor:
     return 0.3 * all_equal(output, labels)
+
+
+def first_head_only(output: Any, labels: Tensor) -> Tensor:
+    return main_only(output, labels) + 0.3 * F.cross_entropy(output[1], labels)
+
+
+def second_head_only(output: Any, labels: Tensor) -> Tensor:
+    return main_only(output, labels) + 0.3 * F.cross_entropy(output[2], labels)
 
 
 def logits_added(output: Any, labels: Tensor) -> Tensor:
@@ -136,6 +146,8 @@ EXERCISES = {
         16_777_216,
         mistakes={
             65_536: "that is 4 to the 8th, for the layers still passed; count those saved.",
+            4**13: "that is thirteen layers: layers 20 to 9 are twelve.",
+            4**11: "that is eleven layers: layers 20 to 9 are twelve.",
             4**20: "that is 4 to the 20th; eight of the twenty layers lie on both ways.",
             48: "factors of one layer after the other are multiplied, not added.",
             12: "that is the number of layers saved; each of them costs a factor.",
@@ -180,6 +192,7 @@ EXERCISES = {
             78_112: "the last linear layer is missing.",
             14_890: "that takes one place of the pooled map; the linear layer reads all nine.",
             20_890: "that is the head of width 0.125 from above.",
+            80_714: "that is with a batch norm: 64 numbers in place of the convolution's biases.",
         },
         hints=[
             "Three layers have weights: the 1x1, the hidden linear layer, the last one.",
@@ -201,6 +214,8 @@ EXERCISES = {
             (main_only, "last head's loss alone"),
             (all_equal, "all three count fully"),
             (third_of_all, "weight 1, not 0.3"),
+            (first_head_only, "the second head is missing"),
+            (second_head_only, "the first head is missing"),
             (logits_added, "added up the logits"),
             (softmax_first, "leave softmax out"),
             (as_float, "backward() needs the tensor"),
@@ -237,7 +252,7 @@ PREDICTIONS = {
     "raise": Prediction(
         options=("not at all", "about 3 times", "about 100 times", "about 100,000 times"),
         right=2,
-        because="The first head saves the gradient the way through five blocks, and weighs 0.3.",
+        because="The first head saves the gradient the way through six blocks, and weighs 0.3.",
     ),
     "start": Prediction(
         options=("the heads", "batch norm", "both about equally"),

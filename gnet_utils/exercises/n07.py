@@ -156,6 +156,9 @@ EXERCISES = {
             4_718_592: "that is two 3x3 at 512 channels, the basic block.",
             2_490_368: "the 3x3 reads and writes 512 channels in that; it should be 128.",
             131_072: "these are the two 1x1 alone: the 3x3 between them counts too.",
+            720_896: "the 3x3 reads 128 channels, the first 1x1 has cut them.",
+            280_064: "the batch norms' numbers are in it: convolution weights alone.",
+            279_296: "biases are in it; these convolutions have none.",
         },
         hints=[
             "Three convolutions: 1x1 down, 3x3, 1x1 up.",
@@ -197,37 +200,37 @@ EXERCISES = {
             "(1 + 0.25) ** 10",
         ],
         right="about 9.3; without the shortcuts 0.00000095, ten million times less.",
-        tolerance=1e-7,
+        tolerance=0.02,
     ),
     "layers": number(
-        101,
+        200,
         mistakes={
-            99: "the first convolution and the linear layer count too.",
-            100: "one of the two outer layers is missing: the first 7x7 or the linear.",
-            105: "you counted the four projections; they lie beside the path.",
-            68: "a bottleneck has three convolutions, not two.",
-            35: "you counted each block once: it has three convolutions.",
-            33: "that is the number of blocks.",
-            103: "you counted the two poolings; they have no weights.",
+            198: "the first convolution and the linear layer count too.",
+            199: "one of the two outer layers is missing: the first 7x7 or the linear.",
+            204: "you counted the four projections; they lie beside the path.",
+            134: "a bottleneck has three convolutions, not two.",
+            68: "you counted each block once: it has three convolutions.",
+            66: "that is the number of blocks.",
+            202: "you counted the two poolings; they have no weights.",
         },
         hints=[
             "How many blocks, and how many convolutions in each?",
-            "3 + 4 + 23 + 3 blocks; add the layers before and after them.",
-            "3 * 33 + 2",
+            "3 + 24 + 36 + 3 blocks; add the layers before and after them.",
+            "3 * 66 + 2",
         ],
-        right="33 blocks of three convolutions, one convolution before, one linear layer after.",
+        right="66 blocks of three convolutions, one convolution before, one linear layer after.",
     ),
 }
 
 PREDICTIONS = {
     "deeper": Prediction(
         options=(
-            "the deepest plain net fits the training pictures best",
-            "it fits them as well as the others, and does worse on the test pictures",
-            "it fits the training pictures worse than the others",
+            "best of the three",
+            "as well as the others, and worse on the test pictures",
+            "worse than the others, on training pictures too",
         ),
         right=2,
-        because="Its training error is the highest: this is degradation, not overfitting.",
+        because="Its loss and its training error are the highest: degradation, not overfitting.",
     ),
     "gradients": Prediction(
         options=(

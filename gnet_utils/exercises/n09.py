@@ -107,6 +107,10 @@ def cam_all_classes(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
     return (weight.sum(0)[None, :, None, None] * maps).sum(1).relu()
 
 
+def cam_first_class(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
+    return (weight[classes[0]][None, :, None, None] * maps).sum(1).relu()
+
+
 def cam_averaged(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
     return (weight[classes] * maps.mean((2, 3))).relu()
 
@@ -145,6 +149,10 @@ def judge_cam(answer: Any) -> str | None:
             "that adds the maps as they are: weigh each by the class's weight for it.",
         ),
         (cam_all_classes, "the weights of all ten classes are in it: take each picture's own row."),
+        (
+            cam_first_class,
+            "every picture gets the first picture's class: weight[classes] has one row for each.",
+        ),
     ):
         if is_like(wrong):
             return message
@@ -255,7 +263,7 @@ EXERCISES = {
         judge_cam,
         right="without any gradient: behind the last block it is the row of the linear layer.",
         hints=[
-            "weight[classes] is one row (C,) for each picture.",
+            "weight[classes] (not weight[:, classes]) is one row (C,) for each picture.",
             "Give it two more axes, [:, :, None, None], then multiply and add over the maps.",
             "ReLU last: what speaks against the class is cut away after the sum.",
         ],
@@ -264,6 +272,7 @@ EXERCISES = {
             (cam_relu_first, "after the sum"),
             (cam_unweighted, "weigh each"),
             (cam_all_classes, "each picture's own row"),
+            (cam_first_class, "the first picture's class"),
             (cam_averaged, "the places are gone"),
         ],
     ),
@@ -304,7 +313,8 @@ PREDICTIONS = {
     "p1": Prediction(
         ["the nine 1x1 branches", "the nine 3x3 branches", "the nine 5x5 branches", "the pools"],
         right=1,
-        because="No branch is wider than the 3x3; without all nine of them the net guesses.",
+        because="With means in their place, only the net without its 3x3 is near guessing; with "
+        "zeros three kinds of four are.",
     ),
     "p2": Prediction(
         ["about a quarter", "about half", "about three quarters", "more than 90%"],

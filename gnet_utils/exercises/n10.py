@@ -23,7 +23,7 @@ def lived(channels: int = 6) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
             norm.bias.normal_()
             norm.running_mean.normal_()
             norm.running_var.uniform_(0.05, 2)
-    return conv, norm.eval()
+    return conv.eval(), norm.eval()
 
 
 def fold_by(factor: Callable, bias: Callable, axis: int = 0) -> Callable:
@@ -75,6 +75,12 @@ SLIPS = {  # typical mistakes: what they compute, and what is said about them
     ),
     "the weight of the batch norm (gamma) is missing in the factor.": fold_by(
         lambda norm: 1 / (norm.running_var + norm.eps).sqrt(), right_bias
+    ),
+    "the shift of the batch norm (beta, norm.bias) is missing in the new bias.": fold_by(
+        right_factor, lambda conv, norm, factor: (conv.bias - norm.running_mean) * factor
+    ),
+    "the bias is still the convolution's own: it needs the mean, the factor and beta.": fold_by(
+        right_factor, lambda conv, norm, factor: conv.bias
     ),
 }
 
@@ -140,8 +146,8 @@ EXERCISES = {
             42: "that is the rule of two 3x3 windows, 16/9 of the reduction.",
             24: "equal widths pay by far; how much wider may the branch become?",
             95: "at one more the costs are equal, and equal is not more.",
-            120: "that is 25 * 24 / 5: the second window of the pair is missing.",
-            60: "that is half of 5 * 24; compare 25 * 24 * out with 5 * 24 * out + 5 * out * out.",
+            120: "that is 25 * 24 / 5: the first window of the pair, 5 * 24 * out, is missing.",
+            60: "that lets both windows read `out` channels; the 1x5 reads the 24 reduced ones.",
         },
         hints=[
             "Write both costs with out as the unknown: the 5x5 needs 25 * 24 * out weights.",
@@ -169,22 +175,26 @@ EXERCISES = {
         right="(25 * 128 + 128 * 256) * 196, a 23rd of the dense layer: 1/256 + 1/25 of it.",
     ),
     "smooth": number(
-        0.5003,
+        0.8669,
         tolerance=0.0006,
         mistakes={
             0.0: "that is the lowest loss with hard targets.",
-            0.0943: "that is -ln 0.91: the nine small targets count too.",
-            0.4145: "that is the part of the nine small targets; the large one comes on top.",
-            0.5448: "that is for targets 0.9 and 0.1/9: the tenth is spread over all ten classes.",
-            0.7217: "that is in bits; cross_entropy takes the natural logarithm.",
+            0.5003: "that is for smoothing 0.1.",
+            0.1985: "that is -ln 0.82: the nine small targets count too.",
+            0.2231: "that is -ln 0.8: the right class gets its share of the 0.2 too, and nine more "
+            "targets count.",
+            0.1627: "that is the part of the large target; the nine small ones come on top.",
+            0.7042: "that is the part of the nine small targets; the large one comes on top.",
+            0.9398: "that is for targets 0.8 and 0.2/9: the fifth is spread over all ten classes.",
+            1.2507: "that is in bits; cross_entropy takes the natural logarithm.",
             2.3026: "that is the loss of a net that gives every class a tenth.",
         },
         hints=[
             "Cross-entropy is lowest when the probabilities equal the targets.",
-            "The targets are 0.91 once and 0.01 nine times.",
-            "-(0.91 * ln 0.91 + 9 * 0.01 * ln 0.01)",
+            "The targets are 0.82 once and 0.02 nine times.",
+            "-(0.82 * ln 0.82 + 9 * 0.02 * ln 0.02)",
         ],
-        right="the entropy of the targets, 0.0858 + 0.4145: no net gets below it.",
+        right="the entropy of the targets, 0.1627 + 0.7042: no net gets below it.",
     ),
     "halving": number(
         800,
@@ -192,7 +202,8 @@ EXERCISES = {
             1280: "that trains the survivors from the start each time; they go on from where "
             "they stand.",
             2560: "that trains all sixteen to the end.",
-            640: "that counts the first two rounds; there are four.",
+            640: "that stops after three rounds; the last two go on from 80 to 160.",
+            480: "that counts the first two rounds; there are four.",
             300: "that is the sum of 20, 40, 80 and 160 for a single candidate.",
             1600: "that doubles the steps and forgets that half of the candidates are gone.",
             160: "that is what the last candidates have behind them.",
@@ -233,9 +244,15 @@ PREDICTIONS = {
     "p2": Prediction(
         options=["about three times", "clearly less than three times", "more than three times"],
         right=1,
-        because="A depthwise window does little work for each number that it reads and writes.",
+        because="Pooling and the 1x1 layers stay as they are, and pooling takes time without MACs.",
     ),
     "p3": Prediction(
+        options=["it falls towards 0", "it falls and stays level", "it falls and rises again"],
+        right=2,
+        because="Beyond ln(0.91 / 0.01) = 4.51 the nine small targets lose more than the large one "
+        "gains.",
+    ),
+    "p4": Prediction(
         options=[
             "the search leads by 3 points or more",
             "they lie within about one point of each other",
@@ -244,9 +261,18 @@ PREDICTIONS = {
         right=1,
         because="The winners lead by less than a point; one net alone varies as much between runs.",
     ),
-    "p4": Prediction(
+    "p5": Prediction(
         options=["none", "about 1% of them", "about 10% of them"],
         right=0,
         because="A batch norm in eval mode is a factor and a shift: the algebra loses nothing.",
+    ),
+    "p6": Prediction(
+        options=[
+            "the Inception net, 10 points or more ahead of each single window",
+            "the Inception net, and one single window comes within a few points",
+            "the window of 9, the size in the middle",
+        ],
+        right=1,
+        because="A wide window can be narrow by learning zeros; a narrow one sees no broad pulse.",
     ),
 }

@@ -220,12 +220,16 @@ def _break_even(ax: Axes, design: Design) -> None:
 
 
 def draw_profile(
-    ax: Axes, channels: Sequence[int], layers: Sequence[tuple[str, int]], title: str, top: int = 0
+    ax: Axes,
+    channels: Sequence[int],
+    layers: Sequence[tuple[str, int | None]],
+    title: str,
+    top: int = 0,
 ) -> None:
     """The shape of a chain of layers: a bar as tall as each map has channels, layers between.
 
-    channels: at the input and after each layer; layers: (kernel such as "3x3", its weights);
-    top: channels at the upper edge, to give several drawings one scale.
+    channels: at the input and after each layer; layers: (kernel such as "3x3", its weights, or
+    None to keep them back); top: channels at the upper edge, to give several drawings one scale.
     """
     if len(channels) != len(layers) + 1:
         raise ValueError(
@@ -236,8 +240,9 @@ def draw_profile(
         left, right = channels[x] / 2, channels[x + 1] / 2
         colour = BRANCH_COLOURS.get(kernel.split()[0], COLOURS["gray"])
         ax.fill([x, x + 1, x + 1, x], [left, right, -right, -left], color=colour, alpha=0.45, lw=0)
-        number = f"{weights / 1e6:.2f} M" if weights >= 1e6 else f"{weights:,}"
-        label = f"{kernel}\n{number}"
+        label = kernel
+        if weights is not None:
+            label += f"\n{weights / 1e6:.2f} M" if weights >= 1e6 else f"\n{weights:,}"
         ax.text(x + 0.5, 0, label, ha="center", va="center", fontsize=9)
     for x, count in enumerate(channels):
         ax.plot([x, x], [-count / 2, count / 2], color=COLOURS["ink"], lw=3)

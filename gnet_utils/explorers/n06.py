@@ -87,7 +87,7 @@ def replay(net: str = "heads", initialisation: str = "kaiming", step: int = 0) -
     name = f"{net}_{initialisation}"
     known = runs()[name][0]["gradients"]
     if str(step) not in known:
-        raise ValueError(f"gradients were looked at before steps {', '.join(known)}, not {step}")
+        raise ValueError(f"gradients were looked at after {', '.join(known)} steps, not {step}")
     figure = Figure(figsize=(7.2, 3.3), dpi=110, layout="constrained", facecolor="white")
     left, right = figure.subplots(1, 2)
     left.axhline(math.log(10), color=COLOURS["ink"], lw=1, ls="--")
@@ -105,7 +105,7 @@ def replay(net: str = "heads", initialisation: str = "kaiming", step: int = 0) -
     right.set_xticks(range(len(everything)), everything, rotation=60, fontsize=9)
     right.set(ylim=(1e-7, 1e2), ylabel="gradient norm")
     right.legend(loc="lower right", fontsize=9)
-    right.set_title(f"before step {step}", fontsize=10)
+    right.set_title(f"after {step} steps", fontsize=10)
     for ax in (left, right):
         ax.spines[["top", "right"]].set_visible(False)
     return figure

@@ -95,16 +95,19 @@ def draw_residual(ax: Axes, block: nn.Module, in_channels: int, title: str) -> N
     arrow = {"arrowstyle": "-|>", "color": COLOURS["gray"], "lw": 1.5}
     centred = {"ha": "center", "va": "center", "zorder": 3}
     bottom = -len(convs) - 1
-    ax.set(xlim=(-1.5, 2.2), ylim=(bottom - 0.75, 0.45), title=title)
+    ax.set(xlim=(-1.5, 2.2), ylim=(bottom - 0.9, 0.45), title=title)
     ax.axis("off")
     ax.text(0, 0, f"x: {in_channels} channels", **centred)
     for row, conv in enumerate(convs, start=1):
         ax.annotate("", (0, -row + 0.25), (0, -row + 0.77), arrowprops=arrow)
         kernel = "x".join(map(str, conv.kernel_size))
         ax.text(0, -row, f"{kernel} conv, {conv.out_channels}", bbox=box, **centred)
+        if row < len(convs):
+            ax.text(0.12, -row - 0.49, "ReLU", va="center", fontsize=9)
     ax.annotate("", (0, bottom + 0.22), (0, bottom + 0.77), arrowprops=arrow)
     ax.text(0, bottom, "+", bbox={"boxstyle": "circle,pad=0.2", "fc": "white"}, **centred)
     ax.plot([0, 1.55, 1.55], [-0.35, -0.35, bottom], color=COLOURS["red"], lw=2)
     ax.annotate("", (0.22, bottom), (1.55, bottom), arrowprops=arrow | {"color": COLOURS["red"]})
     ax.text(1.65, bottom / 2, "x", color=COLOURS["red"], va="center")
-    ax.text(0, bottom - 0.62, "ReLU", **centred)
+    ax.annotate("", (0, bottom - 0.62), (0, bottom - 0.2), arrowprops=arrow)
+    ax.text(0, bottom - 0.75, "ReLU", **centred)

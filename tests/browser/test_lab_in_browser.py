@@ -198,6 +198,7 @@ def red_output(page) -> list[str]:
     """Errors, warnings and the messages of explorers."""
     kinds = ("vnd.jupyter.stderr", "vnd.jupyter.error")
     places = [f'.jp-OutputArea-output[data-mime-type="application/{kind}"]' for kind in kinds]
+    places.append(".widget-html b")
     return [
         text for place in places for text in page.locator(place).all_inner_texts() if text.strip()
     ]

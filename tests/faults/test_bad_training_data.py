@@ -117,6 +117,31 @@ def test_no_data_and_one_picture_are_named(count):
         fit(network(), some_data(count), None, RECIPE, progress=False)
 
 
+MISFITS = {
+    "no tensors": (lambda x, y: (x.numpy(), y), "got ndarray and Tensor: turn each"),
+    "a list of labels": (lambda x, y: (x, y.tolist()), "got Tensor and list: turn each"),
+    "colours": (lambda x, y: (x.repeat(1, 3, 1, 1), y), r"uint8, got \(40, 3, 28, 28\)"),
+    "narrow pictures": (lambda x, y: (x[..., :20], y), r"uint8, got \(40, 1, 28, 20\)"),
+}
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+@pytest.mark.parametrize("kind", MISFITS)
+def test_data_of_another_form_are_named_before_the_first_step(kind, part):
+    change, words = MISFITS[kind]
+    net, before, bad = network(), network().state_dict(), change(*some_data())
+    pair = (bad, None) if part == "train" else (some_data(), bad)
+    with pytest.raises(ValueError, match=rf"^{part} .*\(N, 1, 28, 28\).*{words}"):
+        fit(net, *pair, RECIPE, progress=False)
+    assert same(net.state_dict(), before)
+
+
+def test_a_network_for_fewer_classes_is_named():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 5))
+    with pytest.raises(ValueError, match=r"model must give \(N, 10\) logits .* got \(8, 5\)"):
+        fit(net, some_data(), None, RECIPE, progress=False)
+
+
 def test_a_network_without_weights_is_named():
     with pytest.raises(ValueError, match="model has no weights to train, got Flatten"):
         fit(nn.Flatten(), some_data(), None, RECIPE, progress=False)

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tiny_data import draw_garments, forget, the_right_data
+from tiny_data import TEST, TRAIN, draw_garments, forget, the_right_data
 
 from gnet_utils import data
 from gnet_utils.errors import CourseError
@@ -186,3 +186,50 @@ def test_a_file_system_without_locks_will_do(share: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("fcntl.flock", no_locks)
     assert the_right_data()
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "getuid"), reason="Windows has a temporary folder for each user"
+)
+def test_a_spare_folder_of_another_user_is_not_read(
+    share: Path,
+    fresh: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    """Its content is whole, but somebody else's."""
+    fresh.write_text("a file where the folder should be")
+    spare = tmp_path / "spare"
+    spare.mkdir()
+    data._write(spare / "fashion-mnist.safetensors", draw_garments(TRAIN, TEST, seed=6))
+    me = os.getuid()
+    monkeypatch.setattr(data.os, "getuid", lambda: me + 1)
+    assert the_right_data()
+    assert f"{spare} belongs to another user" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["8 GB", "a pipe", "a folder"])
+def test_what_cannot_be_an_official_file_is_not_read(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    if kind == "8 GB":
+        with open(path, "wb") as file:
+            file.truncate(8 << 30)
+    elif kind == "a folder":
+        path.mkdir()
+    elif hasattr(os, "mkfifo"):
+        os.mkfifo(path)
+    else:
+        pytest.skip("needs pipes in the file system")
+    with pytest.raises(CourseError, match="is damaged: no file of the published size"):
+        data._from_share(tmp_path, "train_images")
+
+
+def test_a_relative_cache_is_one_folder_wherever_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GNET_CACHE_DIR", "my cache é")
+    monkeypatch.chdir(tmp_path)
+    assert data.cache_folder() == data.COURSE / "my cache é"
+    monkeypatch.setenv("GNET_CACHE_DIR", "~/cache")
+    assert data.cache_folder() == Path.home() / "cache"

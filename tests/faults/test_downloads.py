@@ -1,6 +1,7 @@
 """Mirrors that cut, hang, lie or send a login page: the next one is asked, each MD5 is checked, and
 at the end stands one sentence and no bad file."""
 
+import re
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,3 +61,28 @@ def test_a_failed_download_is_not_tried_again_at_once_unless_asked(
     assert data.data_source().kind == "stand-in" and server.asked == ["missing"]
     assert data.prepare(retry=True).kind == "real"
     assert the_right_data()
+
+
+def test_a_server_that_sends_without_end_is_cut_off(
+    server: SimpleNamespace, official: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "LARGEST_DOWNLOAD", 5_000)
+    monkeypatch.setitem(official, "train-images-idx3-ubyte.gz", bytes(3_000_000))
+    server.use("good")
+    with pytest.raises(CourseError, match=r"sent [\d,]+ bytes that are not") as caught:
+        data.load_fashion_mnist("train", source="real")
+    sent = re.search(r"sent ([\d,]+) bytes", str(caught.value))[1]
+    assert int(sent.replace(",", "")) <= 5_000 + (1 << 16)  # one piece more at most
+
+
+def test_all_mirrors_together_have_a_time_limit(
+    server: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "TOTAL_SECONDS", 1)
+    monkeypatch.setattr(data, "SILENCE_SECONDS", 30)
+    monkeypatch.setattr(data, "FILE_SECONDS", 30)
+    server.use("trickle", "trickle", "trickle")
+    start = time.monotonic()
+    with pytest.raises(CourseError, match="no answer within"):
+        data.load_fashion_mnist("train", source="real")
+    assert time.monotonic() - start < 10

@@ -5,6 +5,8 @@ in processes forked from it, so that PyTorch is imported once.
 """
 
 import dataclasses
+import errno
+import itertools
 import json
 import os
 import random
@@ -20,8 +22,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from gnet_utils import training
-from gnet_utils.recipes import Recipe, build_network
+from gnet_utils import __main__ as cli
+from gnet_utils import data, training
+from gnet_utils.recipes import RECIPES, Recipe, build_network
 from gnet_utils.training import History, fit
 
 KILLS = 20
@@ -56,9 +59,11 @@ def train(folder: Path, recipe: Recipe = RECIPE) -> None:
     history.save(folder / "run.json")
 
 
-def differences(one: Path, other: Path) -> list[str]:
+def differences(
+    one: Path, other: Path, weights: str = "weights", log: str = "run.json"
+) -> list[str]:
     """What is not equal bit for bit, in weights or in the log, between two finished runs."""
-    first, second = load_file(one / "weights"), load_file(other / "weights")
+    first, second = load_file(one / weights), load_file(other / weights)
     found = [
         name
         for name, tensor in first.items()
@@ -66,8 +71,8 @@ def differences(one: Path, other: Path) -> list[str]:
     ]
     logs = [
         [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in history.epochs]
-        + [history.losses]
-        for history in (History.load(one / "run.json"), History.load(other / "run.json"))
+        + [history.losses, history.results]
+        for history in (History.load(one / log), History.load(other / log))
     ]
     return found + ["the log"] * (logs[0] != logs[1])
 
@@ -225,6 +230,72 @@ def test_a_full_disk_does_not_end_the_training(small, undisturbed, tmp_path, mon
     assert len(history.epochs) == 2 and history.stopped == ""
     weights = load_file(undisturbed / "weights")
     assert all(torch.equal(weights[name], value) for name, value in net.state_dict().items())
+
+
+def shorten_command(patch: pytest.MonkeyPatch) -> None:
+    """`train` trains for three epochs on the pictures of this module."""
+    patch.delenv("GNET_QUICK", raising=False)
+    patch.setattr(data, "load_fashion_mnist", lambda *_: some_data())
+    patch.setattr(data, "data_source", lambda: data.DataSource("real", "a test"))
+    recipe = dataclasses.replace(RECIPE, name="minute", epochs=3, batch_size=32, merged=False)
+    patch.setitem(RECIPES, "minute", recipe)
+
+
+@pytest.fixture
+def short_command(monkeypatch) -> None:
+    shorten_command(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def undisturbed_command(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_command(patch)
+        assert cli.main(["train", "--out", str(folder)]) == 0
+    return folder
+
+
+# In each epoch the state is written, then the log, each with one `replace` at the end: all in the
+# second epoch, before the log, before the state, and in the middle of the log.
+@pytest.mark.parametrize(
+    ("place", "call", "number"), [(History, "save", 2), (os, "replace", 3), (os, "replace", 4)]
+)
+def test_the_command_that_was_killed_goes_on_with_an_unbroken_log(
+    place, call, number, short_command, undisturbed_command, tmp_path, monkeypatch
+):
+    real, count = getattr(place, call), itertools.count(1)
+
+    def dying(*arguments, **options):
+        if next(count) == number:
+            raise Killed
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, call, dying)
+        with pytest.raises(Killed):
+            cli.main(["train", "--out", str(tmp_path)])
+    assert (tmp_path / "minute-seed0.state").exists()
+    assert cli.main(["train", "--out", str(tmp_path)]) == 0
+    names = "minute-seed0.safetensors", "minute-seed0.json"
+    assert differences(undisturbed_command, tmp_path, *names) == []
+    assert {file.name for file in tmp_path.iterdir()} == set(names)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_log_that_cannot_be_written_does_not_end_the_command(
+    number, short_command, tmp_path, monkeypatch, capsys
+):
+    real, count = History.save, itertools.count(1)
+
+    def full(history, path):
+        if next(count) <= 3:  # after each epoch; at the end there is room again
+            raise OSError(number, os.strerror(number))
+        real(history, path)
+
+    monkeypatch.setattr(History, "save", full)
+    assert cli.main(["train", "--out", str(tmp_path)]) == 0
+    assert f"cannot be written ({os.strerror(number)})" in capsys.readouterr().err
+    assert len(History.load(tmp_path / "minute-seed0.json").epochs) == 3
 
 
 if __name__ == "__main__":

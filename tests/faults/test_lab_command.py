@@ -175,17 +175,25 @@ def test_the_lab_is_told_to_stay_on_this_machine_and_never_to_drop_its_token(mon
     assert not re.search(r"token|password|allow_origin|disable_check_xsrf|0\.0\.0\.0", text)
 
 
+def token(**settings: str) -> str:
+    """The token of a lab with these settings of the reader."""
+    ours, theirs = Config(), Config({"PasswordIdentityProvider": settings})
+    path = ROOT / "gnet_utils" / "jupyter_server_config.py"
+    runpy.run_path(str(path), {"get_config": lambda: ours})
+    return ours.ServerApp.identity_provider_class(config=theirs).token
+
+
 def test_only_an_empty_token_without_a_password_is_replaced():
-    ours = Config()
-    runpy.run_path(
-        str(ROOT / "gnet_utils" / "jupyter_server_config.py"), {"get_config": lambda: ours}
-    )
-
-    def token(**settings: str) -> str:
-        theirs = Config({"PasswordIdentityProvider": settings})
-        return ours.ServerApp.identity_provider_class(config=theirs).token
-
     assert re.fullmatch("[0-9a-f]{48}", token(token="")) and token(token="") != token(token="")
     assert re.fullmatch("[0-9a-f]{48}", token())
     assert token(token="my own") == "my own"
     assert token(hashed_password="argon2:x") == token(hashed_password="sha1:x", token="") == ""
+
+
+def test_an_empty_file_for_the_token_is_not_taken(tmp_path, monkeypatch):
+    file = tmp_path / "token"
+    monkeypatch.setenv("JUPYTER_TOKEN_FILE", str(file))
+    file.touch()
+    assert re.fullmatch("[0-9a-f]{48}", token())
+    file.write_text("my own")
+    assert token() == "my own"

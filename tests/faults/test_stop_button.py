@@ -67,8 +67,9 @@ fit(net, few, None, dataclasses.replace(recipe, epochs=1), progress=False)
 FIT = "history = fit(net, data, None, recipe, live_plot={live})"
 LOOK = (
     "after = torch.cat([p.detach().flatten() for p in net.parameters()])\n"
-    "print(len(history.losses) >= 0, bool((before != after).any()), bool(after.isfinite().all()),"
-    " history.stopped)"
+    "print(int(history.stopped.split()[4]) > 0, bool((before != after).any()),"
+    " bool(after.isfinite().all()), history.stopped)\n"
+    "before = after"
 )
 
 
