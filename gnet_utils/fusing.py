@@ -96,7 +96,7 @@ def unmerge_into(merged: nn.Module, network: nn.Module) -> None:
 
 
 def merge(network: nn.Module) -> nn.Module:
-    """A copy of `network` with every Inception block merged: same outputs, same training.
+    """A copy of `network` with every Inception block merged: same outputs, with SGD same training.
 
     "Same" up to the rounding of sums, because one large product adds in another order.
     """

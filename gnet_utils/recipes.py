@@ -23,7 +23,8 @@ class Recipe:
     weight_decay: of weights only, not of biases and norms.
     average: factor of the running average of the weights that is the result; 0: the last weights.
     shift: pixels; erase: share of pictures with an erased square; picture_size: pixels.
-    merged: train the blocks with their sibling 1x1 convolutions merged (same result, faster).
+    merged: train the blocks with their sibling 1x1 convolutions merged: same outputs, faster. SGD
+        takes the same steps; Muon does not, since it sees the joined kernels as one matrix.
     channels_last: lay tensors out with the channels of a pixel side by side, which is faster.
     precision: "auto" (bfloat16 where the machine computes it faster) or "float32".
     network: arguments of FashionGoogLeNet, or {"tutorial": True} for the network of tutorials.

@@ -45,6 +45,7 @@ def test_the_line_to_copy_runs_and_is_the_bottleneck(design):
     shape = (1, design.in_channels, design.height, design.width)
     assert module(torch.zeros(shape)).shape[1:] == (design.out_channels, *shape[2:])
     assert count_macs(module, shape) == count_macs(build(design)[1], shape)
+    assert count_parameters(module) == count_parameters(build(design)[1])
 
 
 def test_break_even_parts_designs_that_save_from_those_that_do_not():

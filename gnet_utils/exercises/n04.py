@@ -171,7 +171,7 @@ EXERCISES = {
             43: "that is after 3a; 3b comes on top.",
             31: "that adds map steps; each of them is 8 photo pixels.",
             75: "that is one layer too far: after the pool that follows, or three steps of 16.",
-            51: "that is half a step short: a window of 3 adds 2 steps, in each of two blocks.",
+            51: "that is one step short: a window of 3 adds 2 steps, in each of two blocks.",
         },
         hints=[
             "After pool2 the field is 27 and the stride 8.",

@@ -190,7 +190,7 @@ EXERCISES = {
             408_362: "the average pool is missing: 7x7 places reach the linear layer.",
             76_554: "the 1x1 convolution is missing.",
             78_112: "the last linear layer is missing.",
-            14_890: "that takes one place of the pooled map; the linear layer reads all nine.",
+            15_146: "that takes one place of the pooled map; the linear layer reads all nine.",
             20_890: "that is the head of width 0.125 from above.",
             80_714: "that is with a batch norm: 64 numbers in place of the convolution's biases.",
         },

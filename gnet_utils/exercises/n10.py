@@ -205,7 +205,7 @@ EXERCISES = {
             640: "that stops after three rounds; the last two go on from 80 to 160.",
             480: "that counts the first two rounds; there are four.",
             300: "that is the sum of 20, 40, 80 and 160 for a single candidate.",
-            1600: "that doubles the steps and forgets that half of the candidates are gone.",
+            4800: "that starts anew in each round, and nobody ever drops out.",
             160: "that is what the last candidates have behind them.",
         },
         hints=[
