@@ -267,9 +267,10 @@ def test_a_class_zip_without_unit_tests_tests_its_notebooks(own_course, monkeypa
 
 
 def test_the_matrix_is_left_to_its_module(monkeypatch):
-    fake = types.SimpleNamespace(run_matrix=lambda: 7)
+    fake = types.SimpleNamespace(run_matrix=lambda notebooks: 7 + len(notebooks))
     monkeypatch.setitem(sys.modules, "gnet_utils.matrix", fake)
     assert cli.main(["test", "--matrix"]) == 7
+    assert cli.main(["test", "--matrix", "02"]) == 8
 
 
 def test_only_one_kind_of_test_run_at_once(capsys):

@@ -421,6 +421,8 @@ def test_a_number_is_right_within_its_tolerance_and_else_too_small_or_large(righ
     message = exercise.judge(guess)
     if abs(guess - right) <= room:
         assert message is None
+    elif not room and guess != int(guess) and int(guess) == right:
+        assert message.endswith("which way must you round?")
     else:
         assert message.endswith("too small." if guess < right else "too large.")
 
