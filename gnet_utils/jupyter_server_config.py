@@ -27,6 +27,9 @@ class TokenOrPassword(PasswordIdentityProvider):
 
 c = get_config()  # noqa: F821 - Jupyter puts it here
 c.ServerApp.identity_provider_class = TokenOrPassword
+# The course needs no language server. To look for them JupyterLab runs npm, which works for ever
+# where the home cannot be written, and is left behind when the lab ends.
+c.LanguageServerManager.autodetect = False
 # A photo comes to an explorer in one message. Above the usual 10 MB the connection to the kernel
 # would end without a word; so the explorer itself can say what is too large (100 MB).
 c.ServerApp.tornado_settings = {"websocket_max_message_size": 150_000_000}

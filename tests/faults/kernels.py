@@ -71,8 +71,9 @@ class Kernel:
                 begun = time.monotonic()
                 stop_at = None if stop_after is None else begun + stop_after
             elif kind == "status" and content["execution_state"] == "idle":
-                self.client.get_shell_msg(timeout=30)
-                return done
+                reply = self.client.get_shell_msg(timeout=30)["content"]
+                # For a moment after an error the kernel drops what it is asked.
+                return self.run(source, stop_after) if reply["status"] == "aborted" else done
             elif kind == "error":
                 done.error, done.message = content["ename"], content["evalue"]
             elif kind == "stream" and content["name"] == "stdout":

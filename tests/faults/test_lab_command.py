@@ -157,11 +157,22 @@ def test_an_empty_token_in_the_readers_settings_is_not_taken(careless, tmp_path)
 @pytest.mark.faults
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a home that nobody can write")
 def test_a_lab_starts_without_a_home(tmp_path):
-    names = {name: "" for name in environment.HOME_FOLDERS}
+    names, before = {name: "" for name in environment.HOME_FOLDERS}, processes("npm")
     with Lab(tmp_path, "--no-browser", HOME="/proc/nobody", **names) as lab:
         match = lab.wait_for(ADDRESS)
         assert "The home folder /proc/nobody cannot be written" in lab.said
         assert status(f"http://localhost:{match[2]}/api/status?token={match[3]}") == 200
+    assert processes("npm") <= before  # without a home it would run for ever
+
+
+def processes(name: str) -> set[str]:
+    """The numbers of the processes whose command line begins so."""
+    found = set()
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            if file.read_bytes().startswith(name.encode()):
+                found.add(file.parent.name)
+    return found
 
 
 def test_the_lab_is_told_to_stay_on_this_machine_and_never_to_drop_its_token(monkeypatch):
