@@ -61,7 +61,7 @@ def measure(quick: bool = False, say: Callable[[str], None] = print) -> dict:
         "load_data_seconds": round(loading, 3),
     }
     say("matrix products ...")
-    # Where bfloat16 is not multiplied in hardware, one product takes a minute.
+    # Where bfloat16 is slower it may be so by far: one product can take a minute.
     kinds = [torch.float32] + [torch.bfloat16] * bfloat16_is_fast(device)
     figures["peak_tflops"] = {
         str(kind).removeprefix("torch."): round(peak(kind, device) / 1e12, 3) for kind in kinds

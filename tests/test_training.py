@@ -179,6 +179,26 @@ def test_the_warm_up_never_passes_the_highest_rate(total):
     assert 0 < max(rates) <= recipe.learning_rate
 
 
+@pytest.mark.parametrize(
+    ("instructions", "float32_seconds", "fast"),
+    [({"avx512_bf16": True}, 4.0, True), ({"amx_bf16": True}, 0.5, False), ({}, 4.0, False)],
+)
+def test_bfloat16_is_used_where_it_is_faster_not_where_it_exists(
+    instructions, float32_seconds, fast, monkeypatch
+):
+    seconds = {torch.float32: float32_seconds, torch.bfloat16: 1.0}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions, raising=False)
+    monkeypatch.setattr(training, "product_seconds", seconds.get)
+    assert training.bfloat16_is_fast.__wrapped__(torch.device("cpu")) is fast
+
+
+def test_the_stopwatch_times_products_and_draws_no_random_number():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    assert 512**3 / 1e14 < training.product_seconds(torch.float32) < 1
+    assert torch.equal(before, torch.get_rng_state())
+
+
 def test_looking_seldom_changes_neither_weights_nor_record(data, monkeypatch):
     every, history = run(data)
     monkeypatch.setitem(training.LOOK_EVERY, "cpu", 4)  # of 5 steps an epoch
