@@ -5,7 +5,6 @@ shown by `explore`. Where a kernel runs, the picture follows the controls; on Gi
 on paper it is a picture. Only what ipywidgets 7.7 (Colab) and 8 share is used.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -86,7 +85,7 @@ def explore(
     presets: names of buttons, each with the values that it sets.
     code: takes the same keywords, returns a line of code to copy, shown under the picture.
 
-    Raises CourseError when the first picture cannot be drawn: then the notebook is wrong.
+    Raises what `draw` raises for the first picture: then the notebook is wrong.
     """
     own_size = ipywidgets.Layout(max_width="100%", align_self="flex-start")  # larger is blurred
     picture = ipywidgets.Image(format="png", layout=own_size)
@@ -96,15 +95,18 @@ def explore(
     # the notebook, and a broken file would stop every later redraw.
     own = {n: None for n, c in controls.items() if isinstance(c, ipywidgets.FileUpload)}
 
+    def draw_now() -> None:
+        values = {n: own.get(n, c.value) for n, c in controls.items()}
+        picture.value = to_png(draw(**values))
+        message.value = ""
+        if code is not None:
+            line.value = f"<code>{_escape(code(**values))}</code>"
+
     def redraw(_=None) -> None:
         if busy:
             return
-        values = {n: own.get(n, c.value) for n, c in controls.items()}
         try:
-            picture.value = to_png(draw(**values))
-            message.value = ""
-            if code is not None:
-                line.value = f"<code>{_escape(code(**values))}</code>"
+            draw_now()
         except (ValueError, CourseError) as error:
             say(error)
 
@@ -150,9 +152,7 @@ def explore(
         answer = (lambda _, name=name: take(name)) if name in own else redraw
         control.observe(answer, names="value")
 
-    redraw()
-    if not picture.value:
-        raise CourseError(re.sub("<.*?>", "", message.value))
+    draw_now()
     rows = ipywidgets.Layout(flex_flow="row wrap")  # narrow screens get one control a row
     parts = [ipywidgets.Box(list(controls.values()), layout=rows), message, picture]
     if buttons:

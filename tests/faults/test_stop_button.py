@@ -6,8 +6,10 @@ import random
 import pytest
 from kernels import Kernel, code_cells, is_compared, notebook_names, plain, stored_text
 
-# Stopped while PyTorch itself is imported, Python needs a new kernel; that is not ours to mend.
-IMPORTS = "import cv2, ipywidgets, matplotlib.pyplot, numpy, torch, torch.utils.flop_counter"
+# Stopped while PyTorch or torchvision is imported, Python needs a new kernel: not ours to mend.
+IMPORTS = (
+    "import cv2, ipywidgets, matplotlib.pyplot, numpy, torch, torchvision, torch.utils.flop_counter"
+)
 
 
 @pytest.mark.faults
