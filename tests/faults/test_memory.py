@@ -1,5 +1,7 @@
 """Memory: under 3 GB for each notebook, and explorers that are used for long do not grow.
 
+Each of their controls moves the picture, within half a second.
+
 A notebook runs in a kernel with this file imported, so that its own explorers are the tested ones.
 """
 
@@ -7,6 +9,8 @@ import functools
 import gc
 import itertools
 import json
+import statistics
+import time
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +26,7 @@ from gnet_utils import widgets
 
 GIGABYTES = 3.0
 REDRAWS = 50
+SECONDS = 0.5  # from a move of a control to the new picture
 GROWTH = 64  # MB in 50 redraws: 1.3 MB kept by each, a figure's pixels, would be more
 
 
@@ -58,8 +63,8 @@ def values_of(control: ipywidgets.Widget) -> list:
     return [*others[:2], control.value] if others else []
 
 
-def growth(controls: Mapping[str, ipywidgets.Widget]) -> tuple[int, int, float]:
-    """Figures, bytes of tensors and MB of memory more after 50 redraws.
+def growth(controls: Mapping[str, ipywidgets.Widget]) -> tuple[int, int, float, float]:
+    """Figures, bytes of tensors and MB of memory more after 50 redraws, and seconds of a redraw.
 
     Before that each value is set once: what is kept for each is kept then.
     """
@@ -67,25 +72,44 @@ def growth(controls: Mapping[str, ipywidgets.Widget]) -> tuple[int, int, float]:
     for control, value in moves:
         control.value = value
     figures, held, megabytes = *living(), resident()
+    seconds = []
     for control, value in itertools.islice(itertools.cycle(moves), REDRAWS):
+        start = time.perf_counter()
         control.value = value
+        seconds.append(time.perf_counter() - start)
+    more = resident() - megabytes
     now = living()
-    return now[0] - figures, now[1] - held, resident() - megabytes
+    return now[0] - figures, now[1] - held, more, statistics.median(seconds)
 
 
-SHOWN = []  # the controls of each explorer, in a kernel where `note_explorers` ran
+def moves(control: ipywidgets.Widget, picture: ipywidgets.Image) -> bool:
+    """Whether another value of `control` gives another picture."""
+    seen = set()
+    for value in values_of(control):
+        control.value = value
+        seen.add(picture.value)
+    return len(seen) > 1
+
+
+SHOWN = []  # controls, draws and picture of each explorer, in a kernel with `note_explorers`
 
 
 def note_explorers() -> None:
     """Note what `explore` shows from now on, and count what it draws."""
-    real = widgets.explore
+    real, real_show = widgets.explore, widgets._show
+    boxes = []
 
-    def explore(draw, alt, controls, presets=None):
+    def show(box, *more):
+        boxes.append(box)
+        real_show(box, *more)
+
+    def explore(draw, alt, controls, **more):
         drawn = []
-        SHOWN.append((controls, drawn))
-        real(lambda **values: (draw(**values), drawn.append(1))[0], alt, controls, presets)
+        real(lambda **values: (draw(**values), drawn.append(1))[0], alt, controls, **more)
+        picture = next(part for part in boxes[-1].children if isinstance(part, ipywidgets.Image))
+        SHOWN.append((controls, drawn, picture))
 
-    widgets.explore = explore
+    widgets.explore, widgets._show = explore, show
 
 
 def report() -> None:
@@ -94,11 +118,13 @@ def report() -> None:
     import sys
 
     found = []
-    for controls, drawn in SHOWN:
+    for controls, drawn, picture in SHOWN:
+        movable = {name: control for name, control in controls.items() if values_of(control)}
+        still = [name for name, control in movable.items() if not moves(control, picture)]
         first = len(drawn)
-        figures, held, megabytes = growth(controls)
+        figures, held, megabytes, seconds = growth(controls)
         found.append({"figures": figures, "tensors": held, "MB": round(megabytes, 1)})
-        found[-1]["drawn"] = len(drawn) - first
+        found[-1] |= {"drawn": len(drawn) - first, "still": still, "seconds": round(seconds, 3)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak /= 1 << 30 if sys.platform == "darwin" else 1 << 20
     print(json.dumps({"peak": round(peak, 2), "explorers": found}))
@@ -140,6 +166,13 @@ def test_fifty_redraws_leave_no_figure_and_no_tensor_behind(name):
         assert explorer["MB"] < GROWTH, explorer
 
 
+@pytest.mark.faults
+@pytest.mark.parametrize("name", notebook_names())
+def test_every_control_moves_its_picture_within_half_a_second(name):
+    for explorer in used_for_long(name)["explorers"]:
+        assert explorer["still"] == [] and explorer["seconds"] < SECONDS, explorer
+
+
 def small_figure(size: int, keep: list | None = None) -> Figure:
     figure = Figure(figsize=(1, 1))
     figure.subplots().imshow(torch.zeros(size, 8).numpy())
@@ -154,11 +187,20 @@ def test_the_shell_of_all_explorers_keeps_nothing_and_the_count_sees_a_leak(leak
     kept = [] if leaking else None
     size = widgets.slider("size", 3, 1, 9)
     widgets.explore(lambda size: small_figure(size, kept), "x", {"size": size})
-    figures, held, megabytes = growth({"size": size})
+    figures, held, megabytes, _ = growth({"size": size})
     if leaking:
         assert figures == REDRAWS and held == REDRAWS * 4000 and megabytes > GROWTH
     else:
         assert (figures, held) == (0, 0) and megabytes < GROWTH
+
+
+def test_a_control_that_does_nothing_is_seen(monkeypatch):
+    boxes = []
+    monkeypatch.setattr(widgets, "_show", lambda box, *_: boxes.append(box))
+    size, idle = widgets.slider("size", 3, 1, 9), widgets.slider("idle", 3, 1, 9)
+    widgets.explore(lambda size, idle: small_figure(size), "x", {"size": size, "idle": idle})
+    picture = next(part for part in boxes[0].children if isinstance(part, ipywidgets.Image))
+    assert moves(size, picture) and not moves(idle, picture)
 
 
 def test_a_drawn_figure_dies_with_its_picture(monkeypatch):
