@@ -71,7 +71,13 @@ class Kernel:
                 begun = time.monotonic()
                 stop_at = None if stop_after is None else begun + stop_after
             elif kind == "status" and content["execution_state"] == "idle":
-                reply = self.client.get_shell_msg(timeout=30)["content"]
+                try:
+                    reply = self.client.get_shell_msg(timeout=30)["content"]
+                except queue.Empty:
+                    if not done.stopped:
+                        raise
+                    done.error = "KeyboardInterrupt"  # it hit ipykernel, not the cell
+                    return done
                 # For a moment after an error the kernel drops what it is asked.
                 return self.run(source, stop_after) if reply["status"] == "aborted" else done
             elif kind == "error":
