@@ -197,6 +197,10 @@ def _escape(text: str) -> str:
 # Predictions --------------------------------------------------------------------------------------
 
 _guesses: dict[str, int] = {}  # in the memory of the kernel only
+# ipywidgets gives an option one line; on a narrow page the second would lie on the next option.
+WRAP = """<style>.widget-radio-box label {
+height: auto !important; display: grid !important; grid-template-columns: auto 1fr;
+}</style>"""
 
 
 def predict(name: str) -> None:
@@ -216,11 +220,11 @@ def predict(name: str) -> None:
         index=None,
         layout=ipywidgets.Layout(width="max-content", max_width="95%"),
     )
-    reply = ipywidgets.HTML()
+    reply = ipywidgets.HTML(WRAP)
 
     def note(_) -> None:
         _guesses[name] = options.value
-        reply.value = "Noted. Read on to see."
+        reply.value = WRAP + "Noted. Read on to see."
 
     options.observe(note, names="value")
     _show(ipywidgets.VBox([options, reply]), "\n".join(["Your prediction:", *lettered]))
