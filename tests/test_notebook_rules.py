@@ -6,6 +6,7 @@ A rule is a function from a notebook to a list of what is wrong with it.
 import ast
 import copy
 import re
+import symtable
 from collections.abc import Callable, Iterator
 
 import nbformat
@@ -220,6 +221,31 @@ def no_magic(notebook: dict) -> list[str]:
     ]
 
 
+def one_meaning(notebook: dict) -> list[str]:
+    """A name that another cell uses is set in one cell: then cells can run again in any order."""
+    tables = [symtable.symtable(c["source"], "cell", "exec") for c in code_cells(notebook)]
+    sets = [
+        {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+        for table in tables
+    ]
+    last = {name: cell for cell, names in enumerate(sets) for name in names}
+    found, so_far = set(), {}
+    for cell, table in enumerate(tables):
+        for name in _globals_read(table, top=True) - sets[cell]:
+            if so_far.get(name) != last.get(name) and name in so_far:
+                places = f"cells [{so_far[name] + 1}] and [{last[name] + 1}]"
+                found.add(f"{name!r}, used in cell [{cell + 1}], is set in {places}")
+        so_far |= dict.fromkeys(sets[cell], cell)
+    return sorted(found)
+
+
+def _globals_read(table: symtable.SymbolTable, top: bool = False) -> set[str]:
+    names = {
+        s.get_name() for s in table.get_symbols() if s.is_referenced() and (top or s.is_global())
+    }
+    return names.union(*(_globals_read(child) for child in table.get_children()))
+
+
 def pictures_have_alt_text(notebook: dict) -> list[str]:
     return [
         f"{short(cell)} shows a picture without a sentence of alt text"
@@ -340,6 +366,7 @@ RULES = [
     text_is_compared,
     comparable_cells,
     no_magic,
+    one_meaning,
     pictures_have_alt_text,
     title_and_table,
     closing_sections,
@@ -413,6 +440,11 @@ def _output(notebook: dict, cell: int) -> dict:
     return notebook["cells"][cell]["outputs"][0]
 
 
+def _sources(notebook: dict, sources: dict[int, str]) -> None:
+    for cell, source in sources.items():
+        notebook["cells"][cell]["source"] = source
+
+
 BREACHES: list[tuple[Callable, Callable[[dict], object]]] = [
     (executed_in_order, lambda nb: nb["cells"][PRINT].update(execution_count=None)),
     (executed_in_order, lambda nb: nb["cells"][PRINT].update(execution_count=7)),
@@ -446,6 +478,7 @@ BREACHES: list[tuple[Callable, Callable[[dict], object]]] = [
     (comparable_cells, lambda nb: nb["cells"][PRINT].update(source="for i in tqdm(x): pass")),
     (no_magic, lambda nb: nb["cells"][PRINT].update(source="%pip install torch")),
     (no_magic, lambda nb: nb["cells"][PRINT].update(source="x = 1\n!ls")),
+    (one_meaning, lambda nb: _sources(nb, {PRINT: "x = 1", PICTURE: "show(x)", STUB: "x = []"})),
     (pictures_have_alt_text, lambda nb: _output(nb, PICTURE).update(metadata={})),
     (title_and_table, lambda nb: nb["cells"][0].update(source="Hello")),
     (title_and_table, lambda nb: nb["cells"][0].update(source="# 02 Small\n\n| read | run |")),

@@ -103,9 +103,9 @@ def note_explorers() -> None:
         boxes.append(box)
         real_show(box, *more)
 
-    def explore(draw, alt, controls, **more):
+    def explore(draw, alt, controls, *presets, **named):
         drawn = []
-        real(lambda **values: (draw(**values), drawn.append(1))[0], alt, controls, **more)
+        real(lambda **v: (draw(**v), drawn.append(1))[0], alt, controls, *presets, **named)
         picture = next(part for part in boxes[-1].children if isinstance(part, ipywidgets.Image))
         SHOWN.append((controls, drawn, picture))
 
