@@ -102,6 +102,18 @@ def test_a_forgotten_rounding_is_called_so(toy_course, monkeypatch, capsys):
     assert said(capsys, check, "00.rough", -3.4) == "Not yet: -3.4 is too small."
 
 
+def test_a_mistake_is_known_unrounded_too(toy_course, capsys):
+    assert said(capsys, check, "00.toy", 7.4) == "Not yet: 7.4: added instead of multiplied."
+
+
+def test_a_small_mistake_does_not_catch_its_neighbours(monkeypatch, capsys):
+    fine = number(0.35, mistakes={0.002: "the product."}, hints=[], right="", tolerance=0.01)
+    monkeypatch.setattr(exercises, "exercises_of", lambda notebook: {"00.fine": fine})
+    assert said(capsys, check, "00.fine", 0.00205) == "Not yet: 0.00205: the product."
+    assert said(capsys, check, "00.fine", 0.01) == "Not yet: 0.01 is too small."
+    assert said(capsys, check, "00.fine", 0.345).startswith("Right")
+
+
 def test_the_right_number_in_another_unit_is_called_so(monkeypatch, capsys):
     macs = number(44_255_232, mistakes={}, hints=[], right="")
     monkeypatch.setattr(exercises, "exercises_of", lambda notebook: {"00.macs": macs})

@@ -140,8 +140,11 @@ def number(
         if abs(value - right_value) <= tolerance:
             return None
         for wrong_value, message in mistakes.items():
-            rounding = 0.0 if float(wrong_value).is_integer() else 0.0005 * abs(wrong_value)
-            if abs(value - wrong_value) <= max(tolerance, rounding):
+            size, whole = abs(wrong_value), float(wrong_value).is_integer()
+            rounding = 0.0 if whole else 0.0005 * size
+            # A small mistake must not catch its neighbours: a twentieth of it is near enough.
+            near = abs(value - wrong_value) <= max(rounding, min(tolerance, size / 20))
+            if near or (whole and not tolerance and int(value) == wrong_value):  # / in place of //
                 return f"{_plain(value)}: {message}"
         for unit, word in ((1_000, "thousands"), (1_000_000, "millions")):
             if right_value > unit and isclose(value * unit, right_value, rel_tol=0.005):

@@ -342,6 +342,8 @@ EXERCISES = {
             288: "weights connect every input with every output: multiply, do not add.",
             18_720: "you counted biases at both ends: only the channels that come out have one.",
             14_525_952: "the same weights serve all 784 pixels: the map's size does not count.",
+            14_450_784: "the weights work at every pixel, but they are stored once.",
+            165_888: "that is a 3x3 kernel, and without biases.",
             14_450_688: "the map's size does not count, and the biases are missing.",
         },
         hints=[

@@ -27,7 +27,12 @@ def judge_break_even(answer: Any) -> str | None:
             return f"what the function returns is not what is wanted: {got}"
         where = f"for {c_in} -> r -> {c_out} with {k}x{k}"
         if got == c_in * c_out // (c_in + c_out):
-            return f"{where} you forgot the kernel's area: k * k weights for each pair of channels."
+            return (
+                f"{where} you gave both layers the same area: only the second has k * k weights "
+                "for each pair of channels."
+            )
+        if got in ((k * c_in * c_out - lost) // (c_in + k * c_out) for lost in (0, 1)):
+            return f"{where} you used the kernel's side once: its area is k * k."
         if got == right + 1:
             return f"{where} you rounded up: one channel fewer, or it costs more than it saves."
         if got != int(got):
@@ -157,8 +162,9 @@ EXERCISES = {
         mistakes={
             253_952: "these are the weights alone: each output channel also has one bias.",
             442_560: "that is one 3x3 over all 256 channels: the 1x1 has already cut them to 128.",
-            442_752: "that is a plain 3x3 with its biases: here a 1x1 stands before the 3x3.",
+            442_368: "that is a plain 3x3 without biases: here a 1x1 stands before it.",
             475_456: "your 3x3 reads 256 channels: the 1x1 before it gives 128.",
+            475_136: "your 3x3 reads 256 channels, and the biases are missing.",
             221_376: "that is the 3x3 alone: the 1x1 before it has weights too.",
             32_896: "that is the 1x1 alone: the 3x3 after it is still to come.",
             254_080: "the biases of the 3x3 are missing.",
@@ -182,6 +188,8 @@ EXERCISES = {
             9_031_680: "that is the 1x1 alone: the 3x3 after it is still to come.",
             12_945_408: "you counted the 3x3 as a 1x1: each pair of channels has 3 * 3 weights.",
             176_117_760: "that is the 3x3 over all 480 channels.",
+            185_149_440: "your 3x3 reads 480 channels: the 1x1 before it gives 96.",
+            226_096: "these are the parameters with biases: work is asked for.",
             3_161_088: "you multiplied by 14, not by 14 * 14 pixels.",
             44_314_816: "you counted the biases: they are added, not multiplied.",
         },
@@ -202,7 +210,8 @@ EXERCISES = {
             "The largest whole number strictly below a / b is (a - 1) // b.",
         ],
         wrong=[
-            (lambda c_in, c_out, k: c_in * c_out // (c_in + c_out), "kernel's area"),
+            (lambda c_in, c_out, k: c_in * c_out // (c_in + c_out), "the same area"),
+            (lambda c_in, c_out, k: k * c_in * c_out // (c_in + k * c_out), "side once"),
             (
                 lambda c_in, c_out, k: (k * k * c_in * c_out - 1) // (c_out + k * k * c_in),
                 "swapped",
@@ -227,6 +236,8 @@ EXERCISES = {
             31: "the 1x1 is missing: it costs 256 * r MACs at each pixel.",
             14: "60 million MACs are 120 million FLOPs: you halved the budget.",
             32: "that is the paper's choice for block 3b, and it costs 66.6 million MACs.",
+            68: "you counted the 5x5 as a 3x3.",
+            298: "that is the 1x1 alone: the 5x5 after it works too.",
             217: "you counted the 5x5 as a 1x1: each pair of channels has 5 * 5 weights.",
         },
         hints=[

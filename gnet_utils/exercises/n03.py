@@ -182,6 +182,8 @@ EXERCISES = {
             516_096: "those are the widths of 3a: 3b makes 128, 192 and 96 channels.",
             1_155_072: "that counts pooling as a 1x1 from 256 to 256: pooling has no weights.",
             106_496: "that counts one weight for each pair of channels: a 3x3 window has 9.",
+            387_072: "that is the naive 3a: 3b has other widths, and 256 channels come in.",
+            303_104: "a window of side k has k * k weights, not k.",
             1_105_920: "a naive block has no pool projection: only three convolutions count.",
         },
         hints=[
@@ -218,6 +220,8 @@ EXERCISES = {
             99: "a window of 5 reaches 4 steps further, not 5.",
             75: "that is two steps of 8: the 3x3 branch, or a window of 5 on one side only.",
             123: "that takes steps of 16: a step on the map of 3b is still 8 photo pixels.",
+            64: "that adds the window's width in map pixels: count steps, in photo pixels.",
+            67: "that is one step only.",
             118: "fields do not double: only the steps of the new window are added.",
             5: "that is in pixels of the map; photo pixels are asked for.",
         },
@@ -254,6 +258,7 @@ EXERCISES = {
             32: "32 middle channels cost 13,824 weights: section 9 counted them.",
             88: "that counts the first 3x3 only; the second reads the middle channels too.",
             44: "that counts the second 3x3 only; the middle channels must be made first.",
+            22: "25 against 18 holds only where all three widths are equal.",
             266: "a 3x3 window has 9 weights for each pair of channels, not one.",
         },
         hints=[

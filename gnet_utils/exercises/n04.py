@@ -138,7 +138,10 @@ EXERCISES = {
             50_176_000: "that is the 7x7 map of a 224x224 photo.",
             9_217_000: "that counts the 1000 biases too.",
             1_024_000: "that is the layer after averaging; here all places are kept.",
-            36_864_000: "that is the 6x6 map before pool4.",
+            36_864_000: "that is a map of 6x6: one halving is missing.",
+            29_952_000: "that is the map before pool4, 6x6 with 832 channels.",
+            3_072_000: "a map has height and width: that takes one side only.",
+            92_160: "that is for 10 classes.",
             9_216: "that is the length of the flat vector; each of its numbers has 1000 weights.",
         },
         hints=[
@@ -155,8 +158,9 @@ EXERCISES = {
             91.16: "that is heads divided by the net without heads.",
             23.84: "that is one head; there are two.",
             52.31: "that is the part that is kept.",
-            0.477: "that is the fraction; percent are asked for.",
             0.526: "that is the share of the multiply-adds, not of the parameters.",
+            0.477: "that is the fraction; percent are asked for.",
+            0.9116: "that is a fraction, and of the net without heads.",
         },
         hints=[
             "count_parameters works on full_net.aux1 too.",
@@ -170,7 +174,8 @@ EXERCISES = {
             91: "that is the paper's net, with a window of 5.",
             43: "that is after 3a; 3b comes on top.",
             31: "that adds map steps; each of them is 8 photo pixels.",
-            75: "that is one layer too far: after the pool that follows, or three steps of 16.",
+            75: "that is after the next pool, or with one window too wide or one step too long.",
+            33: "that adds the windows themselves: count steps, in photo pixels.",
             51: "that is one step short: a window of 3 adds 2 steps, in each of two blocks.",
         },
         hints=[
@@ -185,7 +190,9 @@ EXERCISES = {
         mistakes={
             224: "that is the paper's size; it can be a little smaller.",
             222: "at 222 conv1 makes 111, and block 4a gets 13x13.",
-            209: "that assumes that only the last rounding counts; each layer rounds by itself.",
+            209: "that rounds half the side up, once or in each layer: a pool makes 13 of 27.",
+            210: "the pools round after their window of 3: 27 becomes 13, not 14.",
+            237: "that is with pools that round down; these have ceil_mode.",
             31: "that is the smallest photo without heads.",
             270: "that is the largest one, where the map is 16x16.",
             96: "at 96 the map of 4a is 6x6.",

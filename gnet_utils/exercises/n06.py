@@ -152,6 +152,8 @@ EXERCISES = {
             48: "factors of one layer after the other are multiplied, not added.",
             12: "that is the number of layers saved; each of them costs a factor.",
             0.25**12: "that is the ratio turned round: how many times larger is asked for.",
+            20 / 8: "that compares the lengths of the two ways; each layer costs a factor.",
+            0.25**8: "that is what the second gradient keeps; compare it with the first.",
             0.3 * 4**12: "you took the weight 0.3 in; here both losses have weight 1.",
         },
         hints=[
@@ -186,6 +188,8 @@ EXERCISES = {
         80_682,
         mistakes={
             80_384: "that is without the biases.",
+            80_650: "the biases of the 1x1 are missing: there is no batch norm here.",
+            113_152: "these are MACs: the 1x1 uses the same weights at all nine places.",
             138_026: "the pool leaves 3x3 places here, not the paper's 4x4.",
             408_362: "the average pool is missing: 7x7 places reach the linear layer.",
             76_554: "the 1x1 convolution is missing.",
@@ -228,6 +232,8 @@ EXERCISES = {
         mistakes={
             10.6 / 3: "that is the plain mean; the exits are not used equally often.",
             5.58: "you added earlier exits again; 3.6 million is all the work up to head 2.",
+            3.4: "the 20% are of all pictures, not of those that went on.",
+            1.1: "the shares add up to 1 already: do not divide by three.",
             1.92: "the 30% that go to the end are missing.",
             1.3: "that is what is saved; what is spent is asked for.",
             3_300_000: "right in single MACs; give millions.",

@@ -151,10 +151,12 @@ EXERCISES = {
     "bottleneck": number(
         278_528,
         mistakes={
-            147_456: "that is the 3x3 alone: the two 1x1 count too.",
+            147_456: "that is the 3x3 alone, or the 3x3 counted as a 1x1: it has nine weights.",
             212_992: "one 1x1 is missing: one goes down to 128, one goes up again.",
             4_718_592: "that is two 3x3 at 512 channels, the basic block.",
             2_490_368: "the 3x3 reads and writes 512 channels in that; it should be 128.",
+            655_360: "the 3x3 stays at 128 channels; a second 1x1 goes up again.",
+            180_224: "a 3x3 window has nine weights, not three.",
             131_072: "these are the two 1x1 alone: the 3x3 between them counts too.",
             720_896: "the 3x3 reads 128 channels, the first 1x1 has cut them.",
             280_064: "the batch norms' numbers are in it: convolution weights alone.",
@@ -189,7 +191,9 @@ EXERCISES = {
         1.25**10,
         mistakes={
             0.25**10: "that is the plain chain, without the shortcuts.",
-            3.5: "you added the ten slopes: a chain multiplies them.",
+            3.5: "that is one x and ten times 0.25, added: a chain multiplies its slopes.",
+            2.5: "the slopes are added in that, and the shortcuts are missing.",
+            1.25**-10: "that divides by the slopes: on the way back they are multiplied too.",
             1.25: "that is one block: there are ten.",
             1 + 0.25**10: "each block adds its own x: the 1 is inside every factor.",
             12.5: "that is ten times the slope; a chain gives the slope to the power of ten.",
@@ -211,6 +215,8 @@ EXERCISES = {
             134: "a bottleneck has three convolutions, not two.",
             68: "you counted each block once: it has three convolutions.",
             66: "that is the number of blocks.",
+            132: "a bottleneck has more than two convolutions, and the outer layers are missing.",
+            399: "you counted the batch norms; the name counts convolutions and the linear layer.",
             202: "you counted the two poolings; they have no weights.",
         },
         hints=[

@@ -231,15 +231,18 @@ EXERCISES = {
             0: "that is what the mean in place of the branch gives.",
             3: "the sign is wrong: zero lies below the mean.",
             -1.5: "that is the distance from the mean; divide it by the standard deviation, 0.5.",
-            -6: "you divided by the variance; the standard deviation is its root.",
-            1: "that is the branch's value for one picture; the branch is silent now.",
+            -6: "you divided by the variance, or you subtracted the branch's own mean: the stored "
+            "mean is subtracted, the root of the variance divides.",
+            6: "the sign is wrong, and the variance is not the deviation.",
+            1.5: "that is the stored mean; what does batch norm do with it?",
+            1: "that is the scale of the batch norm; normalise first.",
         },
         hints=[
             "Batch norm in eval mode: subtract the stored mean, divide by the stored deviation.",
             "The branch gives 0, so the convolution gives 0 as well.",
             "(0 - 1.5) / 0.25 ** 0.5",
         ],
-        right="three deviations below everything that the later layers were trained on.",
+        right="three deviations below the mean of what the later layers were trained on.",
         tolerance=0.001,
     ),
     "ablate": Exercise(
@@ -282,7 +285,9 @@ EXERCISES = {
             44: "that is the 5x5 branch.",
             28: "that is the 1x1 branch: it sees what a unit of pool3 sees.",
             30: "that adds map steps; one step is 4 pixels of the picture here.",
-            32: "the stride is 4 after pool3, not 2.",
+            32: "one step is 4 pixels after pool3, and a window of 3 reaches one to each side.",
+            84: "the three fields overlap: neighbours are only 4 pixels apart.",
+            31: "that adds the window in units of the map; pixels of the picture are asked for.",
             40: "a window of 3 adds two steps, not three.",
         },
         hints=[

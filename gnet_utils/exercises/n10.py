@@ -143,9 +143,11 @@ EXERCISES = {
     "pays": number(
         96,
         mistakes={
-            42: "that is the rule of two 3x3 windows, 16/9 of the reduction.",
+            42: "that is 16/9 of the reduction, the rule of two 3x3; here they are 1x5 and 5x1.",
             24: "equal widths pay by far; how much wider may the branch become?",
-            95: "at one more the costs are equal, and equal is not more.",
+            95: "close: put the next ones into both formulas; equal is not more.",
+            97: "that many already need a little more than the 5x5.",
+            128: "that is block 4e, whose reduction leaves 32.",
             120: "that is 25 * 24 / 5: the first window of the pair, 5 * 24 * out, is missing.",
             60: "that lets both windows read `out` channels; the 1x5 reads the 24 reduced ones.",
         },
@@ -165,6 +167,8 @@ EXERCISES = {
             627_200: "that is the depthwise 5x5 alone; the 1x1 after it costs most.",
             7_676_928: "the depthwise part runs over the 128 channels that come in, not over 256.",
             14_099_456: "these are FLOPs: one MAC is two of them.",
+            6_547_968: "a 5x5 window has 25 weights, not 5.",
+            3_596_800: "that is a 10x10 output: with padding the map stays 14x14.",
             503_552: "that multiplies by 14, the map has 14 * 14 places.",
         },
         hints=[
@@ -187,6 +191,8 @@ EXERCISES = {
             0.7042: "that is the part of the nine small targets; the large one comes on top.",
             0.9398: "that is for targets 0.8 and 0.2/9: the fifth is spread over all ten classes.",
             1.2507: "that is in bits; cross_entropy takes the natural logarithm.",
+            -0.8669: "the minus in front is missing: a cross-entropy is never negative.",
+            0.2410: "that has one small target; there are nine.",
             2.3026: "that is the loss of a net that gives every class a tenth.",
         },
         hints=[
@@ -206,6 +212,8 @@ EXERCISES = {
             480: "that counts the first two rounds; there are four.",
             300: "that is the sum of 20, 40, 80 and 160 for a single candidate.",
             4800: "that starts anew in each round, and nobody ever drops out.",
+            600: "the later rounds add more than 20 steps each.",
+            320: "that is the first round, or the last two alone; all rounds count.",
             160: "that is what the last candidates have behind them.",
         },
         hints=[

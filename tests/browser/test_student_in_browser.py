@@ -17,7 +17,7 @@ SVD = "def wrong(weight, r):\n    u, s, vh = torch.linalg.svd(weight, full_matri
 WRONG = {  # what is typed, and words of the answer to it
     "02.bottleneck": [
         ("256 * 128 + 128 * 192 * 3 * 3", "one bias"),
-        ("256 * 192 * 3 * 3", "already cut"),
+        ("256 * 192 * 3 * 3", "without biases"),
         ("256 * 128 + 128", "that is the 1x1 alone"),
     ],
     "02.macs": [
@@ -26,7 +26,7 @@ WRONG = {  # what is typed, and words of the answer to it
         ("(480 * 96 + 96 * 208 * 9) * 28 * 28", "another pooling"),
     ],
     "02.breakeven": [
-        ("lambda c_in, c_out, k: c_in * c_out // (c_in + c_out)", "kernel's area"),
+        ("lambda c_in, c_out, k: c_in * c_out // (c_in + c_out)", "the same area"),
         ("lambda c_in, c_out, k: k * k * c_in * c_out / (c_in + k * k * c_out)", "round down"),
         ("164", "a function is asked for"),
     ],
