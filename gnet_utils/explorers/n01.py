@@ -137,4 +137,10 @@ def explore_mix(picture: str, own: np.ndarray | None, output: str, **weights: fl
     photo = demo_picture(picture) if own is None else own
     step = max(1, max(photo.shape[:2]) // 400)  # enough pixels for the page, fewer to compute
     matrix = [[weights[f"{new}_from_{old}"] for old in COLOURS_IN] for new in COLOURS_IN]
-    return gray_mixer(photo[::step, ::step], matrix[0] if output == "gray" else matrix)
+    figure = gray_mixer(photo[::step, ::step], matrix[0] if output == "gray" else matrix)
+    if output == "gray":
+        note = (
+            'gray is mixed by the three weights "red from ..."; the output "colour" uses all nine'
+        )
+        figure.text(0.5, 0.02, note, ha="center", fontsize=8, color=COLOURS["gray"])
+    return figure

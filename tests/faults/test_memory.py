@@ -34,7 +34,8 @@ def living() -> tuple[int, int]:
     """Figures, and bytes of tensors, that nothing has let go of."""
     gc.collect()
     objects = gc.get_objects()
-    figures = sum(isinstance(thing, Figure) for thing in objects if type(thing) is not type)
+    # The type, since a dead weak reference cannot even be asked what it is an instance of.
+    figures = sum(issubclass(type(thing), Figure) for thing in objects)
     held = {}
     for thing in objects:
         if type(thing) in (torch.Tensor, torch.nn.Parameter):
@@ -82,13 +83,22 @@ def growth(controls: Mapping[str, ipywidgets.Widget]) -> tuple[int, int, float, 
     return now[0] - figures, now[1] - held, more, statistics.median(seconds)
 
 
-def moves(control: ipywidgets.Widget, picture: ipywidgets.Image) -> bool:
-    """Whether another value of `control` gives another picture."""
-    seen = set()
-    for value in values_of(control):
-        control.value = value
-        seen.add(picture.value)
-    return len(seen) > 1
+def moves(name: str, controls: Mapping[str, ipywidgets.Widget], picture: ipywidgets.Image) -> bool:
+    """Whether another value of a control gives another picture.
+
+    Where it does not, each other control is moved first: a control may count in one mode only.
+    """
+    others = [(c, value) for n, c in controls.items() if n != name for value in values_of(c)[:-1]]
+    for other, value in [(controls[name], controls[name].value), *others]:
+        before, other.value = other.value, value
+        seen = set()
+        for each in values_of(controls[name]):
+            controls[name].value = each
+            seen.add(picture.value)
+        other.value = before
+        if len(seen) > 1:
+            return True
+    return False
 
 
 SHOWN = []  # controls, draws and picture of each explorer, in a kernel with `note_explorers`
@@ -119,8 +129,8 @@ def report() -> None:
 
     found = []
     for controls, drawn, picture in SHOWN:
-        movable = {name: control for name, control in controls.items() if values_of(control)}
-        still = [name for name, control in movable.items() if not moves(control, picture)]
+        movable = [name for name, control in controls.items() if values_of(control)]
+        still = [name for name in movable if not moves(name, controls, picture)]
         first = len(drawn)
         figures, held, megabytes, seconds = growth(controls)
         found.append({"figures": figures, "tensors": held, "MB": round(megabytes, 1)})
@@ -197,10 +207,18 @@ def test_the_shell_of_all_explorers_keeps_nothing_and_the_count_sees_a_leak(leak
 def test_a_control_that_does_nothing_is_seen(monkeypatch):
     boxes = []
     monkeypatch.setattr(widgets, "_show", lambda box, *_: boxes.append(box))
-    size, idle = widgets.slider("size", 3, 1, 9), widgets.slider("idle", 3, 1, 9)
-    widgets.explore(lambda size, idle: small_figure(size), "x", {"size": size, "idle": idle})
+    controls = {name: widgets.slider(name, 3, 1, 9) for name in ("size", "wide", "idle")}
+    controls["sized"] = widgets.switch("sized", False)
+
+    def draw(size, wide, idle, sized):
+        return small_figure(10 * wide + (size if sized else 0))
+
+    widgets.explore(draw, "x", controls)
     picture = next(part for part in boxes[0].children if isinstance(part, ipywidgets.Image))
-    assert moves(size, picture) and not moves(idle, picture)
+    assert {name: moves(name, controls, picture) for name in controls} == {
+        "size": True, "wide": True, "idle": False, "sized": True,
+    }  # fmt: skip
+    assert [control.value for control in controls.values()] == [3, 3, 3, False]
 
 
 def test_a_drawn_figure_dies_with_its_picture(monkeypatch):
