@@ -198,8 +198,10 @@ def _escape(text: str) -> str:
 
 _guesses: dict[str, int] = {}  # in the memory of the kernel only
 # ipywidgets gives an option one line; on a narrow page the second would lie on the next option.
-WRAP = """<style>.widget-radio-box label {
-height: auto !important; display: grid !important; grid-template-columns: auto 1fr;
+WRAP = """<style>
+.widget-radio-box label {display: flex !important; height: auto !important;}
+.widget-radio-box label input {
+order: -1; flex: none; width: 14px !important; height: 14px !important; margin: 3px 6px 0 1px;
 }</style>"""
 
 

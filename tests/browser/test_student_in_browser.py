@@ -82,6 +82,16 @@ def test_each_exercise_answers_back(browser, lab):
         assert red_output(page) == []
 
 
+CROWDED = """
+(boxes) => boxes.flatMap(box => [...box.querySelectorAll("label")]).filter(label => {
+  const own = label.getBoundingClientRect(), next = label.nextElementSibling;
+  const circle = label.querySelector("input").getBoundingClientRect();
+  return label.scrollHeight > own.height + 2 || circle.left > own.left + 9 ||
+    (next && next.getBoundingClientRect().top < own.bottom - 1);
+}).map(label => label.innerText)
+"""
+
+
 @pytest.mark.browser
 def test_predictions_are_counted_at_the_end(browser, lab):
     """Each first option is chosen: the score must be that of such a guesser, with the reasons."""
@@ -97,6 +107,11 @@ def test_predictions_are_counted_at_the_end(browser, lab):
             ".filter(reply => reply.innerText.includes('Noted')).length === count",
             arg=len(asked),
         )
+        page.keyboard.press("Control+b")  # without the list of files
+        for width in (400, 1280):  # no option lies on another, each has its circle before it
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(500)
+            assert boxes.evaluate_all(CROWDED) == []
         cell = page.locator(".jp-CodeCell", has_text='score("02")')
         said = run_cell(page, cell, 'score("02")')
     wrong = [prediction.because for prediction in asked if prediction.right != 0]
