@@ -105,7 +105,9 @@ SHORT = {**SMALL, "dropout": 0.0}  # a short run has no time to overfit
 # SGD (rate 0.1) 87.7%; Muon at rate 0.05, 0.1, 0.2 88.5%, 88.9%, 88.3%; with a warm-up of 5% of the
 # steps instead of 20% 90.0%. Of no use here: steps of 64 pictures (89.4%, a third slower), label
 # smoothing (89.3%), averaged weights (88.6%), momentum 0.85 (88.1%), four times the rate for norms
-# (88.9%).
+# (88.9%). Nor, on 10,000 validation pictures after half an epoch of 50,000, means over four seeds
+# with an error of 0.1 points: whitened patches in the first convolution (89.3%) and 3x3 and 5x5
+# that begin as the identity (89.5%), where `sprint` as it is has 89.4%.
 FAST = {"batch_size": 128, "learning_rate": 0.1, "warmup": 0.05, "optimiser": "muon"}
 FAST |= {"momentum": 0.6, "weight_decay": 0.0}
 
