@@ -152,7 +152,8 @@ def install_command(
     else:
         command = [python, "-m", "pip", "install", "--quiet"]
         command += ["--extra-index-url", CPU_INDEX] if cpu else []
-    return [*command, "-r", str(requirements)]
+    # Built packages only: where the oldest is not built for a Python, the next one is taken.
+    return [*command, "--only-binary", ":all:", "-r", str(requirements)]
 
 
 def _python_in(place: Path) -> Path:

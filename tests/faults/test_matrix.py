@@ -78,6 +78,7 @@ def test_environments_take_the_small_pytorch_and_the_right_end(uv, end, tmp_path
     environment = Environment("3.12", "/usr/bin/python3.12", end)
     command = matrix.install_command(environment, tmp_path, tmp_path / "r.txt", uv)
     assert CPU_INDEX in command and command[-2:] == ["-r", str(tmp_path / "r.txt")]
+    assert command[-4:-2] == ["--only-binary", ":all:"]  # nobody is asked to compile
     assert str(matrix._python_in(tmp_path)) in command
     assert ("lowest-direct" in command) is (end == "oldest" and uv is not None)
 
