@@ -32,6 +32,13 @@ def _sizes(**sizes: int) -> list[int]:
     return [operator.index(value) for value in sizes.values()]
 
 
+def _number(name: str, value: float) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last: not one element
+        raise TypeError(f"{name} must be a number, got {value!r:.60}") from None
+
+
 def random_mirror(images: Tensor) -> Tensor:
     """Mirror each picture left to right with probability one half."""
     _check_batch(images)
@@ -46,7 +53,8 @@ def random_shift(images: Tensor, pixels: int) -> Tensor:
     """
     _check_batch(images)
     count, _, height, width = images.shape
-    if not 0 <= operator.index(pixels) < min(height, width):
+    pixels = operator.index(pixels)
+    if not 0 <= pixels < min(height, width):
         raise ValueError(
             f"pixels must be 0 to {min(height, width) - 1} for pictures of {height}x{width}, "
             f"got {pixels}"
@@ -69,7 +77,8 @@ def random_erase(images: Tensor, share: float = 0.5, size: int = 8) -> Tensor:
     Raises ValueError for a share outside 0..1 or a size below 1.
     """
     _check_batch(images)
-    if not 0 <= share <= 1 or operator.index(size) < 1:
+    share, size = _number("share", share), operator.index(size)
+    if not 0 <= share <= 1 or size < 1:
         raise ValueError(f"share must be 0 to 1 and size 1 or more, got {share} and {size}")
     count, _, height, width = images.shape
     device = images.device
@@ -99,6 +108,8 @@ def random_resized_crop(
     """
     _check_batch(images)
     (low, high), (flat, tall) = area, aspect
+    low, high = _number("area", low), _number("area", high)
+    flat, tall = _number("aspect", flat), _number("aspect", tall)
     if not 0 < low <= high <= 1 or not 0 < flat <= tall < float("inf"):
         raise ValueError(
             "area must be two shares 0 < low <= high <= 1 and aspect two ratios 0 < low <= high, "
@@ -107,7 +118,9 @@ def random_resized_crop(
     count, _, height, width = images.shape
     tries = (count, 10)
     share = torch.empty(tries, device=images.device).uniform_(low, high)
-    ratio = torch.empty(tries, device=images.device).uniform_(*torch.tensor(aspect).log()).exp()
+    ratio = (
+        torch.empty(tries, device=images.device).uniform_(*torch.tensor((flat, tall)).log()).exp()
+    )
     # Sides as shares of the picture's own sides; in a picture twice as wide as high, a square box
     # spans half as much of the width as of the height.
     across = (share * ratio * height / width).sqrt()
