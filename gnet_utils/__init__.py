@@ -1,3 +1,18 @@
 """Workshop of the GoogLeNet course: what notebooks need twice, what is long or must be fast."""
 
+import sys
+
 __version__ = "0.1.0"
+
+
+def _gradients_on(*_: object) -> None:
+    """Undo what the stop button can leave behind.
+
+    Pressed at the end of a `with torch.no_grad()` block, it leaves gradients off for good.
+    """
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_grad_enabled(True)
+
+
+if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
+    shell.events.register("pre_run_cell", _gradients_on)

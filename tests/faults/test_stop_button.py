@@ -52,6 +52,15 @@ def test_every_cell_can_run_twice_and_then_in_any_order(name):
             assert done.error == "" or (one_sentence and done.message), (cell["source"], done)
 
 
+@pytest.mark.faults
+def test_gradients_that_a_stop_left_off_are_on_in_the_next_cell():
+    """As after a stop between the last line of a no_grad block and its end."""
+    with Kernel() as kernel:
+        kernel.run("import sys; sys.path.insert(0, '..')")
+        assert kernel.run("import torch, gnet_utils; torch.set_grad_enabled(False)").error == ""
+        assert kernel.run("print(torch.is_grad_enabled())").text == "True\n"
+
+
 TRAINING = """
 import dataclasses, torch
 from gnet_utils.recipes import build_network, get_recipe
