@@ -14,5 +14,6 @@ def _gradients_on(*_: object) -> None:
         sys.modules["torch"].set_grad_enabled(True)
 
 
-if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
-    shell.events.register("pre_run_cell", _gradients_on)
+_shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+if _shell is not None:
+    _shell.events.register("pre_run_cell", _gradients_on)
