@@ -28,7 +28,8 @@ from gnet_utils.recipes import Recipe, build_network, get_recipe
 from gnet_utils.training import QUICK_STEPS, History, bfloat16_is_fast, fit, this_machine
 
 RUNS = ROOT / "data" / "runs"
-YARDSTICK_PICTURES = 600_000  # ten epochs: what the recipe of the tutorials takes to reach 88.9%
+TRAINING_PICTURES = 60_000
+YARDSTICK_PICTURES = 10 * TRAINING_PICTURES  # ten epochs: what the recipe of the tutorials takes to reach 88.9%
 TEST = "test_accuracy"
 CPU_RECIPES = ("sprint", "minute", "five_minutes", "full")
 # What makes the recipe `minute` fast, and the same recipe without it.
@@ -72,7 +73,7 @@ def measure(quick: bool = False, say: Callable[[str], None] = print) -> dict:
         say(f"training by {name}, against the yardstick ...")
         found = against_yardstick(name, data, pairs, seconds)
         found["share_of_peak"] = round(found["tflops"] / fastest, 3)
-        figures["recipes"][name] = found
+        figures["recipes"][name] = with_recorded_runs(name, found)
     say("training by minute, without one trick at a time ...")
     figures["tricks"] = gains(data, pairs, seconds)
     say("inference at 224x224 ...")
@@ -85,8 +86,6 @@ def against_yardstick(name: str, data: tuple, pairs: int, seconds: float) -> dic
     """Images per second of recipe `name` and of the yardstick, in turn; medians of `pairs`.
 
     seconds: how long each is measured, about.
-    With recorded runs of the recipe, also the seconds that those would take at this rate, and
-    how many times faster than the yardstick that is.
     """
     recipe = get_recipe(name)
     rates, yardsticks = [], []
@@ -95,23 +94,30 @@ def against_yardstick(name: str, data: tuple, pairs: int, seconds: float) -> dic
         rates.append(training_rate(recipe, data, seconds))
     macs = count_macs(build_network(recipe), (1, 1, recipe.picture_size, recipe.picture_size))
     rate, yardstick = statistics.median(rates), statistics.median(yardsticks)
-    found = {
+    return {
         "images_per_s": round(rate, 1),
         "yardstick_images_per_s": round(yardstick, 1),
         "ratios_of_rates": [round(a / b, 2) for a, b in zip(rates, yardsticks, strict=True)],
         "macs": macs,
         "tflops": 3 * 2 * macs * rate / 1e12,  # backward costs about twice the forward pass
     }
+
+
+def with_recorded_runs(name: str, found: dict) -> dict:
+    """The figures `found` of recipe `name` with what its recorded runs reached.
+
+    Adds their accuracies, the seconds that such a run takes at the rate found, and how many times
+    faster than the yardstick that is; nothing where there are no runs.
+    """
     runs = recorded_runs(name)
-    if runs:
-        takes = recipe.epochs * len(data[0]) / rate
-        accuracies = [run.results[TEST] for run in runs]
-        found |= {
-            "test_accuracies": accuracies,
-            "seconds": round(takes, 1),
-            "times_faster": round(YARDSTICK_PICTURES / yardstick / takes, 1),
-        }
-    return found
+    if not runs:
+        return found
+    takes = get_recipe(name).epochs * TRAINING_PICTURES / found["images_per_s"]
+    return found | {
+        "test_accuracies": [run.results[TEST] for run in runs],
+        "seconds": round(takes, 1),
+        "times_faster": round(YARDSTICK_PICTURES / found["yardstick_images_per_s"] / takes, 1),
+    }
 
 
 def gains(data: tuple, pairs: int, seconds: float) -> dict[str, float]:
@@ -237,7 +243,8 @@ def report(figures: dict) -> str:
     """The figures as text: small tables."""
     peaks = ", ".join(f"{name} {value:.2f}" for name, value in figures["peak_tflops"].items())
     rows = []
-    for name, found in figures["recipes"].items():
+    for name, measured in figures["recipes"].items():
+        found = with_recorded_runs(name, measured)  # runs may have been recorded since
         accuracies = [100 * value for value in found.get("test_accuracies", [])]
         rows.append(
             [

@@ -60,7 +60,7 @@ RUNS = {  # the first five differ from each other in one thing, but for the last
     "rate_0.01": Start(**OURS, learning_rate=0.01),
     "rate_1": Start(**OURS, learning_rate=1.0),
     "width_0.25": Start(**OURS, width=0.25),
-    "tutorial_96": Start(size=96, width=1.0, steps=30),
+    "tutorial_96": Start(size=96, width=1.0, steps=468),  # a whole epoch
 }
 
 
