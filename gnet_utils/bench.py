@@ -29,7 +29,7 @@ from gnet_utils.training import QUICK_STEPS, History, bfloat16_is_fast, fit, thi
 
 RUNS = ROOT / "data" / "runs"
 TRAINING_PICTURES = 60_000
-YARDSTICK_PICTURES = 10 * TRAINING_PICTURES  # ten epochs: what the recipe of the tutorials takes to reach 88.9%
+YARDSTICK_PICTURES = 10 * TRAINING_PICTURES  # what the tutorials' recipe takes to reach 88.9%
 TEST = "test_accuracy"
 CPU_RECIPES = ("sprint", "minute", "five_minutes", "full")
 # What makes the recipe `minute` fast, and the same recipe without it.
