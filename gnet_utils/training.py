@@ -188,6 +188,7 @@ class History:
                     textcoords="offset points",
                 )
         right.set(xlabel="epoch", ylabel="accuracy (%)", title="Accuracy")
+        right.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         if right.get_legend_handles_labels()[0]:
             right.legend(loc="lower right", frameon=False)
         return figure
