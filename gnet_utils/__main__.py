@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 from gnet_utils import environment
@@ -97,7 +98,8 @@ def _alone(lock: Path):
         return
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "ab") as file:
-        if not environment.try_lock(file):
+        # One that another process unlinks as it ends, between our two calls, guards nothing.
+        if not (environment.try_lock(file) and _is_at(lock, file)):
             raise CourseError(
                 f"another process trains {lock.stem} in {lock.parent}: wait for it, or choose "
                 "another --seed or --out"
@@ -107,6 +109,11 @@ def _alone(lock: Path):
         finally:
             with contextlib.suppress(OSError):  # Windows keeps open files
                 lock.unlink()
+
+
+def _is_at(path: Path, file) -> bool:
+    """Whether the open `file` is still the one at `path`."""
+    return path.exists() and os.path.samestat(os.stat(path), os.fstat(file.fileno()))
 
 
 def _train(recipe, device, options: argparse.Namespace) -> int:
@@ -123,6 +130,12 @@ def _train(recipe, device, options: argparse.Namespace) -> int:
         training, validation = split_train_validation(*training)
     files = Path(options.out) / f"{recipe.name}-seed{options.seed}"
     state, log = files.with_suffix(".state"), files.with_suffix(".json")
+    name = "validation" if options.validate else "test"
+    finished = _finished(log, recipe, name, options.minutes)
+    parallel.agree(finished, "finished runs")
+    if finished:
+        print(f"{finished}; to train again delete that file, or choose another --out")
+        return 0
     if options.minutes is not None:
         recipe = begun_with(state, recipe) or _lasting(options.minutes, recipe, training)
     torch.manual_seed(options.seed)
@@ -143,16 +156,18 @@ def _train(recipe, device, options: argparse.Namespace) -> int:
         state=state,
         after_epoch=record if first else None,
     )
+    if not first:
+        return int(history.stopped != "")
     if history.stopped:
-        by_hand = history.stopped.startswith("stopped by hand")  # else it would end there again
-        on = f"; the same command goes on after epoch {len(history.epochs)}" if by_hand else ""
+        record(history)
+        on = ""
+        if history.stopped.startswith("stopped by hand"):  # else it would end there again
+            kept = f"goes on after epoch {len(history.epochs)}"
+            on = f"; the same command {kept if state.exists() else 'begins again'}"
         print(f"error: {history.stopped}{on}", file=sys.stderr)
         return 1
-    if not first:
-        return 0
     measured = validation or load_fashion_mnist("test", str(device))
     loss, accuracy = evaluate(network, measured, picture_size=recipe.picture_size)
-    name = "validation" if validation else "test"
     history.results = {
         "data": data_source().kind,
         f"{name}_loss": round(loss, 4),
@@ -162,12 +177,42 @@ def _train(recipe, device, options: argparse.Namespace) -> int:
     for views in (2, 6)[: recipe.mirror + (recipe.mirror and recipe.shift > 0)]:
         _, share = evaluate(network, measured, views=views, picture_size=recipe.picture_size)
         history.results[f"{name}_accuracy_{views}_views"] = round(share, 4)
-    history.save(log)
     weights = files.with_suffix(".safetensors")
     save_checkpoint(network, weights, recipe=recipe.name, seed=options.seed, **history.results)
+    history.save(log)  # with results: from here on the run is finished
     state.unlink(missing_ok=True)
     print(f"{name} accuracy {accuracy:.4f} after {history.seconds:.0f} s of training: {weights}")
     return 0
+
+
+def _finished(log: Path, recipe, name: str, minutes: float | None) -> str:
+    """What the run recorded in `log` came to, or "" where none came to its end.
+
+    Raises CourseError when that was another run: it is not to be written over.
+    """
+    import dataclasses
+
+    from gnet_utils.data import data_source
+    from gnet_utils.training import History
+
+    try:
+        history = History.load(log)
+    except CourseError:
+        return ""
+    if not history.results:
+        return ""
+    free = ["purpose"] + ["epochs"] * (minutes is not None or environment.is_quick())
+    own = dataclasses.asdict(recipe).items()
+    other = [key for key, value in own if key not in free and history.recipe.get(key) != value]
+    other += ["data"] * (history.results.get("data") != data_source().kind)
+    found = history.results.get(f"{name}_accuracy")
+    if other or found is None:
+        raise CourseError(
+            f"{log} is the record of another run ({', '.join(other) or f'no {name} accuracy'}): "
+            "delete it, or choose another --out"
+        )
+    took = f"{history.recipe['epochs']:.3g} epochs, {history.seconds:.0f} s"
+    return f"{log} holds this run, finished: {name} accuracy {found:.4f} after {took}"
 
 
 def _lasting(minutes: float, recipe, training):
@@ -187,10 +232,15 @@ def bench(options: argparse.Namespace) -> None:
     """Measure how fast this machine trains and infers, against what tutorials do."""
     from gnet_utils import bench
 
+    out = Path(options.out)
+    if out.is_dir():
+        raise ValueError(f"--out must be a file, got the folder {out}: name a file in it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=out.parent).close()  # what cannot be written is told before
     figures = bench.measure(options.quick)
-    bench.save(figures, Path(options.out))
     print("\n" + bench.report(figures))
-    print(f"\nwritten to {options.out} after {figures['seconds']:.0f} s")
+    bench.save(figures, out)
+    print(f"\nwritten to {out} after {figures['seconds']:.0f} s")
 
 
 def data(options: argparse.Namespace) -> None:

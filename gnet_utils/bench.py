@@ -10,6 +10,7 @@ turn, pair by pair, so that a ratio holds when other programs slow the machine d
 import dataclasses
 import json
 import math
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from gnet_utils import fusing
 from gnet_utils.counting import count_macs, format_table
 from gnet_utils.data import load_fashion_mnist
 from gnet_utils.environment import ROOT, is_quick
+from gnet_utils.errors import CourseError
 from gnet_utils.models import GoogLeNet
 from gnet_utils.recipes import Recipe, build_network, get_recipe
 from gnet_utils.training import QUICK_STEPS, History, bfloat16_is_fast, fit, this_machine
@@ -53,8 +55,8 @@ def measure(quick: bool = False, say: Callable[[str], None] = print) -> dict:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     began = time.perf_counter()
     say("loading the data ...")
-    loading = timed(lambda: load_fashion_mnist("train", device=str(device)))
-    data = load_fashion_mnist("train", device=str(device))
+    data = load_fashion_mnist("train", device=str(device))  # fetched at the first call, if need be
+    loading = timed(lambda: load_fashion_mnist("train", device=str(device)), device)
     figures = {
         "date": date.today().isoformat(),
         "quick": quick,
@@ -158,14 +160,23 @@ def epochs_within(minutes: float, recipe: Recipe, data: tuple) -> float:
 
 
 def training_rate(recipe: Recipe, data: tuple, seconds: float) -> float:
-    """Training images per second by `recipe`, measured for about `seconds` (two steps or more)."""
+    """Training images per second by `recipe`, measured for about `seconds` (two steps or more).
+
+    Raises KeyboardInterrupt when stopped by hand, CourseError when the training goes astray: a rate
+    of half a run would be wrong.
+    """
     recipe = dataclasses.replace(recipe, epochs=1)
     network = build_network(recipe).to(data[0].device)
     most = QUICK_STEPS if is_quick() else max(1, len(data[0]) // recipe.batch_size)
 
     def run(steps: int) -> float:
         part = tuple(tensor[: steps * recipe.batch_size] for tensor in data)
-        return len(part[0]) / fit(network, part, None, recipe, progress=False).seconds
+        history = fit(network, part, None, recipe, progress=False)
+        if history.stopped.startswith("stopped by hand"):
+            raise KeyboardInterrupt
+        if history.stopped:
+            raise CourseError(f"recipe {recipe.name} cannot be timed: {history.stopped}")
+        return len(part[0]) / history.seconds
 
     run(1)  # the first step fills memory and chooses algorithms
     steps = round(seconds * run(1) / recipe.batch_size)
@@ -173,9 +184,15 @@ def training_rate(recipe: Recipe, data: tuple, seconds: float) -> float:
 
 
 def recorded_runs(name: str) -> list[History]:
-    """The recorded runs of a recipe that came to their end on the real data, one for each seed."""
+    """The recorded runs of a recipe, as long as it says and on the real data, one for each seed."""
     runs = [History.load(path) for path in sorted(RUNS.glob(f"{name}-seed*.json"))]
-    return [run for run in runs if run.results.get("data") == "real" and TEST in run.results]
+    return [
+        run
+        for run in runs
+        if run.recipe.get("epochs") == get_recipe(name).epochs
+        and run.results.get("data") == "real"
+        and TEST in run.results
+    ]
 
 
 def peak(kind: torch.dtype, device: torch.device, size: int | None = None, runs: int = 7) -> float:
@@ -293,6 +310,7 @@ def report(figures: dict) -> str:
 
 
 def save(figures: dict, path: Path) -> None:
-    """Write the figures as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    """Write the figures as JSON, aside first: a file that is there stays until they are."""
+    aside = path.with_name(path.name + ".tmp")
+    aside.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    os.replace(aside, path)

@@ -17,7 +17,8 @@ class MergedInception(nn.Module):
     """An Inception block that computes its sibling 1x1 convolutions as one.
 
     All of them read the same input: one product with a taller matrix does the same work in one go.
-    Of the pool branch the projection belongs to them only where it comes before the pooling.
+    Of the pool branch the projection belongs to them only where it comes before the pooling. What
+    follows the 1x1 convolutions may be anything, as in the factorised blocks.
     """
 
     def __init__(self, block: Inception):
@@ -25,7 +26,7 @@ class MergedInception(nn.Module):
         units = siblings(block)
         self.sizes = [unit[0].out_channels for unit in units]
         self.front = join(units)
-        self.conv_3x3, self.conv_5x5 = block.branch_3x3[1], block.branch_5x5[1]
+        self.rest_3x3, self.rest_5x5 = block.branch_3x3[1:], block.branch_5x5[1:]
         self.project_first = len(units) == 4
         first, second = block.branch_pool
         self.pool = second if self.project_first else first
@@ -34,7 +35,7 @@ class MergedInception(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out_1x1, reduced_3x3, reduced_5x5, *projected = self.front(x).split(self.sizes, dim=1)
         pooled = self.pool(projected[0]) if projected else self.project(self.pool(x))
-        parts = [out_1x1, self.conv_3x3(reduced_3x3), self.conv_5x5(reduced_5x5), pooled]
+        parts = [out_1x1, self.rest_3x3(reduced_3x3), self.rest_5x5(reduced_5x5), pooled]
         return torch.cat(parts, dim=1)
 
 
@@ -82,8 +83,8 @@ def unmerge_into(merged: nn.Module, network: nn.Module) -> None:
                     source = joined[name]
                     tensor.copy_(source if source.ndim == 0 else source[start : start + size])
             start += size
-        _copy(merged.conv_3x3, network.branch_3x3[1])
-        _copy(merged.conv_5x5, network.branch_5x5[1])
+        _copy(merged.rest_3x3, network.branch_3x3[1:])
+        _copy(merged.rest_5x5, network.branch_5x5[1:])
         if merged.project is not None:
             _copy(merged.project, network.branch_pool[1])
         return
@@ -96,11 +97,12 @@ def unmerge_into(merged: nn.Module, network: nn.Module) -> None:
 
 
 def merge(network: nn.Module) -> nn.Module:
-    """A copy of `network` with every Inception block merged: same outputs, with SGD same training.
+    """A copy of `network` with its Inception blocks merged: same outputs, with SGD same training.
 
-    "Same" up to the rounding of sums, because one large product adds in another order.
+    "Same" up to the rounding of sums, because one large product adds in another order. A block
+    stays as it is where only some of the siblings are frozen: a tensor learns whole or not at all.
     """
-    return _replace(copy.deepcopy(network), Inception, MergedInception)
+    return _merge_blocks(copy.deepcopy(network))
 
 
 def fold(network: nn.Module) -> nn.Module:
@@ -123,11 +125,12 @@ def fold(network: nn.Module) -> nn.Module:
     return folded
 
 
-def _replace(module: nn.Module, kind: type, make) -> nn.Module:
-    if isinstance(module, kind):
-        return make(module)
+def _merge_blocks(module: nn.Module) -> nn.Module:
+    if isinstance(module, Inception):
+        kinds = {tuple(p.requires_grad for p in unit.parameters()) for unit in siblings(module)}
+        return MergedInception(module) if len(kinds) == 1 else module
     for name, child in module.named_children():
-        setattr(module, name, _replace(child, kind, make))
+        setattr(module, name, _merge_blocks(child))
     return module
 
 

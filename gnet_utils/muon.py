@@ -6,8 +6,6 @@ https://kellerjordan.github.io/posts/muon) makes all singular values about 1, so
 moves along all directions alike. `torch.optim.Muon` is for matrices only; here are convolutions.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -35,7 +33,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(groups, defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable | None = None) -> None:
+    def step(self) -> None:
         """Move all parameters once along their gradients."""
         for group in self.param_groups:
             for weight in group["params"]:

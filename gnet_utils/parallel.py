@@ -22,6 +22,11 @@ def start() -> torch.device:
     gpus = torch.cuda.device_count()
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return torch.device("cuda" if gpus else "cpu")
+    if "LOCAL_RANK" not in os.environ:
+        raise CourseError(
+            "WORLD_SIZE is set, but not LOCAL_RANK: start several processes with torchrun, or "
+            "unset WORLD_SIZE for one"
+        )
     local = int(os.environ["LOCAL_RANK"])
     if gpus and local >= gpus:
         raise CourseError(f"process {local} has no GPU of its own: use --nproc-per-node={gpus}")
@@ -57,8 +62,27 @@ def shared(net: nn.Module) -> nn.Module:
     """`net` with gradients averaged over all processes after each backward pass."""
     if world() == 1:
         return net
-    devices = [next(net.parameters()).device] if torch.cuda.is_available() else None
+    device = next(net.parameters()).device
+    devices = [device] if device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(net, device_ids=devices)
+
+
+def of_first(value: object) -> object:
+    """What `value` is in process 0, in all processes."""
+    if world() == 1:
+        return value
+    found = [value]
+    dist.broadcast_object_list(found)
+    return found[0]
+
+
+def summed(values: list[float]) -> list[float]:
+    """Each of `values` added up over all processes."""
+    if world() == 1:
+        return values
+    found = [None] * world()
+    dist.all_gather_object(found, values)
+    return [sum(column) for column in zip(*found, strict=True)]
 
 
 def agree(value: object, what: str) -> None:

@@ -21,7 +21,6 @@ class Recipe:
     learning_rate: its highest value; it rises to it over the `warmup` share of all steps and then
         falls in a straight line to zero ("one-cycle"), or stays there ("constant").
     weight_decay: of weights only, not of biases and norms.
-    average: factor of the running average of the weights that is the result; 0: the last weights.
     shift: pixels; erase: share of pictures with an erased square; picture_size: pixels.
     merged: train the blocks with their sibling 1x1 convolutions merged: same outputs, faster. SGD
         takes the same steps; Muon does not, since it sees the joined kernels as one matrix.
@@ -41,7 +40,6 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
-    average: float = 0.0
     mirror: bool = False
     shift: int = 0
     erase: float = 0.0
@@ -62,7 +60,6 @@ class Recipe:
             "optimiser": (self.optimiser in ("sgd", "muon"), '"sgd" or "muon"'),
             "momentum": (0 <= self.momentum < 1, "0 or more and below 1"),
             "label_smoothing": (0 <= self.label_smoothing < 1, "0 or more and below 1"),
-            "average": (0 <= self.average < 1, "0 or more and below 1"),
             "erase": (0 <= self.erase <= 1, "0 to 1"),
             "precision": (self.precision in ("auto", "float32"), '"auto" or "float32"'),
         }

@@ -25,7 +25,6 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from gnet_utils import augment, fusing, parallel
@@ -91,8 +90,8 @@ def evaluate(
 ) -> tuple[float, float]:
     """Mean loss and accuracy of `model` on (images, labels), in eval mode and float32.
 
-    views: 1, 2 or 6 copies of each picture (`augment.views`), probabilities averaged.
-    Raises ValueError for data of another form.
+    views: how many copies of each picture (`augment.views`), probabilities averaged.
+    Raises ValueError for data of another form, and for a number of views that does not exist.
     """
     check_data(data, "data")
     sums, was_training = Accumulator(3), model.training
@@ -118,7 +117,8 @@ class History:
 
     epochs: dictionaries with epoch, train_loss, train_accuracy, seconds (of training so far) and,
         with validation data, val_loss and val_accuracy.
-    losses: (step, loss of that batch) pairs, some hundreds of them at most.
+    losses: (step, loss of that batch) pairs, some hundreds of them at most; of several processes
+        that of the first one's share of the batch.
     stopped: why the run ended early, or "".
     """
 
@@ -256,7 +256,8 @@ def fit(
 
     The stop button ends training cleanly: the weights learned so far are in `model`, and
     `history.stopped` says so. So does a loss that is no longer a number; the weights are then
-    those after the last good epoch. Raises ValueError for data or a recipe that cannot work.
+    those after the last good epoch. Raises ValueError for data or a recipe that cannot work and
+    for a state that belongs to another run, CourseError for one that cannot be read.
     """
     recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
     first = next(model.parameters(), None)
@@ -303,7 +304,7 @@ def fit(
     run.finish()
     if plot is not None:
         plot.draw()
-    if progress and run.stopped:
+    if progress and run.stopped and run.rank == 0:
         print(f"Training ended early: {run.stopped}.")
     return run.history
 
@@ -314,12 +315,14 @@ class _Run:
     def __init__(self, model, train, val, recipe, seed, device):
         self.model, self.train, self.val = model, train, val
         self.recipe, self.seed, self.device = recipe, seed, device
-        count, self.classes = len(train[0]), 1 + int(train[1].max())
+        count = len(train[0])
+        self.classes = 1 + max(int(data[1].max()) for data in (train, val) if data is not None)
         self.batch_size = min(recipe.batch_size, count)
         self.epoch_steps = count // self.batch_size
         self.total_steps = max(1, round(recipe.epochs * self.epoch_steps))
-        if is_quick():
-            self.total_steps = min(self.total_steps, QUICK_STEPS)
+        if is_quick() and self.total_steps > QUICK_STEPS:
+            self.total_steps = QUICK_STEPS
+            recipe = self.recipe = replace(recipe, epochs=QUICK_STEPS / self.epoch_steps)
         self.epochs = math.ceil(self.total_steps / self.epoch_steps)
         self.step = self.epoch = 0
         self.stopped = ""
@@ -335,18 +338,11 @@ class _Run:
                 f"batch_size {self.batch_size} is too small for {self.world} processes: batch norm "
                 "needs 2 pictures or more in each"
             )
-        self.average = None
-        if recipe.average:
-            update = get_ema_multi_avg_fn(recipe.average)
-            self.average = AveragedModel(self.net, multi_avg_fn=update, use_buffers=True)
-        self.autocast = nullcontext()
-        if recipe.precision == "auto" and bfloat16_is_fast(device):
-            self.autocast = torch.autocast(device.type, torch.bfloat16)
         self.history = History(
             recipe=asdict(recipe),
             seed=seed,
             parameters=sum(p.numel() for p in model.parameters()),
-            machine=this_machine(device),
+            machine=parallel.of_first(this_machine(device)),
             date=date.today().isoformat(),
         )
         self.good = self.snapshot()
@@ -369,19 +365,13 @@ class _Run:
             rate = learning_rate(recipe, self.step, self.total_steps)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            with self.autocast:
+            with self.autocast():
                 logits = self.shared(images)
-            if logits.ndim != 2 or logits.shape[1] < self.classes:
-                raise ValueError(
-                    f"model must give (N, {self.classes}) logits or more for labels up to "
-                    f"{self.classes - 1}, got {tuple(logits.shape)}"
-                )
+            self.check_logits(logits)
             loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
-            if self.average is not None:
-                self.average.update_parameters(self.net)
             self.step += 1
             bar.update()
             unseen.append((loss.detach(), (logits.argmax(1) == labels).sum(), len(labels)))
@@ -393,24 +383,40 @@ class _Run:
         # The loss was that of the weights before the last step: look at those after it.
         for name, tensor in self.net.state_dict().items():
             if not tensor.isfinite().all():
-                raise FloatingPointError(
-                    f"{name} is no longer finite after step {self.step} of {self.total_steps}; the "
-                    f"weights are those after epoch {self.epoch}; try a smaller learning rate than "
-                    f"{recipe.learning_rate:g}"
-                )
+                raise self.diverged(f"{name} is no longer finite after step {self.step}")
+        totals = parallel.summed(sums.totals)
         self.epoch += 1
         entry = {
             "epoch": self.epoch,
-            "train_loss": round(sums[0] / sums[2], 5),
-            "train_accuracy": round(sums[1] / sums[2], 5),
+            "train_loss": round(totals[0] / totals[2], 5),
+            "train_accuracy": round(totals[1] / totals[2], 5),
             "seconds": round(self.history.seconds, 2),
         }
         if self.val is not None:
-            net = self.net if self.average is None else self.average.module
-            loss, share = evaluate(net, self.val, picture_size=recipe.picture_size)
+            loss, share = evaluate(self.net, self.val, picture_size=recipe.picture_size)
             entry |= {"val_loss": round(loss, 5), "val_accuracy": round(share, 5)}
         self.history.epochs.append(entry)
         self.good = self.snapshot()
+
+    def autocast(self):
+        """The context of a forward pass: bfloat16 where the run computes in it."""
+        if self.recipe.precision == "auto" and self.history.machine["bfloat16"]:
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+    def check_logits(self, logits: Any) -> None:
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        if not (isinstance(logits, Tensor) and len(shape) == 2 and shape[1] >= self.classes):
+            raise ValueError(
+                f"model must give (N, {self.classes}) logits or more for labels up to "
+                f"{self.classes - 1}, got {shape}"
+            )
+
+    def diverged(self, what: str) -> FloatingPointError:
+        return FloatingPointError(
+            f"{what} of {self.total_steps}; the weights are those after epoch {self.epoch}; "
+            f"try a smaller learning rate than {self.recipe.learning_rate:g}"
+        )
 
     def look(self, unseen: list[tuple[Tensor, Tensor, int]], sums: Accumulator, bar: tqdm) -> None:
         """Count the steps in `unseen` (loss, right answers, pictures), note losses, empty it."""
@@ -423,17 +429,13 @@ class _Run:
             range(first, self.step + 1), values, rights, counts, strict=True
         ):
             if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"the loss became {value} at step {step} of {self.total_steps}; the "
-                    f"weights are those after epoch {self.epoch}; try a smaller learning rate "
-                    f"than {self.recipe.learning_rate:g}"
-                )
+                raise self.diverged(f"the loss became {value} at step {step}")
             sums.add(value * count, right, count)
             if step % every == 0:
                 self.history.losses.append([step, round(value, 4)])
-                bar.set_postfix(
-                    loss=f"{sums[0] / sums[2]:.3f}", accuracy=f"{sums[1] / sums[2]:.3f}"
-                )
+        bar.set_postfix(
+            loss=f"{sums[0] / sums[2]:.3f}", accuracy=f"{sums[1] / sums[2]:.3f}", refresh=False
+        )
 
     def augmented(self, images: Tensor) -> Tensor:
         recipe, batch = self.recipe, to_float(images)
@@ -449,19 +451,12 @@ class _Run:
     def finish(self) -> None:
         """Bring what was learned back into the caller's network."""
         self.history.stopped = self.stopped
-        self.history.seconds = round(self.history.seconds, 2)
-        use_average = self.average is not None and self.average.n_averaged > 0
-        source = self.average.module if use_average else self.net
         if self.recipe.merged:
-            fusing.unmerge_into(source, self.model)
-        elif source is not self.model:
-            self.model.load_state_dict(source.state_dict())
+            fusing.unmerge_into(self.net, self.model)
 
     def snapshot(self) -> dict[str, Tensor]:
-        """Copies of all numbers of the run: weights, averages, momentum."""
+        """Copies of all numbers of the run: weights, running statistics, momentum."""
         tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
-        if self.average is not None:
-            tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         for index, parameter in enumerate(self._parameters()):
             momentum = self.optimiser.state[parameter].get("momentum_buffer")
             if momentum is not None:
@@ -475,8 +470,6 @@ class _Run:
             return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
         self.net.load_state_dict(part("net."))
-        if self.average is not None:
-            self.average.load_state_dict(part("average."))
         for index, momentum in part("momentum.").items():
             parameter = self._parameters()[int(index)]
             kept = torch.empty_like(parameter).copy_(momentum)  # in the layout of its weight
@@ -485,8 +478,14 @@ class _Run:
     def _parameters(self) -> list[nn.Parameter]:
         return [p for group in self.optimiser.param_groups for p in group["params"]]
 
+    def fingerprint(self) -> list[int]:
+        """Tells one set of training pictures from another, such as the stand-in from the real."""
+        images, labels = self.train
+        return [len(images), int(images.sum()), int(labels.sum())]
+
     def save(self, path: Path) -> None:
-        place = {"step": self.step, "epoch": self.epoch, "history": asdict(self.history)}
+        place = {"step": self.step, "epoch": self.epoch, "data": self.fingerprint()}
+        place["history"] = asdict(self.history)
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(path.name + ".tmp")
         tensors = {name: tensor.contiguous() for name, tensor in self.good.items()}
@@ -498,14 +497,12 @@ class _Run:
             return
         unfit = f"{path} does not hold the state of a run"
         net = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
-        if self.average is not None:
-            net |= {f"average.{name}": t for name, t in self.average.state_dict().items()}
         momentum = {f"momentum.{index}": p for index, p in enumerate(self._parameters())}
         try:
             with safetensors.safe_open(path, "pt", device=str(self.device)) as file:
                 place = json.loads(file.metadata()["run"])
                 history = History.of(place["history"])
-                step, epoch = int(place["step"]), int(place["epoch"])
+                step, epoch, pictures = int(place["step"]), int(place["epoch"]), place["data"]
                 misfit = _misfit(file, net, momentum)
                 names = [] if misfit else file.keys()
                 tensors = {name: file.get_tensor(name) for name in names}
@@ -523,12 +520,22 @@ class _Run:
                 f"(other: {', '.join(other) or 'seed'}): delete it to begin again, or choose "
                 "another file"
             )
+        if pictures != self.fingerprint():
+            raise ValueError(
+                f"{path} belongs to a run on other training pictures: delete it to begin again, "
+                "or choose another file"
+            )
         if step != min(epoch * self.epoch_steps, self.total_steps) or epoch != len(history.epochs):
             misfit = misfit or f"step {step} is not the end of epoch {epoch} here"
         if misfit:
             raise CourseError(
                 f"{unfit} of this length and network ({misfit}): delete it to begin again"
             )
+        # On the same kind of processor the stopwatch is not asked again whether bfloat16 is faster.
+        here, there = self.history.machine, history.machine
+        same = all(there.get(key) == here[key] for key in ("device", "name"))
+        if not (same and isinstance(there.get("bfloat16"), bool)):
+            history.machine = here
         self.step, self.epoch, self.history = step, epoch, history
         self.restore(tensors)
         self.good = self.snapshot()
@@ -563,7 +570,7 @@ class _LivePlot:
 def optimiser_of(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The optimiser of `recipe` for the parameters of `net`."""
     kernels = [p for p in net.parameters() if p.ndim == 4]
-    matrices = [p for p in net.parameters() if p.ndim == 2]
+    matrices = [p for p in net.parameters() if p.ndim > 1 and p.ndim != 4]
     others = [p for p in net.parameters() if p.ndim <= 1]
     if recipe.optimiser == "muon":
         groups = [

@@ -1,4 +1,4 @@
-"""Settings for all tests: short training runs, no windows, few threads."""
+"""Settings for all tests: short training runs, no windows, no GPU."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ from tiny_data import fresh, official, server, share  # noqa: F401 - fixtures fo
 
 os.environ.setdefault("GNET_QUICK", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what is compared is what a CPU computes
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("GNET_CACHE_DIR") or ROOT / "data" / "cache").resolve()

@@ -7,8 +7,10 @@ import statistics
 import pytest
 import torch
 
+from gnet_utils import __main__ as cli
 from gnet_utils import bench
 from gnet_utils.environment import ROOT
+from gnet_utils.errors import CourseError
 from gnet_utils.recipes import RECIPES, build_network
 from gnet_utils.training import History
 
@@ -55,6 +57,36 @@ def test_a_rate_is_pictures_by_seconds_of_training():
     assert 0 < 3 * slow < fast
 
 
+@pytest.mark.parametrize(
+    ("stopped", "error"),
+    [("stopped by hand after 3 of 9 steps", KeyboardInterrupt), ("loss is nan", CourseError)],
+)
+def test_a_training_that_ends_early_has_no_rate(stopped, error, monkeypatch):
+    history = History({}, 0, seconds=1.0, stopped=stopped)
+    monkeypatch.setattr(bench, "fit", lambda *_, **__: history)
+    images = torch.zeros(256, 1, 28, 28, dtype=torch.uint8)
+    with pytest.raises(error):
+        bench.training_rate(RECIPES["minute"], (images, torch.arange(256) % 10), 1.0)
+
+
+def test_figures_that_cannot_be_kept_are_told_before_measuring_and_cost_no_old_ones(
+    monkeypatch, tmp_path, capsys
+):
+    figures = json.loads(STORED.read_text(encoding="utf-8"))
+    monkeypatch.setattr(bench, "measure", lambda quick: pytest.fail("it measured"))
+    (tmp_path / "file").touch()
+    for out in (tmp_path, tmp_path / "file" / "figures.json"):
+        assert cli.main(["bench", "--out", str(out)]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("error: ") and said.count("\n") == 1
+    monkeypatch.setattr(bench, "measure", lambda quick: figures)
+    out = tmp_path / "new" / "figures.json"
+    assert cli.main(["bench", "--out", str(out)]) == 0
+    assert json.loads(out.read_text()) == figures
+    assert bench.report(figures) in capsys.readouterr().out
+    assert [file.name for file in out.parent.iterdir()] == ["figures.json"]
+
+
 def test_a_gain_is_the_rate_with_a_trick_against_the_rate_without(monkeypatch):
     def rate(recipe, data, seconds):
         return 30.0 if recipe == RECIPES["minute"] else 10.0 + 10.0 * recipe.merged
@@ -84,9 +116,12 @@ def test_only_runs_that_ended_on_the_real_data_count(monkeypatch, tmp_path):
             {"data": "stand-in", "test_accuracy": 0.9},
         )
     ):
-        History({"name": "minute"}, seed, results=results).save(
-            tmp_path / f"minute-seed{seed}.json"
-        )
+        history = History({"name": "minute", "epochs": 0.75}, seed, results=results)
+        history.save(tmp_path / f"minute-seed{seed}.json")
+    shorter = {"data": "real", "test_accuracy": 0.9}
+    History({"name": "minute", "epochs": 0.5}, 4, results=shorter).save(
+        tmp_path / "minute-seed4.json"
+    )
     monkeypatch.setattr(bench, "RUNS", tmp_path)
     assert [run.seed for run in bench.recorded_runs("minute")] == [0]
 

@@ -1,5 +1,6 @@
 """python -m gnet_utils: each command does what it says, or fails with one sentence."""
 
+import dataclasses
 import importlib.metadata
 import os
 import re
@@ -367,8 +368,9 @@ def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     from gnet_utils import data
 
     def load(split, device="cpu"):
-        shape = (400, 1, 28, 28)
-        return torch.randint(256, shape, dtype=torch.uint8), torch.arange(400) % 10
+        shape, generator = (400, 1, 28, 28), torch.Generator().manual_seed(0)
+        images = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
+        return images, torch.arange(400) % 10
 
     split = data.split_train_validation
     monkeypatch.setenv("GNET_QUICK", "1")
@@ -409,11 +411,16 @@ def test_minutes_become_epochs_once_and_a_run_that_goes_on_keeps_them(
 ):
     from gnet_utils import bench, training
 
+    log, real = tmp_path / "minute-seed0.json", training.Path.unlink
+
     def train(*options: str) -> float:
         command = ["train", "--out", str(tmp_path), *options]
         assert cli.main(command) == 0, capsys.readouterr().err
-        return training.History.load(tmp_path / "minute-seed0.json").recipe["epochs"]
+        epochs = training.History.load(log).recipe["epochs"]
+        real(log)
+        return epochs
 
+    monkeypatch.delenv("GNET_QUICK")
     # 400 pictures at 30 a second: 0.95 minutes are 4.275 epochs.
     monkeypatch.setattr(bench, "training_rate", lambda recipe, data, seconds: 30.0)
     assert train("--minutes", "1") == 4.25
@@ -431,16 +438,48 @@ def test_minutes_become_epochs_once_and_a_run_that_goes_on_keeps_them(
 def test_a_training_that_was_stopped_is_not_taken_for_done(
     few_pictures, tmp_path, monkeypatch, capsys
 ):
+    from gnet_utils.training import History
+
     def stop(network, *_, **__):
-        return types.SimpleNamespace(stopped=reason, epochs=[{}, {}])
+        return History({}, 0, stopped=reason, epochs=[{}, {}])
 
     monkeypatch.setattr("gnet_utils.training.fit", stop)
-    for reason, goes_on in (("stopped by hand after 3 of 9 steps", True), ("loss is nan", False)):
+    by_hand, log = "stopped by hand after 3 of 9 steps", tmp_path / "minute-seed0.json"
+    for reason, kept, words in (
+        (by_hand, False, f"{by_hand}; the same command begins again\n"),
+        (by_hand, True, f"{by_hand}; the same command goes on after epoch 2\n"),
+        ("loss is nan", True, "loss is nan\n"),
+    ):
+        if kept:
+            log.with_suffix(".state").touch()
         assert cli.main(["train", "--out", str(tmp_path)]) == 1
-        said = capsys.readouterr().err
-        assert reason in said
-        assert ("the same command goes on after epoch 2" in said) is goes_on
-    assert not list(tmp_path.iterdir())
+        assert capsys.readouterr().err == f"error: {words}"
+        assert History.load(log).stopped == reason
+    assert {file.suffix for file in tmp_path.iterdir()} == {".json", ".state"}
+
+
+def test_a_finished_run_is_not_trained_again_nor_written_over(few_pictures, tmp_path, capsys):
+    from gnet_utils.recipes import RECIPES
+
+    command = ["train", "--out", str(tmp_path)]
+    assert cli.main(command) == 0
+    kept = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    capsys.readouterr()
+    assert cli.main(command) == 0
+    said = capsys.readouterr().out
+    assert "holds this run, finished: test accuracy 0." in said and "delete that file" in said
+    assert cli.main([*command, "--validate"]) == 1
+    assert "record of another run (no validation accuracy)" in capsys.readouterr().err
+    stand_in = data.DataSource("stand-in", "a test")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "data_source", lambda: stand_in)
+        assert cli.main(command) == 1
+        assert "record of another run (data)" in capsys.readouterr().err
+        slower = dataclasses.replace(RECIPES["minute"], learning_rate=0.01, purpose="another")
+        patch.setitem(RECIPES, "minute", slower)
+        assert cli.main(command) == 1
+        assert "record of another run (learning_rate, data)" in capsys.readouterr().err
+    assert kept == {file: file.read_bytes() for file in tmp_path.iterdir()}
 
 
 @pytest.mark.parametrize("out", ["a file", "/proc/nobody/runs"])
@@ -462,6 +501,21 @@ def test_two_trainings_of_one_name_do_not_write_over_each_other(few_pictures, tm
     with open(tmp_path / "minute-seed0.lock", "ab") as lock:
         assert environment.try_lock(lock)
         assert cli.main(["train", "--out", str(tmp_path)]) == 1
+    assert "another process trains minute-seed0" in capsys.readouterr().err
+
+
+def test_a_lock_that_another_process_took_away_guards_nothing(
+    few_pictures, tmp_path, monkeypatch, capsys
+):
+    """It ended after we had opened its file and before we locked it."""
+    lock, real = tmp_path / "minute-seed0.lock", environment.try_lock
+
+    def late(file):
+        lock.unlink()
+        return real(file)
+
+    monkeypatch.setattr(environment, "try_lock", late)
+    assert cli.main(["train", "--out", str(tmp_path)]) == 1
     assert "another process trains minute-seed0" in capsys.readouterr().err
 
 

@@ -4,14 +4,27 @@ import pytest
 import torch
 from torch import nn
 
-from gnet_utils import fusing
+from gnet_utils import fusing, models
 from gnet_utils.models import FashionGoogLeNet, GoogLeNet
+
+
+def with_blocks(kind: type) -> nn.Module:
+    """Two blocks of that kind."""
+    widths = models.BlockWidths(16, 8, 16, 8, 16, 16)
+    net = nn.Sequential(kind(64, *widths), kind(64, *widths))
+    net.in_channels = 64
+    return net
+
 
 NETWORKS = {
     "fashion": lambda: FashionGoogLeNet(0.25),
     "fashion, projection first": lambda: FashionGoogLeNet(0.25, stem="patch", project_first=True),
     "paper with batch norm": lambda: GoogLeNet(norm="batch", aux=False, num_classes=10),
     "paper": lambda: GoogLeNet(aux=False, num_classes=10),
+    "5x5 as two 3x3": lambda: with_blocks(models.TwoThreeInception),
+    "5x5 as 1x5 and 5x1": lambda: with_blocks(models.AsymmetricInception),
+    "separable": lambda: with_blocks(models.SeparableInception),
+    "residual": lambda: with_blocks(models.ResidualInception),
 }
 
 
@@ -60,18 +73,36 @@ def test_folding_leaves_no_batch_norm_and_fewer_convolutions():
     assert convolutions(net) - convolutions(folded) == 2 * 9  # three siblings become one
 
 
-def test_what_a_merged_network_learned_goes_back():
-    net, images = moved("fashion, projection first")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_a_merged_network_learned_goes_back(name):
+    net, images = moved(name)
     merged = fusing.merge(net).train()
     merged(images).square().sum().backward()
     with torch.no_grad():
         for parameter in merged.parameters():
             parameter -= 0.01 * parameter.grad
     before = net(images).detach()
+    start = [p.detach().clone() for p in net.parameters()]
     fusing.unmerge_into(merged, net)
     with torch.no_grad():
         torch.testing.assert_close(net(images), merged.eval()(images), rtol=1e-4, atol=1e-4)
         assert not torch.allclose(net(images), before)
+    changed = [not torch.equal(a, b) for a, b in zip(net.parameters(), start, strict=True)]
+    assert all(changed)  # no part was left out of the training
+
+
+def test_a_frozen_sibling_stays_frozen():
+    net, images = moved("fashion")
+    net.inception_3a.branch_1x1.requires_grad_(False)
+    merged = fusing.merge(net)
+    assert isinstance(merged.inception_3b, fusing.MergedInception)
+    assert isinstance(merged.inception_3a, models.Inception)
+    with torch.no_grad():
+        torch.testing.assert_close(merged.eval()(images), net(images), rtol=1e-4, atol=1e-4)
+    frozen = [p for p in merged.parameters() if not p.requires_grad]
+    assert sum(p.numel() for p in frozen) == sum(
+        p.numel() for p in net.inception_3a.branch_1x1.parameters()
+    )
 
 
 def test_folding_a_network_in_training_mode_is_refused():

@@ -46,9 +46,8 @@ history = fit(net, data, None, recipe, progress=False, state=folder / "state",
               after_epoch=after_epoch)
 save_file({k: v.contiguous() for k, v in net.state_dict().items()},
           folder / f"rank{parallel.rank()}.safetensors")
-if parallel.rank() == 0:
-    history.results = {"accuracy": evaluate(net, data)[1]}
-    history.save(folder / "history.json")
+history.results = {"accuracy": evaluate(net, data)[1]}
+history.save(folder / f"history{parallel.rank()}.json")
 parallel.stop()
 """
 
@@ -68,7 +67,7 @@ def torchrun(folder, processes: int, mode: str = "calm") -> dict:
     script.write_text(WORKER)
     done = start(processes, str(script), str(folder), mode)
     assert done.returncode == 0, done.stderr[:3000]
-    return json.loads((folder / "history.json").read_text())
+    return json.loads((folder / "history0.json").read_text())
 
 
 def weights(folder, rank: int) -> dict[str, torch.Tensor]:
@@ -99,6 +98,16 @@ def test_two_processes_end_with_equal_weights_and_learn_like_one(alone, together
     assert shared["results"]["accuracy"] >= record["results"]["accuracy"] - 0.05 >= 0.9
 
 
+def test_an_epoch_in_the_record_is_that_of_all_processes(together):
+    """Each sees pictures of its own, so that only sums over both are equal in both."""
+    folder, first = together
+    second = json.loads((folder / "history1.json").read_text())
+    assert first["losses"] != second["losses"]
+    for one, other in zip(first["epochs"], second["epochs"], strict=True):
+        assert one["train_loss"] == other["train_loss"]
+        assert one["train_accuracy"] == other["train_accuracy"]
+
+
 def test_a_killed_process_is_brought_back_and_the_run_ends_as_if_nothing_had_been(
     together, tmp_path
 ):
@@ -120,7 +129,7 @@ def test_a_state_that_only_one_process_sees_is_refused(alone, tmp_path):
     (tmp_path / "worker.py").write_text(apart)
     done = start(2, str(tmp_path / "worker.py"), str(tmp_path), "calm")
     assert done.returncode != 0 and "--out must be one folder for all" in done.stderr
-    assert not (tmp_path / "history.json").exists()
+    assert not (tmp_path / "history0.json").exists()
 
 
 @pytest.mark.data
@@ -134,6 +143,13 @@ def test_the_command_trains_with_two_processes_and_writes_once(tmp_path):
         "sprint-seed0.safetensors",
     }
     assert json.loads((tmp_path / "sprint-seed0.json").read_text())["machine"]["processes"] == 2
+
+
+def test_processes_that_torchrun_did_not_start_are_one_sentence(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    with pytest.raises(CourseError, match="start several processes with torchrun"):
+        parallel.start()
 
 
 def test_one_process_joins_nobody(monkeypatch):

@@ -29,7 +29,6 @@ RECIPE = Recipe(
     epochs=3,
     batch_size=32,
     learning_rate=0.05,
-    average=0.8,
     mirror=True,
     shift=1,
     erase=0.3,
@@ -69,7 +68,7 @@ def run(data, model=None, recipe=RECIPE, **options):
 
 
 def test_training_learns(data):
-    recipe = dataclasses.replace(RECIPE, epochs=8, average=0.0, erase=0.0, mirror=False, shift=0)
+    recipe = dataclasses.replace(RECIPE, epochs=8, erase=0.0, mirror=False, shift=0)
     model, history = run(data, recipe=recipe)
     assert history.epochs[0]["train_loss"] > history.epochs[-1]["train_loss"]
     assert evaluate(model, data)[1] > 0.6
@@ -124,28 +123,78 @@ def test_the_stop_button_keeps_what_was_learned_and_says_so(data, capsys):
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_the_last_good_weights(data):
-    recipe = dataclasses.replace(RECIPE, average=0.0)
-    good, _ = run(data, recipe=dataclasses.replace(recipe, epochs=1, schedule="constant"))
+    good, _ = run(data, recipe=dataclasses.replace(RECIPE, epochs=1, schedule="constant"))
     model, rates = network(), iter([0.05] * 5 + [float("inf")] * 99)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "learning_rate", lambda *_: next(rates))
-        history = fit(model, data, None, recipe, progress=False)
+        history = fit(model, data, None, RECIPE, progress=False)
     assert "the loss became nan at step 7 of 15; the weights are those after epoch 1" in (
         history.stopped
     )
     assert same_weights(model, good)
 
 
-def test_the_average_of_the_weights_is_what_comes_out(data):
-    averaged, _ = run(data)
-    last, _ = run(data, recipe=dataclasses.replace(RECIPE, average=0.0))
-    assert not same_weights(averaged, last)
+def test_a_state_of_other_pictures_is_refused(data, tmp_path):
+    """Of the stand-in, say, where the run goes on with the real ones."""
+    state = tmp_path / "state.safetensors"
+    run(data, state=state)
+    with pytest.raises(ValueError, match="belongs to a run on other training pictures"):
+        run((255 - data[0], data[1]), state=state)
+
+
+def test_a_run_that_goes_on_computes_as_it_began(data, tmp_path, monkeypatch):
+    """The stopwatch that chooses bfloat16 may find otherwise the second time."""
+    state, found = tmp_path / "state.safetensors", []
+    monkeypatch.setattr(training, "bfloat16_is_fast", lambda device: True)
+    _, begun = run(data, state=state)
+    monkeypatch.setattr(training, "bfloat16_is_fast", lambda device: False)
+    real = training._Run.autocast
+
+    def autocast(self):
+        found.append(real(self))
+        return found[-1]
+
+    monkeypatch.setattr(training._Run, "autocast", autocast)
+    place = json.loads(training.safetensors.safe_open(state, "pt").metadata()["run"])
+    place |= {"step": 5, "epoch": 1}
+    place["history"]["epochs"] = place["history"]["epochs"][:1]
+    tensors = training.safetensors.torch.load_file(state)
+    for elsewhere in (False, True):
+        if elsewhere:
+            place["history"]["machine"]["name"] = "another processor"
+        training.save_file(tensors, state, metadata={"run": json.dumps(place)})
+        found.clear()
+        _, history = run(data, state=state)
+        assert history.machine["bfloat16"] is not elsewhere
+        assert len(found) == 10 and all(
+            isinstance(context, torch.autocast) is not elsewhere for context in found
+        )
+    assert begun.machine["bfloat16"]
+
+
+def test_every_parameter_is_in_the_optimiser_once():
+    net = nn.Sequential(nn.Conv1d(2, 3, 3), nn.Conv2d(2, 3, 3), nn.Conv3d(2, 3, 3), nn.Linear(2, 2))
+    net.scale = nn.Parameter(torch.ones(()))
+    for kind in ("sgd", "muon"):
+        optimiser = training.optimiser_of(net, dataclasses.replace(RECIPE, optimiser=kind))
+        found = [id(p) for group in optimiser.param_groups for p in group["params"]]
+        assert sorted(found) == sorted(id(p) for p in net.parameters())
+
+
+def test_a_network_of_another_form_is_one_sentence(data):
+    from gnet_utils.models import GoogLeNet
+
+    two, large = tuple(part[:2] for part in data), dataclasses.replace(RECIPE, picture_size=224)
+    with pytest.raises(ValueError, match=r"must give \(N, 2\) logits .* got GoogLeNetOutput"):
+        run(two, GoogLeNet(in_channels=1), large)
+    few = tuple(part[data[1] < 5] for part in data)
+    small = nn.Sequential(nn.Flatten(), nn.Linear(784, 5))
+    with pytest.raises(ValueError, match=r"must give \(N, 10\) logits .* got \(32, 5\)"):
+        fit(small, few, data, RECIPE, progress=False)
 
 
 def test_a_step_of_the_merged_network_is_a_step_of_the_readable_one(data):
-    recipe = dataclasses.replace(
-        RECIPE, epochs=1, batch_size=160, average=0.0, precision="float32", erase=0.0
-    )
+    recipe = dataclasses.replace(RECIPE, epochs=1, batch_size=160, precision="float32", erase=0.0)
     merged, _ = run(data, recipe=recipe)
     readable, _ = run(data, recipe=dataclasses.replace(recipe, merged=False))
     for a, b in zip(merged.parameters(), readable.parameters(), strict=True):
@@ -157,6 +206,7 @@ def test_quick_runs_are_short(data, monkeypatch):
     many = dataclasses.replace(RECIPE, epochs=50)
     _, history = run(data, recipe=many)
     assert len(history.epochs) == 3  # 12 steps of 5 an epoch
+    assert history.recipe["epochs"] == 12 / 5  # so that nobody takes it for a whole run
 
 
 def test_validation_is_measured_after_each_epoch(data):
@@ -321,7 +371,7 @@ def test_the_live_plot_takes_a_hundredth_of_the_time(monkeypatch):
         *(("epochs", 0), ("epochs", float("inf")), ("epochs", float("nan")), ("batch_size", 1)),
         *(("learning_rate", -1), ("learning_rate", float("inf")), ("schedule", "x")),
         *(("warmup", 1.0), ("momentum", 1), ("label_smoothing", 1), ("erase", 2)),
-        *(("average", 1), ("precision", "float64")),
+        ("precision", "float64"),
     ],
 )
 def test_a_recipe_that_cannot_work_is_one_sentence(field, value):

@@ -34,7 +34,6 @@ RECIPE = Recipe(
     epochs=10,
     batch_size=16,
     learning_rate=0.05,
-    average=0.8,
     mirror=True,
     shift=1,
     erase=0.3,
