@@ -134,7 +134,8 @@ def _train(recipe, device, options: argparse.Namespace) -> int:
     finished = _finished(log, recipe, name, options.minutes)
     parallel.agree(finished, "finished runs")
     if finished:
-        print(f"{finished}; to train again delete that file, or choose another --out")
+        if first:
+            print(f"{finished}; to train again delete that file, or choose another --out")
         return 0
     if options.minutes is not None:
         recipe = begun_with(state, recipe) or _lasting(options.minutes, recipe, training)

@@ -37,7 +37,7 @@ NOISE = {
     *("scrolled", "vscode"),
 }
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"  # points to a kernel that has ended
-BAR = re.compile(r" *\d+%\|")  # what is left of tqdm's bar as text: its first moment
+BAR = re.compile(r"[^|]*\d+%\|")  # what is left of tqdm's bar as text: its first moment
 COLAB = "https://colab.research.google.com"
 BUNDLED = (
     "README.md",

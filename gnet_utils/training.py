@@ -173,9 +173,10 @@ class History:
         steps = [step for step, _ in self.losses]
         left.plot(steps, smooth([loss for _, loss in self.losses]), color=COLOURS["blue"])
         left.set(xlabel="step", ylabel="training loss", ylim=(0, None), title="Loss")
-        numbers = [entry["epoch"] for entry in self.epochs]
+        most = self.recipe.get("epochs", math.inf)  # the last epoch may be a part of one
+        numbers = [min(entry["epoch"], most) for entry in self.epochs]
         for key, name, colour in (
-            ("train_accuracy", "training", "gray"),
+            ("train_accuracy", "training, while learning", "gray"),
             ("val_accuracy", "validation", "orange"),
         ):
             values = [100 * entry[key] for entry in self.epochs if key in entry]
@@ -189,6 +190,8 @@ class History:
                 )
         right.set(xlabel="epoch", ylabel="accuracy (%)", title="Accuracy")
         right.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        if 0 < len(numbers) < 4:
+            right.set_xticks(numbers)
         if right.get_legend_handles_labels()[0]:
             right.legend(loc="lower right", frameon=False)
         return figure

@@ -26,13 +26,15 @@ class Start:
     size: side of the pictures in pixels: 28 for a narrow net of nine blocks with the "patch" stem,
         or 96 for the net of the tutorials itself, without changes.
     warm_up: the learning rate rises to `learning_rate` over the first quarter of the steps.
-    kaiming: He et al.'s initialisation, biases zero; else Glorot's and PyTorch's biases.
+    kaiming: He et al.'s initialisation, biases zero; else Glorot's weights and PyTorch's biases.
+    zero_biases: Glorot's weights, but the biases zero as He et al.'s are.
     """
 
     size: int = 28
     width: float = 0.125
     batch_norm: bool = False
     kaiming: bool = False
+    zero_biases: bool = False
     warm_up: bool = False
     learning_rate: float = 0.1
     batch: int = 128
@@ -46,19 +48,21 @@ class Start:
         if not self.batch_norm:
             remove_batch_norm(net)
         if not self.kaiming:
-            start_like_tutorials(net)
+            start_like_tutorials(net, self.zero_biases)
         return net.to(memory_format=torch.channels_last)
 
 
 OURS = {"batch_norm": True, "kaiming": True, "warm_up": True}
-RUNS = {  # the first five differ from each other in one thing, but for the last of them
+RUNS = {  # each of the first four changes differs from the recipe of the tutorials in one thing
     "tutorial": Start(),
     "warm_up": Start(warm_up=True),
+    "zero_biases": Start(zero_biases=True),
     "initialisation": Start(kaiming=True),
     "batch_norm": Start(batch_norm=True),
     "all_three": Start(**OURS),
     "rate_0.01": Start(**OURS, learning_rate=0.01),
     "rate_1": Start(**OURS, learning_rate=1.0),
+    "rate_1_at_once": Start(**{**OURS, "warm_up": False}, learning_rate=1.0),
     "width_0.25": Start(**OURS, width=0.25),
     "tutorial_96": Start(size=96, width=1.0, steps=468),  # a whole epoch
 }
@@ -74,12 +78,14 @@ def remove_batch_norm(module: nn.Module) -> None:
                 child.bias = nn.Parameter(torch.zeros(child.out_channels))
 
 
-def start_like_tutorials(module: nn.Module) -> None:
+def start_like_tutorials(module: nn.Module, zero_biases: bool = False) -> None:
     """Glorot's uniform weights (`nn.init.xavier_uniform_`), PyTorch's default for the biases."""
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             layer.reset_parameters()
             nn.init.xavier_uniform_(layer.weight)
+            if zero_biases and layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def first_steps(

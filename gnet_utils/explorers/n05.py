@@ -1,6 +1,7 @@
 """Explorers of notebook 05: two recorded runs compared, and any picture classified."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from gnet_utils.data import CLASS_NAMES, COURSE, to_float
 from gnet_utils.errors import CourseError
+from gnet_utils.experiments.start import Start
 from gnet_utils.pictures import opencv
 from gnet_utils.plotting import COLOURS
 
@@ -44,7 +46,8 @@ def compare_runs(first: str = "tutorial-seed0", second: str = "all_three-seed0")
     ax.axhline(np.log(10), color=COLOURS["gray"], lw=1, ls="--", label="guessing: ln 10")
     ax.set(xlabel="step", ylabel="loss of the batch", ylim=(0, 3.2))
     ax.legend(loc="lower left")
-    recipes = runs[first]["recipe"], runs[second]["recipe"]
+    # What was recorded before a setting existed has its plain value.
+    recipes = [asdict(Start()) | runs[name]["recipe"] for name in (first, second)]
     changed = [
         f"{key.replace('_', ' ')}: {recipes[0][key]} / {recipes[1][key]}"
         for key in recipes[0]
@@ -52,6 +55,11 @@ def compare_runs(first: str = "tutorial-seed0", second: str = "all_three-seed0")
     ]
     ax.set_title("What differs: " + ("; ".join(changed) or "only the seed"), fontsize=9)
     return figure
+
+
+def range_rates(steps: int) -> Tensor:
+    """The learning rates of a range test: (steps,) from 0.001 to 10, each by one factor larger."""
+    return torch.logspace(-3, 1, steps)
 
 
 def smooth(values: list[float], window: int = 9) -> np.ndarray:
