@@ -546,7 +546,7 @@ def test_render_executes_cleans_and_repeats_itself_exactly(own_course, monkeypat
         "import time\nprint(1, flush=True)\ntime.sleep(0.3)\nprint(2)",
         "",
         "import os, sys\nprint(os.environ.get('GNET_QUICK'), sys.prefix)\nos.getcwd()",
-        "from tqdm.auto import tqdm\nfor i in tqdm(range(3)): pass",
+        "from tqdm.auto import tqdm\nfor i in tqdm(range(3), desc='epoch 1/2'): pass",
         "from ipywidgets import IntSlider\nIntSlider()",
     )
     notebook = notebooks.read(path)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ from torch import nn
 
 from gnet_utils import exercises, experiments
 from gnet_utils.data import load_fashion_mnist, to_float
+from gnet_utils.environment import ROOT
 from gnet_utils.errors import CourseError
 from gnet_utils.experiments import start
 from gnet_utils.experiments.start import RUNS, Start, first_steps, spread
 from gnet_utils.explorers import n05
 from gnet_utils.explorers.n05 import as_the_net_sees, classify, nearest, probabilities, smooth
 from gnet_utils.models import FashionGoogLeNet
+from gnet_utils.recipes import get_recipe
+from gnet_utils.training import History
 
 
 def some_data(count: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -99,6 +103,16 @@ def test_every_run_is_recorded_as_its_recipe_says(name):
         assert Start(**settings) == RUNS[name]
         assert len(run["loss"]) == RUNS[name].steps and all(map(math.isfinite, run["loss"]))
         assert all(run[key] for key in ("date", "versions", "machine", "seconds", "parameters"))
+
+
+def test_the_run_with_pictures_held_out_is_that_of_its_recipe():
+    run = History.load(ROOT / "data" / "runs" / "validated" / "five_minutes-seed0.json")
+    own = asdict(get_recipe("five_minutes"))
+    assert {key: run.recipe[key] for key in own} == own
+    assert run.results["data"] == "real" and len(run.epochs) == math.ceil(own["epochs"])
+    assert run.results["validation_accuracy"] == pytest.approx(
+        run.epochs[-1]["val_accuracy"], abs=1e-4
+    )
 
 
 # Explorers ----------------------------------------------------------------------------------------
