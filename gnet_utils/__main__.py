@@ -122,7 +122,7 @@ def _train(recipe, device, options: argparse.Namespace) -> int:
     from gnet_utils import parallel
     from gnet_utils.data import data_source, load_fashion_mnist, split_train_validation
     from gnet_utils.recipes import build_network
-    from gnet_utils.training import begun_with, evaluate, fit, save_checkpoint
+    from gnet_utils.training import BY_HAND, begun_with, evaluate, fit, save_checkpoint
 
     first = parallel.rank() == 0  # of several processes only the first writes
     training, validation = load_fashion_mnist("train", str(device)), None
@@ -162,7 +162,7 @@ def _train(recipe, device, options: argparse.Namespace) -> int:
     if history.stopped:
         record(history)
         on = ""
-        if history.stopped.startswith("stopped by hand"):  # else it would end there again
+        if history.stopped.startswith(BY_HAND):  # else it would end there again
             kept = f"goes on after epoch {len(history.epochs)}"
             on = f"; the same command {kept if state.exists() else 'begins again'}"
         print(f"error: {history.stopped}{on}", file=sys.stderr)
@@ -191,9 +191,8 @@ def _finished(log: Path, recipe, name: str, minutes: float | None) -> str:
 
     Raises CourseError when that was another run: it is not to be written over.
     """
-    import dataclasses
-
     from gnet_utils.data import data_source
+    from gnet_utils.recipes import other_settings
     from gnet_utils.training import History
 
     try:
@@ -202,9 +201,9 @@ def _finished(log: Path, recipe, name: str, minutes: float | None) -> str:
         return ""
     if not history.results:
         return ""
-    free = ["purpose"] + ["epochs"] * (minutes is not None or environment.is_quick())
-    own = dataclasses.asdict(recipe).items()
-    other = [key for key, value in own if key not in free and history.recipe.get(key) != value]
+    other = other_settings(recipe, history.recipe)
+    if "epochs" in other and (minutes is not None or environment.is_quick()):
+        other.remove("epochs")  # not the recipe's own
     other += ["data"] * (history.results.get("data") != data_source().kind)
     found = history.results.get(f"{name}_accuracy")
     if other or found is None:

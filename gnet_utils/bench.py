@@ -27,7 +27,14 @@ from gnet_utils.environment import ROOT, is_quick
 from gnet_utils.errors import CourseError
 from gnet_utils.models import GoogLeNet
 from gnet_utils.recipes import Recipe, build_network, get_recipe
-from gnet_utils.training import QUICK_STEPS, History, bfloat16_is_fast, fit, this_machine
+from gnet_utils.training import (
+    BY_HAND,
+    QUICK_STEPS,
+    History,
+    bfloat16_is_fast,
+    fit,
+    this_machine,
+)
 
 RUNS = ROOT / "data" / "runs"
 TRAINING_PICTURES = 60_000
@@ -172,7 +179,7 @@ def training_rate(recipe: Recipe, data: tuple, seconds: float) -> float:
     def run(steps: int) -> float:
         part = tuple(tensor[: steps * recipe.batch_size] for tensor in data)
         history = fit(network, part, None, recipe, progress=False)
-        if history.stopped.startswith("stopped by hand"):
+        if history.stopped.startswith(BY_HAND):
             raise KeyboardInterrupt
         if history.stopped:
             raise CourseError(f"recipe {recipe.name} cannot be timed: {history.stopped}")

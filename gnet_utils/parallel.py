@@ -67,7 +67,7 @@ def shared(net: nn.Module) -> nn.Module:
     return nn.parallel.DistributedDataParallel(net, device_ids=devices)
 
 
-def of_first(value: object) -> object:
+def broadcast(value: object) -> object:
     """What `value` is in process 0, in all processes."""
     if world() == 1:
         return value

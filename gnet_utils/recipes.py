@@ -4,8 +4,9 @@
 `build_network(recipe)` builds the untrained network that the recipe was tuned for.
 """
 
+import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from torch import nn
 
@@ -66,6 +67,15 @@ class Recipe:
         for name, (good, expected) in limits.items():
             if not good:
                 raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r}")
+
+
+def other_settings(recipe: Recipe, stored: dict) -> list[str]:
+    """Names of the settings in which `stored`, the recipe in a record, is another than `recipe`.
+
+    The purpose is words, not a setting.
+    """
+    own = json.loads(json.dumps(asdict(recipe)))  # in the types of the record
+    return [key for key in own if key != "purpose" and stored.get(key) != own[key]]
 
 
 def build_network(recipe: Recipe) -> nn.Module:

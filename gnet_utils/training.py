@@ -32,12 +32,13 @@ from gnet_utils.data import to_float
 from gnet_utils.environment import ROOT, is_quick
 from gnet_utils.errors import CourseError
 from gnet_utils.muon import Muon
-from gnet_utils.recipes import Recipe, build_network, get_recipe
+from gnet_utils.recipes import Recipe, build_network, get_recipe, other_settings
 
 Data = tuple[Tensor, Tensor]
 
 CHECKPOINTS = ROOT / "data" / "checkpoints"  # the stored networks of the course
 
+BY_HAND = "stopped by hand"  # how History.stopped begins after the stop button
 QUICK_STEPS = 12  # with GNET_QUICK a run ends after so many steps
 # Steps between two looks at loss and accuracy: to look, a GPU has to be waited for.
 LOOK_EVERY = {"cuda": 20, "cpu": 1}
@@ -190,7 +191,7 @@ class History:
                 )
         right.set(xlabel="epoch", ylabel="accuracy (%)", title="Accuracy")
         right.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        if 0 < len(numbers) < 4:
+        if 0 < len(numbers) < 4:  # half an epoch lies at no whole tick
             right.set_xticks(numbers)
         if right.get_legend_handles_labels()[0]:
             right.legend(loc="lower right", frameon=False)
@@ -298,7 +299,7 @@ def fit(
             if after_epoch is not None:
                 after_epoch(run.history)
     except KeyboardInterrupt:
-        run.stopped = f"stopped by hand after {run.step} of {run.total_steps} steps"
+        run.stopped = f"{BY_HAND} after {run.step} of {run.total_steps} steps"
     except FloatingPointError as error:
         run.stopped = str(error)
         run.restore()
@@ -345,7 +346,7 @@ class _Run:
             recipe=asdict(recipe),
             seed=seed,
             parameters=sum(p.numel() for p in model.parameters()),
-            machine=parallel.of_first(this_machine(device)),
+            machine=parallel.broadcast(this_machine(device)),
             date=date.today().isoformat(),
         )
         self.good = self.snapshot()
@@ -514,8 +515,7 @@ class _Run:
                         raise ValueError(f"{name} holds values that are not finite numbers")
         except (*UNREADABLE, TypeError, KeyError, AttributeError) as error:
             raise CourseError(f"{unfit} ({error}): delete it to begin again") from None
-        own = json.loads(json.dumps(asdict(self.recipe)))
-        other = [key for key in own if history.recipe.get(key) != own[key]]
+        other = other_settings(self.recipe, history.recipe)
         if other or history.seed != self.seed:
             raise ValueError(
                 f"{path} belongs to recipe {history.recipe.get('name')!r}, seed {history.seed}, "

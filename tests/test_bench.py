@@ -1,8 +1,11 @@
 """The benchmark measures what it says, and the README shows what was measured."""
 
 import dataclasses
+import errno
 import json
+import os
 import statistics
+from pathlib import Path
 
 import pytest
 import torch
@@ -85,6 +88,12 @@ def test_figures_that_cannot_be_kept_are_told_before_measuring_and_cost_no_old_o
     assert json.loads(out.read_text()) == figures
     assert bench.report(figures) in capsys.readouterr().out
     assert [file.name for file in out.parent.iterdir()] == ["figures.json"]
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(full))
+    assert cli.main(["bench", "--out", str(out)]) == 1
+    said = capsys.readouterr()
+    assert bench.report(figures) in said.out and "the disk is full" in said.err
+    assert json.loads(out.read_text()) == figures
 
 
 def test_a_gain_is_the_rate_with_a_trick_against_the_rate_without(monkeypatch):
