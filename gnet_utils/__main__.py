@@ -51,19 +51,14 @@ def lab(options: argparse.Namespace) -> None:
 
 def test(options: argparse.Namespace) -> int:
     """Run the unit tests and all notebooks; one summary at the end."""
-    if options.matrix:
-        from gnet_utils.matrix import run_matrix
-
-        return run_matrix(notebooks=options.notebooks)
-    from gnet_utils.testing import SLOW, run_tests
+    from gnet_utils.testing import run_tests
 
     return run_tests(
         options.notebooks,
         stand_in=options.stand_in,
         expression=options.expression,
         with_notebooks=not options.no_notebooks,
-        slow=[kind for kind in SLOW if getattr(options, kind)],
-        on_colab=options.colab,
+        slow=options.slow,
     )
 
 
@@ -329,13 +324,9 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--no-notebooks", action="store_true", help="unit tests only")
     instead = command.add_mutually_exclusive_group()
     help = "instead: explorers, slides and pages in a real browser (some minutes; needs Chromium)"
-    instead.add_argument("--browser", action="store_true", help=help)
+    instead.add_argument("--browser", dest="slow", action="store_const", const="browser", help=help)
     help = "instead: all tests that break something on purpose (some minutes)"
-    instead.add_argument("--faults", action="store_true", help=help)
-    help = "instead: the notebooks with Colab's versions, in .venv-colab, from the zip"
-    instead.add_argument("--colab", action="store_true", help=help)
-    help = "instead: install and test with several versions of Python (long)"
-    instead.add_argument("--matrix", action="store_true", help=help)
+    instead.add_argument("--faults", dest="slow", action="store_const", const="faults", help=help)
 
     command = add(train, packages=FEW)
     help = "name of the recipe (default: minute)"
