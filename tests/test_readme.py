@@ -1,4 +1,4 @@
-"""The README keeps its promises: files exist, commands come first, the table is complete."""
+"""The README keeps its promises: one page, commands first, files exist, the table is complete."""
 
 import re
 from pathlib import Path
@@ -18,9 +18,16 @@ def test_the_two_commands_open_the_readme():
     ]
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)]+)\)", README))
-def test_files_that_the_readme_links_exist(target):
-    assert (ROOT / target).is_file()
+def test_the_readme_is_one_page():
+    assert len(README.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("page", ["README.md", "data/README.md", "tests/README.md"])
+def test_files_that_a_readme_links_exist(page):
+    path = ROOT / page
+    targets = re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text(encoding="utf-8"))
+    assert targets or page != "README.md"
+    assert [target for target in targets if not (path.parent / target).is_file()] == []
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""Faults, load and bad input: one module for each row of the table in the README.
+"""Faults, load and bad input: one module for each row of the table in tests/README.md.
 
 What takes longer than two seconds is marked `faults`: `python -m gnet_utils test --faults` runs it
 with all else in this folder, pytest alone leaves it out.
