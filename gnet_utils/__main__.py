@@ -240,7 +240,7 @@ def bench(options: argparse.Namespace) -> None:
 
 def data(options: argparse.Namespace) -> None:
     """Say where Fashion-MNIST is; fetch or repair it first where needed."""
-    _report_data("stand-in" if options.stand_in else None, retry=True)
+    _report_data("stand-in" if options.stand_in else None)
 
 
 def render(options: argparse.Namespace) -> None:
@@ -264,7 +264,7 @@ def bundle(options: argparse.Namespace) -> None:
     if options.with_data:
         from gnet_utils.data import cache_folder, prepare
 
-        prepare("real", retry=True)  # its checksums are right, or this raises
+        prepare("real")  # its checksums are right, or this raises
         data_set = cache_folder() / "fashion-mnist.safetensors"
         if not data_set.is_file():
             raise CourseError(
@@ -289,10 +289,10 @@ def slides(options: argparse.Namespace) -> None:
     print(f"{len(pages)} pages of slides: open {pages[0].with_name('index.html')} in a browser")
 
 
-def _report_data(source=None, retry: bool = False) -> None:
+def _report_data(source=None) -> None:
     from gnet_utils.data import prepare
 
-    found = prepare(source, retry=retry)
+    found = prepare(source)
     name = "Fashion-MNIST" if found.kind == "real" else "the drawn stand-in for Fashion-MNIST"
     print(f"Data: {name} ({found.why.rstrip('.')}).", flush=True)
 

@@ -118,7 +118,7 @@ def test_the_zip_with_data_runs_anywhere_without_network(tmp_path, monkeypatch, 
 
 
 def test_data_that_cannot_be_had_are_not_packed(monkeypatch, tmp_path, capsys):
-    def refuse(source, retry):
+    def refuse(source):
         assert source == "real"
         raise cli.CourseError("No real Fashion-MNIST: no network")
 
@@ -129,7 +129,7 @@ def test_data_that_cannot_be_had_are_not_packed(monkeypatch, tmp_path, capsys):
 
 
 def test_a_cache_that_cannot_be_written_is_said(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(data, "prepare", lambda source, retry: None)
+    monkeypatch.setattr(data, "prepare", lambda source: None)
     monkeypatch.setenv("GNET_CACHE_DIR", str(tmp_path))
     assert cli.main(["bundle", "--with-data"]) == 1
     assert "set GNET_CACHE_DIR to a folder of your own" in capsys.readouterr().err

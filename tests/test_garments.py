@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gnet_utils import garments
+from gnet_utils.course import garments
 
 
 @pytest.fixture(scope="module")

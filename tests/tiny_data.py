@@ -16,7 +16,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from gnet_utils import data, garments
+from gnet_utils import data
+from gnet_utils.course import dataset, garments
 
 TRAIN, TEST = 40, 20
 draw_garments = functools.cache(garments.draw_dataset)
@@ -28,16 +29,15 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("GNET_DATA_DIR", "GNET_DATA_SOURCE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GNET_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(data, "_spare_folder", lambda: tmp_path / "spare")
     forget(monkeypatch)
     return tmp_path / "cache"
 
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a new process knows: nothing."""
-    for name in ("_chosen", "_last", "_unsaved"):
-        monkeypatch.setattr(data, name, {})
-    monkeypatch.setattr(data, "_said", set())
+    for name in ("_chosen", "last", "_unsaved"):
+        monkeypatch.setattr(dataset, name, {})
+    monkeypatch.setattr(dataset, "_said", set())
 
 
 @pytest.fixture
@@ -45,16 +45,16 @@ def official(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """Tiny files in the place of the official ones: name -> packed content. No mirror answers."""
     tensors = draw_garments(TRAIN, TEST, seed=5)
     packed, md5, unpacked = {}, {}, {}
-    for key, name in data.OFFICIAL_FILES.items():
+    for key, name in dataset.OFFICIAL_FILES.items():
         content = b"\0" * (16 if key.endswith("images") else 8)
         content += tensors[key].numpy().astype("uint8").tobytes()
         packed[f"{name}.gz"] = gzip.compress(content, mtime=0)
         md5[key] = hashlib.md5(packed[f"{name}.gz"]).hexdigest()
         unpacked[key] = hashlib.md5(content).hexdigest()
-    monkeypatch.setattr(data, "SHAPES", {key: tuple(t.shape) for key, t in tensors.items()})
-    monkeypatch.setattr(data, "UNPACKED_MD5", unpacked)
-    monkeypatch.setattr(data, "_packed_md5", md5.__getitem__)
-    monkeypatch.setattr(data, "mirrors", lambda: ["http://127.0.0.1:9/"])
+    monkeypatch.setattr(dataset, "SHAPES", {key: tuple(t.shape) for key, t in tensors.items()})
+    monkeypatch.setattr(dataset, "UNPACKED_MD5", unpacked)
+    monkeypatch.setattr(dataset, "packed_md5", md5.__getitem__)
+    monkeypatch.setattr(dataset, "mirrors", lambda: ["http://127.0.0.1:9/"])
     monkeypatch.setattr(garments, "draw_dataset", functools.partial(draw_garments, TRAIN, TEST))
     return packed
 
@@ -107,12 +107,9 @@ def server(official: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Itera
             self.send_response(200)
             self.send_header("Content-Length", str(length))
             self.end_headers()
-            if manner == "trickle":
-                for byte in content:
-                    if over.wait(0.05):
-                        return None
-                    self.wfile.write(bytes([byte]))
-            return self.wfile.write(content)
+            return None if self.command == "HEAD" else self.wfile.write(content)
+
+        do_HEAD = do_GET  # torchvision asks where the address leads first
 
         def log_message(self, *arguments: object) -> None:
             pass
@@ -124,11 +121,10 @@ def server(official: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Itera
     threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
     base = f"http://127.0.0.1:{httpd.server_port}"
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(data, "SILENCE_SECONDS", 0.4)
-    monkeypatch.setattr(data, "FILE_SECONDS", 0.8)
+    monkeypatch.setattr(dataset, "SILENCE_SECONDS", 0.4)
 
     def use(*manners: str) -> None:
-        monkeypatch.setattr(data, "mirrors", lambda: [f"{base}/{m}/" for m in manners])
+        monkeypatch.setattr(dataset, "mirrors", lambda: [f"{base}/{m}/" for m in manners])
 
     yield SimpleNamespace(use=use, asked=asked)
     over.set()

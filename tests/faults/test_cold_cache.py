@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from gnet_utils import data
+from gnet_utils.course import dataset
 
 PROCESSES = 30
 
@@ -30,9 +31,9 @@ def digest() -> str:
 def one(gate: int, report: Path) -> None:
     """A child: waits for the start, loads, notes what it got and whether it did the work."""
     work = []
-    real = data._bring, data._draw
-    data._bring = lambda *a, **k: (work.append("bring"), real[0](*a, **k))[1]
-    data._draw = lambda: (work.append("draw"), real[1]())[1]
+    real = dataset._bring, dataset._draw
+    dataset._bring = lambda: (work.append("bring"), real[0]())[1]
+    dataset._draw = lambda: (work.append("draw"), real[1]())[1]
     os.read(gate, 1)
     report.write_text(json.dumps({"digest": digest(), "work": work}))
 
@@ -100,8 +101,10 @@ def test_thirty_processes_on_one_cold_cache_get_equal_data_for_the_work_of_one(t
 
 def test_what_is_written_has_its_name_only_when_it_is_whole(share, fresh, monkeypatch):
     """Who comes while another writes must find no file, not half of one."""
-    path, seen, real = fresh / "fashion-mnist.safetensors", [], os.fsync
-    monkeypatch.setattr(data.os, "fsync", lambda file: (seen.append(path.exists()), real(file)))
+    path, seen, real = fresh / "fashion-mnist.safetensors", [], os.replace
+    monkeypatch.setattr(
+        dataset.os, "replace", lambda *two: (seen.append(path.exists()), real(*two))
+    )
     data.load_fashion_mnist("train")
     assert seen == [False] and path.is_file()
 

@@ -27,6 +27,7 @@ from torch import nn  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from gnet_utils import augment, counting, data, exercises, pictures  # noqa: E402
+from gnet_utils.course import dataset  # noqa: E402
 from gnet_utils.errors import CourseError  # noqa: E402
 
 ALL = os.environ.get("GNET_FAULTS", "") not in ("", "0")
@@ -470,10 +471,10 @@ def stand_in():
         for part, tensor in (("images", pictures_of(2)), ("labels", torch.arange(2)))
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "_cached", lambda *_: (whole, "a test"))
-        patch.setattr(data, "_announce", lambda *_: None)
-        for name in ("_chosen", "_last", "_unsaved"):
-            patch.setattr(data, name, {})
+        patch.setattr(dataset, "_cached", lambda *_: (whole, "a test"))
+        patch.setattr(dataset, "_announce", lambda *_: None)
+        for name in ("_chosen", "last", "_unsaved"):
+            patch.setattr(dataset, name, {})
         yield
 
 
@@ -484,7 +485,7 @@ def test_loading_takes_anything(stand_in, split, device, source):
     assert loaded is ... or len(loaded) == 2
     answer_or_error(lambda: data.prepare(source))
     assert data.data_source().kind in ("real", "stand-in")
-    assert data.cache_folder().name and data.mirrors()
+    assert data.cache_folder().name and dataset.mirrors()
 
 
 def packed(kind: str, mode: str, width: int, height: int) -> bytes:

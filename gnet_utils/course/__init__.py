@@ -1,0 +1,1 @@
+"""What runs the course and is not for reading: data in the cache, and more to come here."""
