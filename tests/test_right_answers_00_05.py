@@ -478,6 +478,7 @@ RIGHT = {
         Knows().half().eval(),
         Knows(practised=-9.0),
         nn.Sequential(WithHeads()),
+        nn.Sequential(nn.Upsample(scale_factor=2), Knows()),
     ],
     "05.time": [*forms(17.578125), 17.6, np.float32(17.58), "17.6"],
     "05.range": [

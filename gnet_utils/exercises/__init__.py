@@ -72,11 +72,16 @@ def mistake_in(name: str, answer: Any) -> str | None:
     except Mistake as mistake:
         return str(mistake)
     except (Exception, SystemExit, GeneratorExit) as error:  # the reader's own code runs in here
-        try:
-            reason = str(error).strip().splitlines() or ["no message"]
-        except Exception:
-            reason = ["no message"]
-        return f"trying your answer stopped with {type(error).__name__}: {reason[0]}"
+        return f"trying your answer stopped with {first_line(error)}"
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one line: its type and the first line of its message."""
+    try:
+        lines = str(error).strip().splitlines() or ["no message"]
+    except Exception:
+        lines = ["no message"]
+    return f"{type(error).__name__}: {lines[0]}"
 
 
 _tried: dict[str, tuple[int | None, str]] = {}  # cell and verdict of the last check

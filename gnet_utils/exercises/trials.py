@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from gnet_utils.exercises import Mistake, kind_of
+from gnet_utils.exercises import Mistake, first_line, kind_of
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception
 
 ENLARGING = (
@@ -44,14 +44,14 @@ class Convolution(NamedTuple):
 class _Watch(TorchFunctionMode):
     """Notes each convolution, and puts `change(index, output)` in place of what it gives."""
 
-    def __init__(self, change: Callable[[int, Tensor], Tensor] | None):
+    def __init__(self, change: Callable[[int, Tensor], Tensor] | None, may_enlarge: bool):
         super().__init__()
-        self.change = change
+        self.change, self.may_enlarge = change, may_enlarge
         self.convolutions: list[Convolution] = []
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if function in ENLARGING:
+        if function in ENLARGING and not self.may_enlarge:
             raise Mistake("it enlarges a map: shrink it less, do not blow it up afterwards.")
         if function in CONCATENATING:
             _check_sizes(args[0] if args else kwargs["tensors"])
@@ -103,23 +103,24 @@ def reset_norms(module: nn.Module) -> None:
 
 
 def run(
-    module: nn.Module, images: Tensor, change: Callable[[int, Tensor], Tensor] | None = None
+    module: nn.Module,
+    images: Tensor,
+    change: Callable[[int, Tensor], Tensor] | None = None,
+    may_enlarge: bool = True,
 ) -> tuple[Tensor, list[Convolution]]:
     """What `module` gives in eval mode, and the convolutions in the order in which they ran.
 
     `change(index, output)` may put something else in place of a convolution's output. Raises
-    Mistake where the module fails or gives no maps.
+    Mistake where the module fails, gives no maps, or enlarges one and `may_enlarge` is False.
     """
-    with torch.no_grad(), _Watch(change) as watch:
+    with torch.no_grad(), _Watch(change, may_enlarge) as watch:
         try:
             output = module.eval()(images.clone())  # a ReLU in place writes into its input
         except Mistake:
             raise
         except Exception as error:
-            reason = (str(error).strip().splitlines() or ["no message"])[0]
-            raise Mistake(
-                f"on a batch {tuple(images.shape)} it stops with {type(error).__name__}: {reason}"
-            ) from error
+            batch = tuple(images.shape)
+            raise Mistake(f"on a batch {batch} it stops with {first_line(error)}") from error
     if not isinstance(output, Tensor):
         raise Mistake(f"it should give maps, a tensor; it gives {kind_of(output)}.")
     return output, watch.convolutions
@@ -131,19 +132,15 @@ def without_relu(module: nn.Module, images: Tensor) -> list[int]:
     Layers between, such as batch norm or a pooling, may come before the ReLU or after it.
     """
     _, convolutions = run(module, images)
-    found = []
-    for number in range(len(convolutions)):
+    return [n for n in range(len(convolutions)) if _counts_below_zero(module, images, n)]
 
-        def below_zero(index: int, output: Tensor, size: float, number=number) -> Tensor:
-            return size * (-0.5 - output.abs()) if index == number else output
 
-        small, large = (
-            run(module, images, lambda i, out, size=size: below_zero(i, out, size))[0]
-            for size in (1, 2)
-        )
-        if not torch.allclose(small, large):
-            found.append(number)
-    return found
+def _counts_below_zero(module: nn.Module, images: Tensor, number: int) -> bool:
+    def below(size: float) -> Callable[[int, Tensor], Tensor]:
+        return lambda index, output: size * (-0.5 - output.abs()) if index == number else output
+
+    small, large = (run(module, images, below(size))[0] for size in (1, 2))
+    return not torch.allclose(small, large)
 
 
 def like_block(name: str, images: Tensor, output: Tensor, ran: list[Convolution]) -> str | None:
@@ -163,9 +160,8 @@ def like_block(name: str, images: Tensor, output: Tensor, ran: list[Convolution]
                         layer.bias.copy_(convolution.bias)
         right = block(images)
     if output.shape != right.shape:
-        return (
-            f"{tuple(images.shape)} should become {tuple(right.shape)}, not {tuple(output.shape)}"
-        )
+        got, wanted = tuple(output.shape), tuple(right.shape)
+        return f"{tuple(images.shape)} should become {wanted}, not {got}."
 
     def same(expected: Tensor) -> bool:  # batch norm, when it is there, changes a thousandth
         return torch.allclose(output, expected, rtol=0.01, atol=0.01 * right.max().item())
