@@ -205,7 +205,13 @@ DATA = {
     "demo_picture": (1, 1),
     "load_picture": (1, 2),
 }
-EXERCISES = {"exercises_of": (1, 1), "predictions_of": (1, 1), "as_number": (1, 1)}
+EXERCISES = {
+    "exercises_of": (1, 1),
+    "predictions_of": (1, 1),
+    "as_number": (1, 1),
+    "mistake_in": (2, 2),
+    "first_line": (1, 1),
+}
 PUBLIC = [
     (module, name, counts)
     for module, names in (
