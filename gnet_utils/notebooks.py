@@ -233,8 +233,8 @@ def put_solutions(notebook: dict) -> None:
 
     for index, name, code in reversed(solutions(notebook)):
         code += (
-            "\n\nfrom gnet_utils.exercises import exercises_of\n"
-            f"mistake = exercises_of({name[:2]!r})[{name!r}].judge(answer)\n"
+            "\n\nfrom gnet_utils.exercises import mistake_in\n"
+            f"mistake = mistake_in({name!r}, answer)\n"
             "assert mistake is None, mistake\n"
         )
         cell = nbformat.v4.new_code_cell(code, metadata={"solution_of": name})

@@ -208,12 +208,14 @@ order: -1; flex: none; width: 14px !important; height: 14px !important; margin: 
 def predict(name: str) -> None:
     """Ask for the prediction `name`, such as "02.p1", asked in the text above; noted, not judged.
 
-    `score("02")` at the end of the notebook says how many were right.
+    `score("02")` at the end of the notebook says how many were right. Raises ValueError for a
+    prediction that does not exist.
     """
-    prediction = predictions_of(name.partition(".")[0]).get(name)
-    if prediction is None:
-        print(f"There is no prediction {name!r}.")
-        return
+    known = predictions_of(name.partition(".")[0])
+    if name not in known:
+        names = ", ".join(known) or "none with that number"
+        raise ValueError(f"There is no prediction {name!r}. Known here: {names}.")
+    prediction = known[name]
     lettered = [
         f"{letter}) {text}" for letter, text in zip("abcdefgh", prediction.options, strict=False)
     ]
@@ -233,8 +235,13 @@ def predict(name: str) -> None:
 
 
 def score(notebook: str) -> None:
-    """Print how many predictions of notebook "02" were right, and why where they were not."""
+    """Print how many predictions of notebook "02" were right, and why where they were not.
+
+    Raises ValueError for a notebook without predictions.
+    """
     predictions = predictions_of(notebook)
+    if not predictions:
+        raise ValueError(f"There are no predictions in notebook {notebook!r}.")
     guessed = {name: p for name, p in predictions.items() if name in _guesses}
     if not guessed:
         print(f"No prediction made yet, of {len(predictions)} in this notebook.")

@@ -1,6 +1,9 @@
 """Every check of every notebook: known mistakes get their own message, nothing raises or tells."""
 
+import random
 import re
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -64,9 +67,16 @@ def test_one_to_three_hints_that_differ(name):
     assert 1 <= len(hints) <= 3 and len(set(hints)) == len(hints)
 
 
-def test_unknown_names_are_answered_with_the_known_ones(capsys):
-    assert "There is no exercise '99.none'" in said(capsys, check, "99.none", 1)
-    assert "There is no exercise" in said(capsys, hint, "nonsense")
+@pytest.mark.parametrize("function", [check, hint])
+@pytest.mark.parametrize("name", ["99.none", "02.mine", "nonsense", 2, None])
+def test_an_unknown_exercise_is_an_error_so_that_its_cell_fails(function, name):
+    with pytest.raises(ValueError, match=f"There is no exercise '{name}'. Known here: "):
+        function(name)
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"Known here: 00\.pixels\."):
+        check("00.mine", 1)
 
 
 toy = number(
@@ -122,10 +132,64 @@ def test_the_right_number_in_another_unit_is_called_so(monkeypatch, capsys):
     assert "too small" in said(capsys, check, "00.macs", 45)
 
 
-def test_hints_come_one_at_a_time_and_start_again(toy_course, capsys):
-    exercises._hints_given.clear()
-    texts = [said(capsys, hint, "00.toy") for _ in range(3)]
+@pytest.fixture
+def cell(toy_course, monkeypatch):
+    """Calls of check and hint in cells with the numbers that the test gives."""
+    monkeypatch.setattr(exercises, "_tried", {})
+    monkeypatch.setattr(exercises, "_hinted", {})
+
+    def enter(number: int | None) -> None:
+        monkeypatch.setattr(exercises, "_cell", lambda: number)
+
+    return enter
+
+
+def test_hints_come_one_at_a_time_and_start_again(cell, capsys):
+    texts = []
+    for running in (1, 1, 2):  # in one cell or in several
+        cell(running)
+        texts.append(said(capsys, hint, "00.toy"))
     assert texts == ["Hint 1 of 2: Multiply.", "Hint 2 of 2: 3 x 4.", "Hint 1 of 2: Multiply."]
+
+
+def run_cell(capsys, cell, number, answer) -> str:
+    """What a cell prints that calls check and then hint: the line of the hint."""
+    cell(number)
+    check("00.toy", answer)
+    return said(capsys, hint, "00.toy").splitlines()[-1]
+
+
+def test_running_all_cells_again_spends_no_hint(cell, capsys):
+    told = [run_cell(capsys, cell, number, None) for number in (1, 2, 3)]
+    assert told == ["The first hint comes with your first answer, or in a cell of its own."] * 3
+    told = [run_cell(capsys, cell, number, 7) for number in (4, 5)]
+    assert told == ["Hint 1 of 2: Multiply."] * 2
+    assert run_cell(capsys, cell, 6, 3) == "Hint 2 of 2: 3 x 4."
+
+
+def test_a_hint_in_a_cell_of_its_own_comes_at_each_call(cell, capsys):
+    cell(1)
+    check("00.toy", None)
+    texts = []
+    for running in (2, 3):
+        cell(running)
+        texts.append(said(capsys, hint, "00.toy").splitlines()[-1])
+    assert texts == ["Hint 1 of 2: Multiply.", "Hint 2 of 2: 3 x 4."]
+
+
+def test_no_hint_follows_a_right_answer(cell, capsys):
+    assert run_cell(capsys, cell, 1, 12) == "No hint is needed: your answer is right."
+    cell(2)
+    assert said(capsys, hint, "00.toy") == "No hint is needed: your answer is right."
+    assert run_cell(capsys, cell, 3, 7) == "Hint 1 of 2: Multiply."
+
+
+def test_the_cell_is_that_of_the_running_notebook(monkeypatch):
+    shell = SimpleNamespace(get_ipython=lambda: SimpleNamespace(execution_count=5))
+    monkeypatch.setitem(sys.modules, "IPython", shell)
+    assert exercises._cell() == 5
+    monkeypatch.delitem(sys.modules, "IPython")
+    assert exercises._cell() is None
 
 
 def test_an_answer_that_fails_inside_the_judge_is_reported_in_one_line(monkeypatch, capsys):
@@ -178,11 +242,103 @@ def test_what_is_not_one_number_is_named():
     assert "the class Linear" in exercises.kind_of(torch.nn.Linear)
 
 
-def test_a_check_leaves_the_random_numbers_of_later_cells_alone(monkeypatch, capsys):
-    greedy = Exercise(lambda answer: None if torch.randn(3).numel() else "", "fine", ["h"], [])
-    monkeypatch.setattr(exercises, "exercises_of", lambda notebook: {"00.greedy": greedy})
-    torch.manual_seed(0)
-    expected = torch.randn(2)
-    torch.manual_seed(0)
-    check("00.greedy", 1)
-    assert torch.equal(torch.randn(2), expected)
+def state() -> dict:
+    """What later cells see of the process."""
+    return {
+        "torch": torch.random.get_rng_state().tolist(),
+        "numpy": [str(part) for part in np.random.get_state()],  # noqa: NPY002
+        "python": random.getstate(),
+        "dtype": torch.get_default_dtype(),
+        "device": torch.get_default_device(),
+        "threads": torch.get_num_threads(),
+        "grad": torch.is_grad_enabled(),
+    }
+
+
+def greedy(answer=None) -> None:
+    """A reader's function, or a judge, that disturbs whatever it can."""
+    torch.randn(3)
+    np.random.rand()  # noqa: NPY002
+    random.random()
+    torch.manual_seed(5)
+    torch.set_default_dtype(torch.float16)
+    torch.set_num_threads(torch.get_num_threads() + 1)
+    torch.set_grad_enabled(not torch.is_grad_enabled())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_check_leaves_the_state_of_later_cells_alone(fails, monkeypatch, capsys):
+    def judge(answer):
+        greedy()
+        return 1 / 0 if fails else None
+
+    monkeypatch.setattr(
+        exercises, "exercises_of", lambda notebook: {"00.x": Exercise(judge, "fine", ["h"], [])}
+    )
+    before = state()
+    check("00.x", 1)
+    assert state() == before
+
+
+def test_a_judge_works_with_gradients_and_float32_whatever_the_notebook_has_set(monkeypatch):
+    seen = []
+    judge = Exercise(
+        lambda answer: seen.append((torch.is_grad_enabled(), torch.zeros(1).dtype)), "", ["h"], []
+    )
+    monkeypatch.setattr(exercises, "exercises_of", lambda notebook: {"00.x": judge})
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.no_grad():
+            check("00.x", 1)
+            assert not torch.is_grad_enabled()
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert seen == [(True, torch.float32)]
+
+
+class Keeper(torch.nn.Sequential):
+    """Keeps its last maps, with gradients, as networks do that are looked into."""
+
+    def forward(self, x):
+        self.last = super().forward(x)
+        return self.last
+
+
+def test_a_check_leaves_the_module_of_the_reader_alone(monkeypatch, capsys):
+    def judge(net):
+        net.train()(torch.ones(4, 3)).sum().backward()  # moves the statistics, makes gradients
+        with torch.no_grad():
+            net[0].weight.zero_()
+        net.eval().requires_grad_(False)
+
+    monkeypatch.setattr(
+        exercises, "exercises_of", lambda notebook: {"00.x": Exercise(judge, "fine", ["h"], [])}
+    )
+    net = Keeper(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2)).double().train()
+    net(torch.rand(4, 3).double()).sum().backward()
+    kept = {name: value.clone() for name, value in net.state_dict().items()}
+    grads = [p.grad.clone() for p in net.parameters()]
+    assert said(capsys, check, "00.x", net) == "Right: fine"
+    assert all(torch.equal(value, kept[name]) for name, value in net.state_dict().items())
+    assert all(torch.equal(p.grad, g) for p, g in zip(net.parameters(), grads, strict=True))
+    assert net.training and net[0].weight.dtype == torch.float64
+    assert all(p.requires_grad for p in net.parameters())
+
+
+@pytest.mark.parametrize("answer", [(17, 6), (1, 784)])
+def test_a_comma_in_a_number_is_named(answer, toy_course, capsys):
+    assert "without a comma" in said(capsys, check, "00.toy", answer)
+
+
+def test_a_number_rounded_too_far_is_not_called_too_large(monkeypatch, capsys):
+    share = number(0.9077, mistakes={}, hints=[], right="", tolerance=0.001)
+    monkeypatch.setattr(exercises, "exercises_of", lambda notebook: {"00.share": share})
+    assert "0.91: right, but rounded too far" in said(capsys, check, "00.share", 0.91)
+    assert said(capsys, check, "00.share", 0.92) == "Not yet: 0.92 is too large."
+    assert said(capsys, check, "00.share", "0.908").startswith("Right")
+
+
+def test_the_last_digit_of_a_float_does_not_count(toy_course, capsys):
+    assert said(capsys, check, "00.toy", 0.1 * 3 * 40).startswith("Right")
+    assert said(capsys, check, "00.toy", 12.001).startswith("Not yet")

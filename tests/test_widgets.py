@@ -196,6 +196,8 @@ def test_wrong_predictions_are_explained_in_the_order_of_the_notebook(monkeypatc
     assert [line[-2] for line in lines[1:]] == list("012345678")
 
 
-def test_an_unknown_prediction_is_one_sentence(capsys):
-    widgets.predict("00.unknown")
-    assert capsys.readouterr().out == "There is no prediction '00.unknown'.\n"
+def test_an_unknown_prediction_is_an_error_so_that_its_cell_fails():
+    with pytest.raises(ValueError, match=r"no prediction '00\.unknown'\. Known here: 00\.budget"):
+        widgets.predict("00.unknown")
+    with pytest.raises(ValueError, match="no predictions in notebook '99'"):
+        widgets.score("99")

@@ -13,16 +13,25 @@ to an `Exercise`, and its predictions in a dictionary PREDICTIONS. Most exercise
     }
 
 Others bring a `judge`, a function from the answer to what is wrong with it, or None when it is
-right. `wrong` lists known wrong answers, each with words that its message must contain; a test
-runs them all.
+right; it may also raise `Mistake`. A judge may change a module that it gets: it is a copy, on the
+CPU and in float32. `trials.py` helps to judge by running. `wrong` lists known wrong answers, each
+with words that its message must contain; a test runs them all.
 """
 
+import copy
 import importlib
+import random
 import re
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isclose, isfinite, prod
 from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
 
 
 @dataclass(frozen=True)
@@ -35,37 +44,77 @@ class Exercise:
     wrong: Sequence[tuple[Any, str]] = field(repr=False)  # (answer, words of its message)
 
 
+class Mistake(Exception):
+    """What is wrong with an answer, found while it runs; its text is the whole message."""
+
+
 def check(name: str, answer: Any = None) -> None:
-    """Print whether `answer` is right, or which mistake was made. Never raises, never tells."""
+    """Print whether `answer` is right, or which mistake was made; it never tells the answer.
+
+    Raises ValueError for an exercise that does not exist, never for an answer.
+    """
     exercise = _find(name)
-    if exercise is None:
-        return
     if answer is None or answer is ...:
-        print(f'Not answered yet. Put your answer in place of None; hint("{name}") helps.')
-        return
+        verdict = f'Not answered yet. Put your answer in place of None; hint("{name}") helps.'
+    else:
+        mistake = mistake_in(name, answer)
+        verdict = f"Right: {exercise.right}" if mistake is None else f"Not yet: {mistake}"
+    _tried[name] = _cell(), verdict
+    print(verdict)
+
+
+def mistake_in(name: str, answer: Any) -> str | None:
+    """What is wrong with `answer`, or None; it and the state of the notebook stay as they were."""
+    judge = _find(name).judge
     try:
-        with _same_random_numbers():
-            mistake = exercise.judge(answer)
+        with _undisturbed():
+            return judge(_copy(answer) if isinstance(answer, nn.Module) else answer)
+    except Mistake as mistake:
+        return str(mistake)
     except (Exception, SystemExit, GeneratorExit) as error:  # the reader's own code runs in here
-        try:
-            reason = str(error).strip().splitlines() or ["no message"]
-        except Exception:
-            reason = ["no message"]
-        mistake = f"trying your answer stopped with {type(error).__name__}: {reason[0]}"
-    print(f"Right: {exercise.right}" if mistake is None else f"Not yet: {mistake}")
+        return f"trying your answer stopped with {first_line(error)}"
 
 
-_hints_given: dict[str, int] = {}
+def first_line(error: BaseException) -> str:
+    """An error in one line: its type and the first line of its message."""
+    try:
+        lines = str(error).strip().splitlines() or ["no message"]
+    except Exception:
+        lines = ["no message"]
+    return f"{type(error).__name__}: {lines[0]}"
+
+
+_tried: dict[str, tuple[int | None, str]] = {}  # cell and verdict of the last check
+_hinted: dict[str, tuple[int, str | None]] = {}  # hints given, and the verdict before the last
 
 
 def hint(name: str) -> None:
-    """Print the next hint of an exercise; after the last one they start again."""
+    """Print the next hint of an exercise; after the last one they start again.
+
+    In the cell of its check the next hint comes with the next answer, so that running all cells
+    again spends none; after a right answer none comes. Raises ValueError for an unknown name.
+    """
     exercise = _find(name)
-    if exercise is None:
+    cell, verdict = _tried.get(name, (None, ""))
+    given, hinted_at = _hinted.get(name, (0, None))
+    same_cell = cell is not None and cell == _cell()
+    if verdict.startswith("Right"):
+        print("No hint is needed: your answer is right.")
         return
-    index = _hints_given.get(name, 0) % len(exercise.hints)
-    _hints_given[name] = index + 1
+    if same_cell and verdict.startswith("Not answered"):
+        print("The first hint comes with your first answer, or in a cell of its own.")
+        return
+    if not (same_cell and verdict == hinted_at):
+        given += 1
+    _hinted[name] = given, verdict
+    index = (given - 1) % len(exercise.hints)
     print(f"Hint {index + 1} of {len(exercise.hints)}: {exercise.hints[index]}")
+
+
+def _cell() -> int | None:
+    """The number of the cell that runs, None outside of notebooks."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return shell.execution_count if shell else None
 
 
 @dataclass(frozen=True)
@@ -91,7 +140,7 @@ def _table(notebook: str, table: str) -> dict[str, Any]:
     if not re.fullmatch("[0-9][0-9]", str(notebook)):
         return {}  # whatever the reader typed: it does not become the name of a module
     try:
-        with _same_random_numbers():
+        with _undisturbed():
             module = importlib.import_module(f"gnet_utils.exercises.n{notebook}")
     except ModuleNotFoundError as error:
         if error.name != f"gnet_utils.exercises.n{notebook}":
@@ -100,20 +149,42 @@ def _table(notebook: str, table: str) -> dict[str, Any]:
     return {f"{notebook}.{key}": entry for key, entry in getattr(module, table, {}).items()}
 
 
-def _same_random_numbers():
-    """A check that builds networks must not change the random numbers of the cells after it."""
-    from torch.random import fork_rng
-
-    return fork_rng(devices=[])
-
-
-def _find(name: str) -> Exercise | None:
+def _find(name: str) -> Exercise:
+    """The exercise of that name; ValueError, so that the cell fails, when there is none."""
     name = str(name)
     known = exercises_of(name.partition(".")[0])
     if name not in known:
         names = ", ".join(known) or "none with that number"
-        print(f"There is no exercise {name!r}. Known here: {names}.")
-    return known.get(name)
+        raise ValueError(f"There is no exercise {name!r}. Known here: {names}.")
+    return known[name]
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Judge by PyTorch's defaults; random numbers and settings of later cells stay as they were."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    try:
+        with torch.random.fork_rng(devices=gpus), torch.enable_grad(), torch.device("cpu"):
+            torch.set_default_dtype(torch.float32)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002 - what the reader's cells may draw from
+        torch.set_default_dtype(dtype)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+
+
+def _copy(module: nn.Module) -> nn.Module:
+    """A copy of the reader's module; the module itself where it holds what cannot be copied."""
+    attributes = [value for m in module.modules() for value in vars(m).values()]
+    kept_maps = [v for v in attributes if isinstance(v, torch.Tensor) and not v.is_leaf]
+    try:
+        return copy.deepcopy(module, {id(v): v.detach() for v in kept_maps}).float().cpu()
+    except Exception:
+        return module
 
 
 # Kinds of answers ---------------------------------------------------------------------------------
@@ -137,7 +208,7 @@ def number(
         value = as_number(answer)
         if isinstance(value, str):
             return value
-        if abs(value - right_value) <= tolerance:
+        if isclose(value, right_value, rel_tol=1e-12, abs_tol=tolerance):
             return None
         for wrong_value, message in mistakes.items():
             size, whole = abs(wrong_value), float(wrong_value).is_integer()
@@ -151,6 +222,9 @@ def number(
                 return f"{_plain(value)}: right in {word}; give the whole number."
         if not tolerance and value != int(value) and int(value) == right_value:
             return f"{_plain(value)}: a whole number is asked for; which way must you round?"
+        rough = tolerance or abs(right_value) >= 10_000
+        if rough and value in (float(f"{right_value:.{digits}g}") for digits in (2, 3)):
+            return f"{_plain(value)}: right, but rounded too far; give one digit more."
         return f"{_plain(value)} is too {'small' if value < right_value else 'large'}."
 
     return Exercise(judge, right, hints, list(mistakes.items()))
@@ -164,6 +238,8 @@ def as_number(answer: Any) -> float | str:
     if isinstance(answer, str):
         answer = answer.strip().removesuffix("%")
         answer = answer.replace(",", "").replace("_", "").replace(" ", "")
+    elif isinstance(answer, tuple) and len(answer) > 1:  # 1,5 or 1,000
+        return "one number is asked for, this is a tuple: write 1.5 or 1000, without a comma."
     elif isinstance(answer, Sequence) and len(answer) == 1:
         answer = answer[0]
     elif isinstance(getattr(answer, "shape", None), tuple) and prod(answer.shape) != 1:

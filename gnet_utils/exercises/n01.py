@@ -1,5 +1,6 @@
 """Exercises and predictions of notebook 01, one-by-one convolution."""
 
+import copy
 from functools import cache
 from typing import Any
 
@@ -17,7 +18,9 @@ BGR_TO_RGB = np.eye(3)[::-1]
 
 def _matrix(answer: Any) -> np.ndarray | str:
     """3x3 weights out of a nested list, array, tensor or 1x1 layer; else what is wrong."""
-    if isinstance(answer, nn.Conv2d):
+    if isinstance(answer, nn.Sequential) and len(answer) == 1:
+        answer = answer[0]
+    if isinstance(answer, (nn.Conv2d, nn.Linear)):
         if answer.bias is not None and answer.bias.detach().abs().max() > 0:
             return "your layer adds a bias: swapping needs none, use bias=False."
         answer = answer.weight
@@ -36,7 +39,7 @@ def _matrix(answer: Any) -> np.ndarray | str:
 def _array(answer: Any) -> np.ndarray | None:
     """Finite numbers as an array, None for anything else."""
     if isinstance(answer, torch.Tensor):
-        answer = answer.detach().cpu()
+        answer = answer.detach().cpu().double()
     try:
         array = np.asarray(answer, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError, OverflowError):
@@ -121,9 +124,9 @@ def _judge_sepia(answer: Any) -> str | None:
 
 
 def _nearly(result: np.ndarray, expected: np.ndarray) -> bool:
-    """Equal but for a few roundings of numbers on the border between two levels."""
+    """Equal but for roundings near the border between two levels (cv2.transform: 6% of them)."""
     difference = np.abs(result - expected)
-    return bool(difference.max() <= 1 and difference.mean() < 0.05)
+    return bool(difference.max() <= 1 and difference.mean() < 0.1)
 
 
 def _listed(pixel: np.ndarray) -> str:
@@ -194,13 +197,12 @@ def _judge_linear(answer: Any) -> str | None:
         return "a function is asked for, which makes the nn.Linear out of any 1x1 layer."
     if not callable(answer):
         return "a function is asked for: answer = to_linear, without parentheses behind it."
-    with torch.random.fork_rng(devices=[]):  # the notebook's own random numbers go on undisturbed
-        torch.manual_seed(0)
-        for in_channels, out_channels, bias in [(3, 1, False), (5, 7, True), (4, 4, True)]:
-            conv = nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=bias)
-            mistake = _compare_linear(conv, answer(conv))
-            if mistake is not None:
-                return f"for a layer from {in_channels} to {out_channels} channels: {mistake}"
+    torch.manual_seed(0)
+    for in_channels, out_channels, bias in [(3, 1, False), (5, 7, True), (4, 4, True)]:
+        conv = nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=bias)
+        mistake = _compare_linear(conv, answer(copy.deepcopy(conv)))
+        if mistake is not None:
+            return f"for a layer from {in_channels} to {out_channels} channels: {mistake}"
     return None
 
 
@@ -293,6 +295,8 @@ def _judge_sky(answer: Any) -> str | None:
     blueness = colours[:, 2] - colours[:, 0]
     expected = _ramp(blueness)
     if np.allclose(output, expected, atol=0.01):
+        if len(convs) == 1:
+            return "the numbers are right, but two 1x1 layers with a ReLU between are asked for."
         return None
     if np.allclose(output, _ramp(-blueness), atol=0.01):
         return "it marks what is red. Blueness is blue minus red."

@@ -1,12 +1,16 @@
 """Checks of notebook 02: bottlenecks and budgets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from gnet_utils.exercises import Exercise, Prediction, as_number, kind_of, number
+from gnet_utils.exercises.trials import check_module, reset_norms, run
 
 # 02.breakeven -------------------------------------------------------------------------------------
 
@@ -15,10 +19,9 @@ def judge_break_even(answer: Any) -> str | None:
     """`answer(in_channels, out_channels, kernel_size)` must be the largest r that saves weights."""
     if not callable(answer):
         return f"a function is asked for, this is {kind_of(answer)}."
-    if answer(256, 64, 3) == 62:
-        return "in and out are swapped: the 1x1 meets the incoming channels, the kernel the others."
-    cases = {(192, 128, 3): 164, (192, 32, 5): 154, (256, 64, 3): 177}
-    for (c_in, c_out, k), right in cases.items():
+    cases = {(192, 128, 3): 164, (192, 32, 5): 154, (256, 64, 3): 177, (64, 32, 1): 21}
+    ties = {(64, 64, 1): 31, (18, 2, 3): 8}
+    for (c_in, c_out, k), right in (cases | ties).items():
         got = answer(c_in, c_out, k)
         if got is None:
             return "the function returns nothing: does it end with return?"
@@ -26,26 +29,28 @@ def judge_break_even(answer: Any) -> str | None:
         if isinstance(got, str):
             return f"what the function returns is not what is wanted: {got}"
         where = f"for {c_in} -> r -> {c_out} with {k}x{k}"
-        if got == c_in * c_out // (c_in + c_out):
+        if k > 1 and got in (
+            (k * k * c_in * c_out - lost) // (c_out + k * k * c_in) for lost in (0, 1)
+        ):
+            return (
+                f"{where} you gave {got:g}: in and out are swapped. The 1x1 meets the incoming "
+                "channels, the kernel the others."
+            )
+        if k > 1 and got == c_in * c_out // (c_in + c_out):
             return (
                 f"{where} you gave both layers the same area: only the second has k * k weights "
                 "for each pair of channels."
             )
-        if got in ((k * c_in * c_out - lost) // (c_in + k * c_out) for lost in (0, 1)):
+        if k > 1 and got in ((k * c_in * c_out - lost) // (c_in + k * c_out) for lost in (0, 1)):
             return f"{where} you used the kernel's side once: its area is k * k."
+        if got == right + 1 and (c_in, c_out, k) in ties:
+            return f"{where} you gave {got:g}: there both cost the same, and a tie saves nothing."
         if got == right + 1:
             return f"{where} you rounded up: one channel fewer, or it costs more than it saves."
         if got != int(got):
             return f"{where} you gave {got:.2f}: channels are whole, round down."
         if got != right:
             return f"{where} you gave {got:g}, which is too {'small' if got < right else 'large'}."
-    if answer(64, 64, 1) == 32:
-        return (
-            "for 64 -> r -> 64 with 1x1 you gave 32: there both cost exactly 4,096 weights, "
-            "nothing is saved."
-        )
-    if answer(64, 64, 1) != 31:
-        return f"for 64 -> r -> 64 with 1x1 you gave {answer(64, 64, 1)}: exact ties save nothing."
     return None
 
 
@@ -56,58 +61,121 @@ def judge_low_rank(answer: Any) -> str | None:
     """`answer(weight, r)` must return (down, up) whose product is the best rank-r copy."""
     if not callable(answer):
         return f"a function is asked for, this is {kind_of(answer)}."
-    weight = torch.randn(12, 20, generator=torch.Generator().manual_seed(0))
-    pair = answer(weight, 5)
+    generator = torch.Generator().manual_seed(0)
+    for shape, r in (((12, 20), 5), ((20, 12), 3)):
+        weight = torch.randn(shape, generator=generator)
+        try:
+            pair = answer(weight.clone(), r)
+        except (RuntimeError, ValueError):  # sizes do not fit: where they do, the slip shows
+            slip = _slip_on_square(answer)
+            if slip is None:
+                raise
+            return slip
+        mistake = _misshapen(pair, *shape, r)
+        if mistake is not None:
+            return mistake if "transposed" in mistake else _slip_on_square(answer) or mistake
+        mistake = _slip(pair, weight, r)
+        if mistake is not None:
+            return mistake
+    return None
+
+
+def _misshapen(pair: Any, out_channels: int, in_channels: int, r: int) -> str | None:
+    """What is wrong with the form of what came back, None for two matrices that fit."""
     if pair is None:
         return "the function returns nothing: does it end with return?"
-    if isinstance(pair, torch.Tensor):
+    if isinstance(pair, (torch.Tensor, np.ndarray)):
         return "return the two matrices down and up, not their product: two layers are built."
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         given = len(pair) if isinstance(pair, (tuple, list)) else kind_of(pair)
         return f"two matrices are asked for, down and up; you returned {given}."
-    if not all(isinstance(matrix, torch.Tensor) for matrix in pair):
-        return f"two tensors are asked for, down and up; the first is {kind_of(pair[0])}."
-    down, up = pair
-    if tuple(down.shape) == (12, 5) and tuple(up.shape) == (5, 20):
-        return "the order is down, then up: the 1x1 that reduces comes first."
-    if tuple(down.shape) != (5, 20) or tuple(up.shape) != (12, 5):
-        shapes = f"{tuple(down.shape)} and {tuple(up.shape)}"
-        return f"for r = 5 and a weight (12, 20), down is (5, 20) and up (12, 5); you gave {shapes}"
-    u, s, vh = torch.linalg.svd(weight)
-    product = up @ down
-
-    def like(scales: torch.Tensor, part: slice) -> bool:
-        return torch.allclose(product, (u[:, part] * scales) @ vh[: len(s)][part], atol=1e-4)
-
-    first, last = slice(0, 5), slice(len(s) - 5, len(s))
-    if like(s[first], first):
+    for name, matrix in zip(("down", "up"), pair, strict=True):
+        if not isinstance(matrix, (torch.Tensor, np.ndarray)):
+            return f"two tensors are asked for, down and up; {name} is {kind_of(matrix)}."
+    got = [tuple(matrix.shape) for matrix in pair]
+    wanted = [(r, in_channels), (out_channels, r)]
+    if got == wanted:
         return None
-    if like(torch.ones(5), first):
-        return "the singular values are missing: multiply them into down or up."
-    if like(s[first] ** 2, first):
-        return "the singular values are in twice: into down or up, not whole into both."
-    if like(s[last], last):
-        return "you kept the smallest singular values: svd sorts them from large to small."
-    error = (weight - product).norm() / weight.norm()
-    best = s[5:].norm() / weight.norm()
-    return f"up @ down is off by {error:.0%} of the weight, the best of rank 5 by {best:.0%}."
+    if got == wanted[::-1]:
+        return "the order is down, then up: the 1x1 that reduces comes first."
+    turned = [n for n, g, w in zip(("down", "up"), got, wanted, strict=True) if g == w[::-1]]
+    return (
+        f"for r = {r} and a weight {(out_channels, in_channels)}, down is {wanted[0]} and up "
+        f"{wanted[1]}; you gave {got[0]} and {got[1]}"
+        + (f": transposed is {' and '.join(turned)}." if turned else ".")
+    )
+
+
+def _slip(pair: Sequence, weight: torch.Tensor, r: int) -> str | None:
+    """What made the product another matrix than the best of rank r; None for the best."""
+    down, up = (torch.as_tensor(matrix).detach().float() for matrix in pair)
+    u, s, vh = torch.linalg.svd(weight)
+    error, best = (weight - up @ down).norm() / weight.norm(), s[r:].norm() / weight.norm()
+    if error <= best + 1e-4:  # Eckart and Young: only the best copy comes so near
+        return None
+    left, middle, right, last = u[:, :r], s[:r], vh[:r], slice(len(s) - r, len(s))
+    slips = [
+        (left @ right, "the singular values are missing: multiply them into down or up."),
+        (
+            (left * middle**2) @ right,
+            "the singular values are in twice: into down or up, not whole into both.",
+        ),
+        (
+            (left * middle**0.5) @ right,
+            "only the roots of the singular values are in: take them whole, or into both.",
+        ),
+        (
+            (u[:, last] * s[last]) @ vh[last],
+            "you kept the smallest singular values: svd sorts them from large to small.",
+        ),
+        (
+            (u[:r].T * middle) @ right,
+            "you took rows of u: the directions on the side of the output are its columns.",
+        ),
+        (
+            (left * middle) @ vh[:, :r].T,
+            "you took columns of vh: it is V transposed already, its rows are the directions.",
+        ),
+    ]
+    wrong_axis = (
+        "the singular values meet the wrong axis: each of them belongs to one row of vh, or to "
+        "one column of u."
+    )
+    if len(u) == len(s):
+        slips.append(((s[:, None] * left) @ right, wrong_axis))
+    if len(vh) == len(s):
+        slips.append((left @ (right * s), wrong_axis))
+    for slip, message in slips:
+        if torch.allclose(up @ down, slip, atol=1e-3):
+            return message
+    return f"up @ down is off by {error:.0%} of the weight, the best of rank {r} by {best:.0%}."
+
+
+def _slip_on_square(answer: Callable) -> str | None:
+    """The slip as it shows where all sizes are equal, None when it has no name there."""
+    weight = torch.randn(6, 6, generator=torch.Generator().manual_seed(1))
+    try:
+        pair = answer(weight.clone(), 6)
+        message = None if _misshapen(pair, 6, 6, 6) else _slip(pair, weight, 6)
+    except (RuntimeError, ValueError):
+        return None
+    return None if message is None or message.startswith("up @ down") else message
 
 
 # 02.spindle ---------------------------------------------------------------------------------------
 
+SPINDLE = [(64, 384, 1, 1), (384, 384, 3, 3), (384, 64, 1, 1)]
+
 
 def judge_spindle(answer: Any) -> str | None:
     """`answer` must be 64 -> 384, depthwise 3x3, -> 64, without biases, linear at its end."""
-    if not isinstance(answer, nn.Module):
-        return f"a module is asked for, this is {kind_of(answer)}."
-    images = torch.randn(2, 64, 14, 14, generator=torch.Generator().manual_seed(0))
-    convs = [m for m in answer.modules() if isinstance(m, nn.Conv2d)]
+    check_module(answer)
+    # Large inputs: small ones never reach the 6 of ReLU6.
+    images = 20 * torch.randn(2, 64, 14, 14, generator=torch.Generator().manual_seed(0))
+    reset_norms(answer)
+    output, convs = run(answer, images)
     if len(convs) != 3:
         return f"three convolutions are asked for, these are {len(convs)}."
-    if convs[0].in_channels != 64:
-        return f"64 channels come in, the first convolution takes {convs[0].in_channels}."
-    with torch.no_grad():
-        output = answer(images)
     if convs[1].groups == 1:
         weights = convs[1].weight.numel()
         return f"the 3x3 is dense ({weights:,} weights): depthwise is groups=384."
@@ -115,19 +183,36 @@ def judge_spindle(answer: Any) -> str | None:
         return "there are biases: bias=False in all three."
     if output.shape[2:] != images.shape[2:]:
         return f"14x14 came out as {output.shape[2]}x{output.shape[3]}: the 3x3 needs padding=1."
-    if tuple(output.shape) != tuple(images.shape):
+    if output.shape != images.shape:
         return f"64 channels must come out, these are {output.shape[1]}."
-    if (output >= 0).all():
-        return "there is a ReLU after the last convolution: the narrow end stays linear."
-    if sum(isinstance(m, (nn.ReLU, nn.ReLU6)) for m in answer.modules()) < 2:
-        return "a ReLU is missing: one after the expansion and one after the depthwise 3x3."
     weights = sum(conv.weight.numel() for conv in convs)
-    if weights != 52_608:
+    if weights != 52_608 or [conv.shape for conv in convs] != SPINDLE:
         return (
             f"it has {weights:,} weights instead of 52,608: the depthwise 3x3 has one kernel for "
             "each of its 384 channels."
         )
-    return None
+    for first, second, last, added in product(BENDS, BENDS, BENDS, (0, 1)):
+        maps = BENDS[first](F.conv2d(images, convs[0].weight))
+        maps = BENDS[second](F.conv2d(maps, convs[1].weight, padding=1, groups=384))
+        maps = BENDS[last](F.conv2d(maps, convs[2].weight)) + added * images
+        if not torch.allclose(output, maps, rtol=1e-3, atol=1e-3):
+            continue
+        if last != "nothing":
+            return f"there is a {last} after the last convolution: the narrow end stays linear."
+        if "nothing" in (first, second):
+            return "a ReLU6 is missing: one after the expansion and one after the depthwise 3x3."
+        if "ReLU" in (first, second):
+            return "there is a ReLU in place of a ReLU6: values above 6 must become 6."
+        if added:
+            return "the input is added at the end: here the three layers alone are asked for."
+        return None
+    return (
+        "the three convolutions are right, what happens between them is not: a ReLU6 after the "
+        "first two, and padding with zeros."
+    )
+
+
+BENDS = {"ReLU6": F.relu6, "ReLU": F.relu, "nothing": lambda maps: maps}
 
 
 def _dense_spindle() -> nn.Module:
@@ -216,7 +301,10 @@ EXERCISES = {
                 lambda c_in, c_out, k: (k * k * c_in * c_out - 1) // (c_out + k * k * c_in),
                 "swapped",
             ),
-            (lambda c_in, c_out, k: k * k * c_in * c_out // (c_in + k * k * c_out), "nothing is"),
+            (
+                lambda c_in, c_out, k: k * k * c_in * c_out // (c_in + k * k * c_out),
+                "a tie saves nothing",
+            ),
             (lambda c_in, c_out, k: k * k * c_in * c_out / (c_in + k * k * c_out), "round down"),
             (
                 lambda c_in, c_out, k: -(-k * k * c_in * c_out // (c_in + k * k * c_out)),

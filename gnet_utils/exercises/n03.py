@@ -4,12 +4,15 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from io import StringIO
+from operator import index
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from gnet_utils.exercises import Exercise, Prediction, kind_of, number
+from gnet_utils.exercises.trials import Convolution, check_module, like_block, reset_norms, run
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
 
 # 03.padding ---------------------------------------------------------------------------------------
@@ -22,13 +25,21 @@ def judge_padding(answer: Any) -> str | None:
     for dilation in (1, 2, 3):
         for kernel_size in (1, 3, 5, 7):
             with redirect_stdout(StringIO()):  # twelve calls would print twelve times
-                got = answer(kernel_size, dilation) if dilation > 1 else answer(kernel_size)
+                got = answer(kernel_size, dilation)
+                if dilation == 1:
+                    try:
+                        got = answer(kernel_size)
+                    except TypeError:
+                        return "without dilation it does not work: give dilation the default 1."
             wanted = dilation * (kernel_size - 1) // 2
             case = f"for kernel_size={kernel_size}, dilation={dilation}"
             if got is None:
                 return f"{case} the function returns nothing: does it end with return?"
-            if got == wanted and not isinstance(got, int):
-                return f"{case} it returns {got!r}, Conv2d wants a whole number: divide with //."
+            try:
+                got = index(got)  # a whole number of Python, NumPy or PyTorch, as Conv2d takes it
+            except TypeError:
+                advice = ": divide with //" if isinstance(got, (float, np.floating)) else ""
+                return f"{case} it returns {got!r:.40}, Conv2d wants a whole number{advice}."
             if got == 2 * wanted and wanted:
                 return f"{case} it pads by {got} on each side: both sides together lose that much."
             if got != wanted and dilation > 1 and got == (kernel_size - 1) // 2:
@@ -41,48 +52,38 @@ def judge_padding(answer: Any) -> str | None:
 # 03.row -------------------------------------------------------------------------------------------
 
 
-def convolutions(module: nn.Module) -> list[tuple[int, int, int]]:
-    """(channels in, channels out, kernel size) of each convolution, sorted."""
-    convs = [m for m in module.modules() if isinstance(m, nn.Conv2d)]
-    return sorted((m.in_channels, m.out_channels, m.kernel_size[0]) for m in convs)
-
-
-def not_a_module(answer: Any) -> str | None:
-    """What is wrong with an answer that should be a module and is none."""
-    if isinstance(answer, type) and issubclass(answer, nn.Module):
-        return f"this is the class {answer.__name__}, not a block made from it: add brackets."
-    if not isinstance(answer, nn.Module):
-        return f"a module is asked for, this is {kind_of(answer)}."
-    return None
-
-
 def judge_row(answer: Any) -> str | None:
     """Whether a module is block 4d."""
-    problem = not_a_module(answer)
-    if problem:
-        return problem
-    found = convolutions(answer)
-    if not found:
+    check_module(answer)
+    images = torch.randn(2, 512, 8, 8, generator=torch.Generator().manual_seed(0))
+    reset_norms(answer)
+    output, ran = run(answer, images)
+    if not ran:
         return "there is no convolution in this module."
-    wanted = convolutions(Inception(512, *GOOGLENET_BLOCKS["4d"]))
-    in_channels = {shape[0] for shape in found if shape[2] == 1}
-    if len(found) < len(wanted):
-        return f"a block has 6 convolutions, this has {len(found)}: the reductions are missing."
-    if 512 not in in_channels:
-        return f"it cannot read 512 channels, the output of 4c; its 1x1 layers read {in_channels}."
-    if {(288, 144, 3), (64, 32, 5)} & set(found):
+    found, wanted = shapes(ran), shapes_of("4d", 512)
+    if len(ran) < 6:
+        return f"a block has 6 convolutions, this has {len(ran)}: the reductions are missing."
+    if {(288, 144, 3, 3), (64, 32, 5, 5)} & set(found):
         return "a reduction is wider than what follows: the reduce width comes before the output."
     if found != wanted:
-        c_in, c_out, k = next((Counter(found) - Counter(wanted)).elements())
+        c_in, c_out, *k = next((found - wanted or found).elements())
         return (
-            f"a {k}x{k} convolution {c_in} -> {c_out} is one too many for that row: "
+            f"a {k[0]}x{k[1]} convolution {c_in} -> {c_out} is one too many for that row: "
             "compare width by width."
         )
-    with torch.no_grad():
-        shape = tuple(answer(torch.zeros(1, 512, 14, 14)).shape)
-    if shape != (1, 528, 14, 14):
-        return f"a map (1, 512, 14, 14) should become (1, 528, 14, 14), it becomes {shape}."
-    return None
+    return like_block("4d", images, output, ran)
+
+
+def shapes(ran: list[Convolution]) -> Counter:
+    return Counter(convolution.shape for convolution in ran)
+
+
+def shapes_of(block: str, in_channels: int) -> Counter:
+    """The six convolutions of a block: channels in, channels out, window."""
+    widths = GOOGLENET_BLOCKS[block]
+    ones = (widths.out_1x1, widths.reduce_3x3, widths.reduce_5x5, widths.pool_proj)
+    large = (widths.reduce_3x3, widths.out_3x3, 3, 3), (widths.reduce_5x5, widths.out_5x5, 5, 5)
+    return Counter([*((in_channels, width, 1, 1) for width in ones), *large])
 
 
 # 03.repair ----------------------------------------------------------------------------------------
@@ -90,41 +91,16 @@ def judge_row(answer: Any) -> str | None:
 
 def judge_repair(answer: Any) -> str | None:
     """Whether a module is block 3a: same weights in, same numbers out."""
-    problem = not_a_module(answer)
-    if problem:
-        return problem
-    for pool in answer.modules():
-        if isinstance(pool, nn.MaxPool2d) and pool.stride not in (1, (1, 1)):
-            return f"the pooling moves in steps of {pool.stride}; without stride=1 it shrinks maps."
-    reference = Inception(192, *GOOGLENET_BLOCKS["3a"])
-    found, wanted = convolutions(answer), convolutions(reference)
-    if (16, 32, 3) in found:
+    check_module(answer)
+    images = torch.randn(2, 192, 12, 12, generator=torch.Generator().manual_seed(0))
+    output, ran = run(answer, images)
+    if (16, 32, 3, 3) in shapes(ran):
         return "a silent bug is left: look at the window of every convolution, branch by branch."
-    if found != wanted:
+    if shapes(ran) != shapes_of("3a", 192):
         return "the convolutions are not those of block 3a: compare with its row in Table 1."
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        mine = list(answer.parameters())
-        theirs = list(reference.parameters())
-        if [p.shape for p in mine] != [p.shape for p in theirs]:
-            return "its weights come in another order than in BrokenBlock: keep order and biases."
-        kept = [p.clone() for p in mine]
-        for p, q in zip(mine, theirs, strict=True):
-            q.copy_(torch.randn(q.shape, generator=generator) * 0.1)
-            p.copy_(q)
-        images = torch.randn(2, 192, 12, 12, generator=generator)
-        try:
-            out, right = answer(images), reference(images)
-        finally:
-            for p, old in zip(mine, kept, strict=True):
-                p.copy_(old)
-    if out.shape != right.shape:
-        return f"{tuple(images.shape)} should become {tuple(right.shape)}, not {tuple(out.shape)}."
-    if torch.allclose(out, right, atol=1e-3):
-        return None
-    if (out < 0).any():
-        return "some outputs are negative: a branch does not end with a ReLU."
-    return "right shapes, wrong numbers: is there a ReLU after every convolution, also inside?"
+    if any(convolution.bias is None for convolution in ran):
+        return "a convolution has no bias: BrokenBlock's have one."
+    return like_block("3a", images, output, ran)
 
 
 def repaired(**changes: Callable[[], nn.Module]) -> nn.Module:
@@ -204,8 +180,8 @@ EXERCISES = {
         wrong=[
             (Inception, "add brackets"),
             (528, "a module is asked for"),
-            (Inception(192, *GOOGLENET_BLOCKS["4d"]), "cannot read 512 channels"),
-            (Inception(528, *GOOGLENET_BLOCKS["4d"]), "cannot read 512 channels"),
+            (Inception(192, *GOOGLENET_BLOCKS["4d"]), "reads 192 channels, 512 come"),
+            (Inception(528, *GOOGLENET_BLOCKS["4d"]), "reads 528 channels, 512 come"),
             (Inception(512, 112, 288, 144, 64, 32, 64), "wider than what follows"),
             (Inception(512, *GOOGLENET_BLOCKS["4c"]), "one too many"),
             (Inception(512, 112, 144, 288, 32, 64, 32), "512 -> 32 is one too many"),
@@ -241,7 +217,7 @@ EXERCISES = {
             "MaxPool2d's stride; the window of one convolution; one ReLU that is missing.",
         ],
         wrong=[
-            (repaired(branch_pool=jumping_branch), "steps of 3"),
+            (repaired(branch_pool=jumping_branch), "cannot be stacked"),
             (repaired(branch_5x5=torchvision_branch), "window of every convolution"),
             (repaired(branch_3x3=linear_branch), "also inside"),
             (repaired(branch_1x1=bare_branch), "negative"),

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from gnet_utils.counting import count_macs
-from gnet_utils.exercises import Exercise, Prediction, as_number, kind_of, number
+from gnet_utils.exercises import Exercise, Prediction, as_number, number
+from gnet_utils.exercises.trials import check_module, reset_norms, run, without_relu
 
 # 04.row: block 4f reads 832 channels on 14x14 maps -----------------------------------------------
 
@@ -15,7 +15,8 @@ CHANNELS, WEIGHTS, MACS = 640, 744_448, 145_911_808
 
 def judge_row(answer: Any) -> str | None:
     """Whether three numbers are the output channels, weights and MACs of block 4f."""
-    if isinstance(answer, (str, bytes, dict)) or not hasattr(answer, "__len__"):
+    sized = hasattr(answer, "__len__") and getattr(answer, "ndim", 1)  # arrays can have no axis
+    if isinstance(answer, (str, bytes, dict, set)) or not sized:
         return f"three numbers are asked for, (channels, weights, MACs), got {answer!r:.40}."
     if len(answer) != 3:
         return f"three numbers are asked for, (channels, weights, MACs), got {len(answer)}."
@@ -23,6 +24,8 @@ def judge_row(answer: Any) -> str | None:
     for value in numbers:
         if isinstance(value, str):
             return value
+    if sorted(numbers) == [CHANNELS, WEIGHTS, MACS] != numbers:
+        return "the right numbers in another order: (channels, weights, MACs)."
     channels, weights, macs = numbers
     if channels == 800:
         return "the two reductions do not leave the block: only four branches are stacked."
@@ -58,17 +61,12 @@ PAPER_STEM_MACS = 477_675_520  # conv1, conv2 reduce and conv2 on 224x224
 
 def judge_stem(answer: Any) -> str | None:
     """Whether a module maps (N, 3, 112, 112) to (N, 192, 28, 28) as the exercise asks."""
-    if isinstance(answer, type) and issubclass(answer, nn.Module):
-        return f"this is the class {answer.__name__}, not a module made from it: add brackets."
-    if not isinstance(answer, nn.Module):
-        return f"a module is asked for, this is {kind_of(answer)}."
-    if any(isinstance(m, (nn.Upsample, nn.ConvTranspose2d)) for m in answer.modules()):
-        return "it enlarges a map: the task is to shrink less, not to blow up afterwards."
-    convs = [m for m in answer.modules() if isinstance(m, nn.Conv2d)]
+    check_module(answer)
+    images = torch.randn(2, 3, 112, 112, generator=torch.Generator().manual_seed(0))
+    reset_norms(answer)
+    out, convs = run(answer, images, may_enlarge=False)
     if not convs:
         return "there is no convolution in it."
-    with torch.no_grad():
-        out = answer(torch.randn(2, 3, 112, 112))
     if out.ndim != 4 or out.shape[0] != 2:
         return f"a map (2, 192, 28, 28) should come out, got {tuple(out.shape)}."
     if out.shape[2:] == (14, 14):
@@ -79,9 +77,12 @@ def judge_stem(answer: Any) -> str | None:
         return f"{out.shape[1]} channels come out, block 3a reads 192."
     if (out < 0).any():
         return "some outputs are negative: a ReLU is missing after the last convolution."
-    if sum(isinstance(m, (nn.ReLU, nn.LeakyReLU, nn.GELU)) for m in answer.modules()) < len(convs):
-        return f"{len(convs)} convolutions need as many ReLUs, or two of them collapse into one."
-    macs = count_macs(answer, (1, 3, 112, 112))
+    if missing := without_relu(answer, images):
+        return (
+            f"convolution {missing[0] + 1} has no ReLU behind it: what it gives below zero still "
+            "counts, and without a bend between them two convolutions are one."
+        )
+    macs = sum(conv.macs for conv in convs)
     if macs > PAPER_STEM_MACS:
         return f"{macs / 1e6:,.0f} million MACs, the paper's stem needs 478: shrink earlier."
     return None
@@ -220,7 +221,7 @@ EXERCISES = {
             (stem((1, 1)), "halve twice"),
             (stem((2, 1), channels=64), "block 3a reads 192"),
             (nn.Sequential(nn.Conv2d(3, 192, 4, stride=4)), "negative"),
-            (stem((2, 1), relus=False), "as many ReLUs"),
+            (stem((2, 1), relus=False), "no ReLU behind it"),
             (wide_stem(), "shrink earlier"),
             (nn.Sequential(stem((2, 2)), nn.Upsample(scale_factor=2)), "it enlarges"),
         ],

@@ -1,6 +1,5 @@
 """Exercises and predictions of notebook 05, training on Fashion-MNIST."""
 
-import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -11,30 +10,27 @@ from torch import nn
 
 from gnet_utils.data import load_fashion_mnist, to_float
 from gnet_utils.exercises import Exercise, Prediction, kind_of, number
+from gnet_utils.exercises.trials import check_module, run
 
 # 05.overfit ---------------------------------------------------------------------------------------
 
 
 def judge_overfit(answer: Any) -> str | None:
     """Whether a network knows the first ten training pictures by heart, in eval mode."""
-    if isinstance(answer, type) and issubclass(answer, nn.Module):
-        return f"this is the class {answer.__name__}, not a network made from it: add brackets."
-    if not isinstance(answer, nn.Module):
-        return f"the trained network is asked for, this is {kind_of(answer)}."
+    check_module(answer)
     images, labels = load_fashion_mnist("train")
     batch, labels = to_float(images[:10]), labels[:10]
-    net = copy.deepcopy(answer).float().cpu()
-    with torch.no_grad():
-        logits = net.eval()(batch)
-        practised = net.train()(batch)
-    if not isinstance(logits, torch.Tensor) or logits.shape != (10, 10):
-        shape = tuple(getattr(logits, "shape", ()))
+    logits, _ = run(answer, batch)
+    if logits.shape != (10, 10):
+        shape = tuple(logits.shape)
         return f"ten pictures should give ten logits each, (10, 10), they give {shape}."
     if not torch.isfinite(logits).all():
         return "its logits are not finite: the learning rate was too large."
     right = int((logits.argmax(1) == labels).sum())
     if right < 10:
-        if int((practised.argmax(1) == labels).sum()) == 10:
+        with torch.no_grad():
+            practised = answer.train()(batch)
+        if torch.equal(practised.argmax(1), labels):
             return (
                 f"in train() mode it knows all ten, in eval() mode {right}: the running averages "
                 "of batch norm lag behind; take some more steps."
@@ -85,14 +81,21 @@ def judge_range(answer: Any) -> str | None:
         got = [float(rate) for rate in got]
         if len(got) != steps:
             return f"for {steps} steps it returns {len(got)} learning rates."
-        wanted = [0.001 * 10 ** (4 * step / (steps - 1)) for step in range(steps)]
+        wanted = [0.001 * 10 ** (4 * e) for e in evenly(steps)]
         if _near(got, wanted):
             continue
         if _near(got, wanted[::-1]):
             return "it falls: begin with the smallest rate, or the first step ends the test."
         if _near([10**rate for rate in got if abs(rate) < 9], wanted):
             return "these are the exponents, -3 to 1: raise 10 to them."
-        if _near(got, [0.001 + (10 - 0.001) * step / (steps - 1) for step in range(steps)]):
+        if _near([math.log(rate) for rate in got if rate > 0], [-3 + 4 * e for e in evenly(steps)]):
+            return "you raised e to the exponents -3 to 1: raise 10 to them."
+        if _near(
+            [math.log10(rate) for rate in got if rate > 0],
+            [0.001 + 9.999 * e for e in evenly(steps)],
+        ):
+            return "0.001 and 10 were taken as exponents of 10: logspace wants -3 and 1."
+        if _near(got, [0.001 + (10 - 0.001) * e for e in evenly(steps)]):
             return "it grows by adding: half of all steps would have a rate above 5; multiply."
         if _near(got, [0.001 * 10 ** (4 * step / steps) for step in range(steps)]):
             return (
@@ -100,6 +103,11 @@ def judge_range(answer: Any) -> str | None:
             )
         return f"for {steps} steps it begins {got[0]:.4g}, {got[1]:.4g} and ends {got[-1]:.4g}."
     return None
+
+
+def evenly(steps: int) -> list[float]:
+    """0 to 1 in equal steps."""
+    return [step / (steps - 1) for step in range(steps)]
 
 
 def _near(got: list[float], wanted: list[float]) -> bool:
@@ -176,8 +184,8 @@ EXERCISES = {
             "60 steps with learning rate 0.05 and momentum 0.9 are enough for width 0.125.",
         ],
         wrong=[
-            (nn.Linear, "not a network made from it"),
-            ([0.1, 0.05], "the trained network is asked for"),
+            (nn.Linear, "not a module made of it"),
+            ([0.1, 0.05], "a module is asked for"),
             (FiveClasses(), "ten logits each"),
             (Exploded(), "not finite"),
             (Untrained(), "of the ten"),
