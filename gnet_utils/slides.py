@@ -5,7 +5,7 @@ One HTML file per notebook in `slides/`, with reveal.js beside it (`gnet_utils/r
 
 A rule makes slides out of cells: a heading starts a slide, `##` also a new column; text, code and
 outputs fill it until it is full. Left out: the set-up cell, code that does nothing but draw
-(its picture stays), folded solutions and what an unanswered check prints. What follows a
+(its picture stays), whatever is folded, and what a check prints. What follows a
 prediction comes on the next slide. Metadata
 {"slideshow": {"slide_type": ...}} overrules: "slide" and "subslide" start a slide, "fragment"
 appears on a key, "-" goes on, "skip" leaves out, "notes" goes to the speaker.
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gnet_utils.environment import ROOT
-from gnet_utils.notebooks import read
+from gnet_utils.notebooks import CHECK, as_rendered, without_folded
 
 SLIDES = ROOT / "slides"
 REVEAL = ROOT / "gnet_utils" / "reveal"
@@ -88,12 +88,12 @@ class Slide:
 
 
 def make_slides(paths: Iterable[Path], folder: Path = SLIDES) -> list[Path]:
-    """Write one page of slides for each notebook, and index.html; returns the pages."""
+    """Write a page of slides for each notebook as rendered, and index.html; returns the pages."""
     shutil.copytree(REVEAL, folder / "reveal", dirs_exist_ok=True)
     pages = []
     for path in paths:
         page = folder / f"{path.stem}.html"
-        page.write_text(page_of(read(path)), encoding="utf-8")
+        page.write_text(page_of(as_rendered(path)), encoding="utf-8")
         pages.append(page)
     titles = [(page.name, _title_of(page)) for page in sorted(folder.glob("[0-9][0-9]_*.html"))]
     links = "\n".join(f'<li><a href="{name}">{title}</a></li>' for name, title in titles)
@@ -194,7 +194,7 @@ def _groups(cell: dict) -> Iterator[tuple[str, list[Block]]]:
         yield "", list(_code_blocks(cell))
         return
     heading, blocks = "", []
-    for part in _parts(cell["source"]):
+    for part in _parts(without_folded(cell["source"])):
         found = re.fullmatch(r"(#{1,6}) (.*)", part)
         if found:
             if heading or blocks:
@@ -280,7 +280,7 @@ def _chunks(items: list[str], heights: list[float], limit: float = HEIGHT) -> It
 
 
 def _code_blocks(cell: dict) -> Iterator[Block]:
-    outputs = [] if "exercise" in cell["metadata"] else cell["outputs"]
+    outputs = [] if CHECK.search(cell["source"]) else cell["outputs"]
     shown = [block for output in outputs for block in _output(output)]
     drawn = shown and all(block.picture for block in shown)
     if cell["source"].strip() and not drawn and not PREDICTION.search(cell["source"]):

@@ -79,6 +79,21 @@ def test_set_up_drawing_code_solutions_and_unanswered_checks_are_left_out():
     assert "check" in page  # the exercise itself stays
 
 
+def test_solutions_and_checks_of_a_teacher_need_no_metadata_to_be_left_out():
+    folded = (
+        "Before.\n\n<details><summary>Solution</summary>\n\n```python\nx = 42\n```\n\n</details>"
+    )
+    made = deck(
+        text(folded),
+        text(folded.replace("\n</details>", "")),
+        code('answer = None\ncheck("02.mine", answer)', "There is no exercise '02.mine'."),
+    )
+    page = everything(made)
+    assert page.count("Before.") == 2 and "answer = " in re.sub("<.*?>", "", page)
+    for unwanted in ("Solution", "42", "There is no"):
+        assert unwanted not in page
+
+
 def test_the_answer_comes_on_the_slide_after_the_prediction():
     options = new.new_output("display_data", {"text/plain": "Your prediction:\na) one"})
     made = deck(text("**Prediction.** Which?"), code('predict("02.p1")', options), text("It is b."))
