@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models as torchvision_models
 
@@ -200,6 +201,43 @@ def test_counting_leaves_the_net_as_it_was():
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 
+def test_frozen_parameters_are_counted_and_buffers_are_not():
+    layer = nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8)).requires_grad_(False)
+    assert count_parameters(layer) == 24 + 8 + 16
+
+
+class Functional(nn.Module):
+    """A convolution that is no layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4, 3, 3, 3))
+
+    def forward(self, x):
+        return F.conv2d(x, self.weight)
+
+
+@pytest.mark.parametrize(
+    ("module", "macs"),
+    [
+        (Functional(), 108 * 36),
+        (nn.Sequential(nn.Conv2d(3, 3, 1), Functional()), 9 * 64 + 108 * 36),
+        (nn.ConvTranspose2d(3, 4, 2), 48 * 64),
+    ],
+    ids=["functional", "one of two", "transposed"],
+)
+def test_multiply_adds_outside_of_layers_are_refused_and_not_left_out(module, macs):
+    with pytest.raises(ValueError, match=f"of the module's {macs:,} multiply-adds"):
+        count_macs(module, (1, 3, 8, 8))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_a_scripted_net_is_refused_and_not_counted_as_nothing():
+    with pytest.raises(TypeError, match="give the module it was made from"):
+        count_macs(torch.jit.script(nn.Conv2d(3, 8, 1)), (1, 3, 2, 2))
+
+
 def test_counting_works_in_any_number_type():
     assert count_macs(nn.Conv2d(3, 8, 1).double(), (1, 3, 2, 2)) == 96
     assert count_macs(nn.Conv2d(3, 8, 1).bfloat16(), (1, 3, 2, 2)) == 96
@@ -222,6 +260,12 @@ def test_impossible_inputs_are_refused_in_one_sentence(module, shape, words):
 
 
 # Table 1 of the paper -----------------------------------------------------------------------------
+
+
+def test_table_1_draws_no_random_number():
+    before = torch.get_rng_state()
+    table1()
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_table_1_adds_up_to_22_layers_and_the_exact_counts():
