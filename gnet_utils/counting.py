@@ -7,6 +7,7 @@ left out, as in the papers. `measure_ms` asks the clock instead.
 All functions raise TypeError or ValueError for arguments that make no sense.
 """
 
+import itertools
 import operator
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,12 +15,14 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.flop_counter import FlopCounterMode
 
 from gnet_utils.models import GoogLeNet
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 
 
 # By formula -------------------------------------------------------------------------------------
@@ -77,7 +80,10 @@ class Layer(NamedTuple):
 
 
 def count_parameters(module: nn.Module) -> int:
-    """All trainable numbers of `module`, auxiliary heads included."""
+    """All weights and biases of `module`: of auxiliary heads and of frozen layers too.
+
+    Buffers, such as the running means of batch norm, are no parameters.
+    """
     _check_module(module)
     return sum(p.numel() for p in module.parameters())
 
@@ -85,7 +91,7 @@ def count_parameters(module: nn.Module) -> int:
 def count_macs(module: nn.Module, input_shape: Sequence[int]) -> int:
     """MACs of one forward pass on an input of `input_shape`, such as (1, 3, 224, 224).
 
-    Runs in eval mode, so auxiliary heads do not count. Raises ValueError for an impossible shape.
+    Runs in eval mode, so auxiliary heads do not count. Raises ValueError as `layer_table` does.
     """
     return sum(layer.macs for layer in layer_table(module, input_shape))
 
@@ -96,7 +102,10 @@ def count_activations(module: nn.Module, input_shape: Sequence[int]) -> int:
 
 
 def layer_table(module: nn.Module, input_shape: Sequence[int]) -> list[Layer]:
-    """Every convolution and linear layer, in the order in which they run."""
+    """Every convolution and linear layer, in the order in which they run.
+
+    Raises ValueError for an impossible shape, and for multiply-adds that are no such layer's.
+    """
     _check_module(module)
     rows = []
 
@@ -117,8 +126,14 @@ def layer_table(module: nn.Module, input_shape: Sequence[int]) -> list[Layer]:
         )
 
     named = ((n, m) for n, m in module.named_modules() if isinstance(m, (*CONVOLUTIONS, nn.Linear)))
-    with _observed(named, note):
+    with _observed(named, note), FlopCounterMode(display=False) as flops:
         _run(module, input_shape)
+    ours, all_macs = sum(row.macs for row in rows), flops.get_total_flops() // 2
+    if ours != all_macs:
+        raise ValueError(
+            f"convolution and linear layers make {ours:,} of the module's {all_macs:,} "
+            "multiply-adds: to count them all, write the others as nn.Conv2d or nn.Linear"
+        )
     return rows
 
 
@@ -167,10 +182,15 @@ def _check_module(module: nn.Module) -> None:
         raise TypeError(f"{module.__name__} is a class, not a module made from it: add brackets")
     if not isinstance(module, nn.Module):
         raise TypeError(f"a module of PyTorch is needed, got {type(module).__name__}")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise TypeError("a scripted module hides its layers: give the module it was made from")
 
 
-def _run(module: nn.Module, input_shape: Sequence[int]) -> None:
-    """One forward pass on zeros in eval mode, every module's mode restored afterwards."""
+def _run(module: nn.Module, input_shape: Sequence[int], device: str | None = None) -> None:
+    """One forward pass on zeros in eval mode, every module's mode restored afterwards.
+
+    The zeros are on the device of the module's weights, or on `device`.
+    """
     expected = "input_shape must be whole numbers above 0 such as (1, 3, 224, 224)"
     try:
         shape = tuple(operator.index(n) for n in input_shape)
@@ -181,7 +201,7 @@ def _run(module: nn.Module, input_shape: Sequence[int]) -> None:
     like = next(module.parameters(), torch.zeros(()))
     try:
         with _evaluating(module), torch.no_grad():
-            module(torch.zeros(shape, dtype=like.dtype, device=like.device))
+            module(torch.zeros(shape, dtype=like.dtype, device=device or like.device))
     except (RuntimeError, IndexError, TypeError, OverflowError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"the module cannot take an input of shape {shape}: {reason}") from error
@@ -224,7 +244,8 @@ def measure_ms(
         raise ValueError(f"runs must be 3 or more for a median with quartiles, got {runs}")
     _run(module, input_shape)  # a wrong shape is named before the clock starts
     like = next(module.parameters(), torch.zeros(()))
-    images = torch.randn(tuple(input_shape), dtype=like.dtype, device=like.device)
+    random = torch.Generator().manual_seed(0)  # the caller's random numbers go on undisturbed
+    images = torch.randn(tuple(input_shape), generator=random).to(like)
     wait = torch.cuda.synchronize if like.is_cuda else lambda: None
     times, threads = [], torch.get_num_threads()
     torch.set_num_threads(1)
@@ -275,17 +296,37 @@ def receptive_fields(
 ) -> dict[str, ReceptiveField]:
     """Receptive field on the input after each child of `module`, in the order they run.
 
-    A block of parallel branches (children named `branch_...`) sees as far as its widest branch;
-    asked about such a block itself, the answer is one field for each branch. `input_shape`
-    matters for global pooling only, which sees the whole map.
+    Follows the maps through one forward pass in eval mode, whatever the wiring. Where maps meet, in
+    a concatenation or a sum, a unit sees what any of them sees. A map that is pooled or flattened
+    as a whole is one unit that sees what all its units saw. Where rows and columns differ, as after
+    a single 1x5 convolution, the answer is for the axis along which more is seen.
+
+    Asked about a block of parallel branches (children named `branch_...`), the answer is one field
+    for each branch; its channels need not be those of `input_shape`.
+    Raises ValueError for an impossible shape, and for an operation that is not understood.
     """
-    pixel = ReceptiveField(1, 1, 0)
     if is_block(module):
-        return {name: _through(branch, pixel, {}) for name, branch in module.named_children()}
-    sizes = _input_sizes(module, input_shape)
-    fields, field = {}, pixel
-    for name in stage_shapes(module, input_shape):
-        field = fields[name] = _through(module.get_submodule(name), field, sizes)
+        channels = [m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)][:1]
+        shape = tuple(input_shape)
+        input_shape = (*shape[:1], *(channels or shape[1:2]), *shape[2:])
+    fields = {}
+
+    def begin(_, inputs):
+        if inputs[0].ndim != 4:
+            raise ValueError(f"input_shape must be (N, C, H, W), got {tuple(inputs[0].shape)}")
+        inputs[0].seen = (ReceptiveField(1, 1, 0),) * 2
+
+    def note(name, _, output):
+        if not hasattr(output, "seen"):
+            raise ValueError(f"the output of {name} is not a map that can be followed")
+        fields[name] = max(output.seen, key=lambda field: field.size)
+
+    start = module.register_forward_pre_hook(begin)
+    try:
+        with _observed(module.named_children(), note), _Following():
+            _run(module, input_shape, device="meta")
+    finally:
+        start.remove()
     return fields
 
 
@@ -296,45 +337,160 @@ def is_block(module: nn.Module) -> bool:
     return bool(names) and all(name.startswith("branch_") for name in names)
 
 
-def _through(module: nn.Module, field: ReceptiveField, sizes: dict) -> ReceptiveField:
-    if isinstance(module, nn.AdaptiveAvgPool2d):
-        return field.after(sizes[module], 1, 0)
-    if isinstance(module, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)):
-        kernel, stride, padding, dilation = (
-            value[0] if isinstance(value, tuple) else value
-            for value in (
-                module.kernel_size,
-                module.stride,
-                module.padding,
-                getattr(module, "dilation", 1),
-            )
+Seen = tuple[ReceptiveField, ReceptiveField]  # along the rows and along the columns of a map
+
+# What changes numbers or channels, not places: a unit sees what those at its place saw.
+POINTWISE = {
+    *("relu", "relu6", "hardtanh", "sigmoid", "add", "sub", "mul", "div", "clone", "dropout"),
+    *("batch_norm", "local_response_norm", "cat", "split", "chunk"),
+}
+RESHAPING = {"flatten", "view", "reshape", "squeeze", "unsqueeze"}
+
+
+class _Following(TorchFunctionMode):
+    """While it lasts, each tensor computed from one with an attribute `seen` gets its own `seen`.
+
+    Only shapes are computed, on PyTorch's "meta" device: fast for any size of map.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        maps = [x for x in _tensors((args, kwargs)) if hasattr(x, "seen")]
+        if not maps:
+            return function(*args, **kwargs)
+        args, kwargs = tree_map_only(
+            Tensor, lambda x: x if x.is_meta else x.to("meta"), (args, kwargs)
         )
-        kernel = (kernel - 1) * dilation + 1  # as far apart as its outer weights are
-        if isinstance(padding, str):
-            padding = (kernel - 1) // 2 if padding == "same" else 0
-        return field.after(kernel, stride, padding)
-    if is_block(module):
-        branches = [_through(branch, field, sizes) for branch in module.children()]
-        return max(branches, key=lambda branch: branch.size)
-    for child in module.children():
-        field = _through(child, field, sizes)
-    return field
+        before = [(_space(x), x.seen) for x in maps]
+        output = function(*args, **kwargs)
+        results = _tensors(output)
+        name = function.__name__.strip("_")  # add, add_ and __add__ are the same
+        if not results and name != "setitem":
+            return output  # a shape, a type
+
+        if name in RULES:
+            seen = RULES[name](*args, **kwargs)
+        elif name in POINTWISE and all(_space(x) == space for x in results for space, _ in before):
+            seen = _joined([seen for _, seen in before])
+        elif name in RESHAPING:
+            seen = _reshaped(*before[0], results[0])
+        else:
+            seen = None
+        if seen is None:
+            shapes = " and ".join(str(tuple(x.shape)) for x in maps)
+            raise ValueError(
+                f"receptive_fields does not understand {name!r} on maps of {shapes}: ask about "
+                "the parts before and after it"
+            )
+        for x in results:
+            x.seen = seen
+        return output
 
 
-def _input_sizes(module: nn.Module, input_shape: Sequence[int]) -> dict[nn.Module, int]:
-    """Height of the map that reaches each global pooling layer."""
-    sizes = {}
-    pools = [m for m in module.modules() if isinstance(m, nn.AdaptiveAvgPool2d)]
-    hooks = [
-        pool.register_forward_pre_hook(lambda m, args: sizes.update({m: args[0].shape[-2]}))
-        for pool in pools
-    ]
-    try:
-        _run(module, input_shape)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return sizes
+def _tensors(values) -> list[Tensor]:
+    return [x for x in tree_leaves(values) if isinstance(x, Tensor)]
+
+
+def _space(x: Tensor) -> tuple[int, ...]:
+    """Height and width of a map; what has no places left, such as (N, C), is 1x1."""
+    return tuple(x.shape[-2:]) if x.ndim > 2 else (1, 1)
+
+
+def _joined(parts: list[Seen]) -> Seen | None:
+    """What a unit sees that is made of units of several maps: from the first pixel to the last."""
+    axes = []
+    for fields in zip(*parts, strict=True):
+        if len({field.stride for field in fields}) > 1:
+            return None
+        start = min(field.start for field in fields)
+        end = max(field.start + field.size for field in fields)
+        axes.append(ReceptiveField(end - start, fields[0].stride, start))
+    return tuple(axes)
+
+
+def _reshaped(space: tuple[int, ...], seen: Seen, result: Tensor) -> Seen | None:
+    if _space(result) == space:
+        return seen
+    return _window(seen, space) if result.ndim == 2 else None
+
+
+def _window(seen: Seen, kernel, stride=1, padding=0, dilation=1) -> Seen:
+    pairs = map(_pair, (kernel, stride, padding, dilation))
+    return tuple(
+        field.after((k - 1) * d + 1, s, p)  # as wide as its outer weights are apart
+        for field, k, s, p, d in zip(seen, *pairs, strict=True)
+    )
+
+
+def _pair(value) -> Sequence:
+    return value if isinstance(value, Sequence) else (value, value)
+
+
+def _conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Seen:
+    kernel = weight.shape[2:]
+    if padding == "valid":
+        padding = 0
+    elif padding == "same":
+        padding = [(k - 1) * d // 2 for k, d in zip(kernel, _pair(dilation), strict=True)]
+    return _window(x.seen, kernel, stride, padding, dilation)
+
+
+def _max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, **_) -> Seen:
+    return _window(x.seen, kernel_size, stride or kernel_size, padding, dilation)
+
+
+def _avg_pool2d(x, kernel_size, stride=None, padding=0, *_, **__) -> Seen:
+    return _window(x.seen, kernel_size, stride or kernel_size, padding)
+
+
+def _adaptive_avg_pool2d(x, output_size) -> Seen | None:
+    """Window number i of n on a map of side s covers floor(i * s / n) to ceil((i + 1) * s / n)."""
+    axes = []
+    for field, side, count in zip(x.seen, _space(x), _pair(output_size), strict=True):
+        count = count or side
+        starts = [i * side // count for i in range(count)]
+        kernels = {-(-(i + 1) * side // count) - start for i, start in enumerate(starts)}
+        strides = {b - a for a, b in itertools.pairwise(starts)} or {1}
+        if len(kernels) > 1 or len(strides) > 1:
+            return None  # windows of unequal size, or in unequal steps
+        axes.append(field.after(kernels.pop(), strides.pop(), 0))
+    return tuple(axes)
+
+
+def _linear(x, weight, bias=None) -> Seen | None:
+    return x.seen if x.ndim == 2 else None
+
+
+def _pad(x, pad, *_, **__) -> Seen:
+    left, _, top, *_ = (*pad, 0, 0)
+    return tuple(
+        field._replace(start=field.start - size * field.stride)
+        for field, size in zip(x.seen, (top, left), strict=True)
+    )
+
+
+def _getitem(x, index) -> Seen | None:
+    index = index if isinstance(index, tuple) else (index,)
+    places = (*index, *[slice(None)] * (4 - len(index)))[2:]
+    if x.ndim != 4 or any(not isinstance(part, slice) for part in (*index[:1], *places)):
+        return None
+    axes = []
+    for field, part, side in zip(x.seen, places, _space(x), strict=True):
+        start, _, step = part.indices(side)
+        start = field.start + start * field.stride
+        axes.append(ReceptiveField(field.size, field.stride * step, start))
+    return tuple(axes)
+
+
+RULES = {  # what a unit sees after PyTorch's functions of these names, with their arguments
+    "conv2d": _conv2d,
+    "max_pool2d": _max_pool2d,
+    "avg_pool2d": _avg_pool2d,
+    "adaptive_avg_pool2d": _adaptive_avg_pool2d,
+    "linear": _linear,
+    "pad": _pad,
+    "getitem": _getitem,
+}
 
 
 # Table 1 of the paper ---------------------------------------------------------------------------
@@ -381,7 +537,9 @@ def table1() -> list[TableRow]:
 
     `note` names the printed figures that the count does not round to; empty means all fit.
     """
-    counted = {row.name: row for row in stage_table(GoogLeNet(aux=False), (1, 3, 224, 224))}
+    with torch.device("meta"):  # shapes are enough, and no random number is drawn
+        net = GoogLeNet(aux=False)
+    counted = {row.name: row for row in stage_table(net, (1, 3, 224, 224))}
     reduce = counted["conv2_reduce"]  # the paper prints conv2 and its 1x1 reduction as one row
     rows = []
     for name, (stage, patch, depth, params, ops) in PRINTED.items():

@@ -207,7 +207,7 @@ def maximise(
     At each step the pictures are shifted at random by up to `shift` pixels, so that no single
     pixel can do the work, then follow their gradient (its size taken out, times `rate`), and all
     values are drawn towards those of `start` by the share `decay`. They stay between BLACK and
-    WHITE, as `to_float` makes them.
+    WHITE, as `to_float` makes them. The shifts come from PyTorch's global generator.
     """
     ground = start.detach()
     images = ground.clone()
@@ -230,15 +230,17 @@ def gradient_energy(model: nn.Module, images: Tensor, layer: str, draws: int = 8
     """Squared gradient of the middle unit of `layer` for each pixel, (H, W), summed over `images`.
 
     The channels of the unit are added with random signs, `draws` times, so that they do not
-    cancel in the same way each time (after Luo et al., arXiv 1701.04128, section 3).
+    cancel in the same way each time (after Luo et al., arXiv 1701.04128, section 3). The signs are
+    the same in every call.
     """
     images = images.detach().requires_grad_()
+    random = torch.Generator().manual_seed(0)
+    energy = torch.zeros_like(images[0, 0])
     with torch.enable_grad():
         maps = feature_maps(model, images, layer)[layer]
         unit = maps[:, :, maps.shape[2] // 2, maps.shape[3] // 2]
-        energy = torch.zeros(images.shape[2:])
         for _ in range(draws):
-            signs = torch.randint(0, 2, unit.shape[1:]) * 2.0 - 1
+            signs = torch.randint(0, 2, unit.shape[1:], generator=random).to(unit) * 2 - 1
             slope = torch.autograd.grad((unit * signs).sum(), images, retain_graph=True)[0]
             energy += slope.square().sum((0, 1))
     return energy
@@ -251,7 +253,7 @@ def share_inside(energy: Tensor, field: ReceptiveField, unit: int, factor: float
     """
     middle = field.start + unit * field.stride + (field.size - 1) / 2
     half = factor * field.size / 2
-    rows, columns = (torch.arange(side) for side in energy.shape)
+    rows, columns = (torch.arange(side, device=energy.device) for side in energy.shape)
     inside = ((rows - middle).abs() <= half)[:, None] & ((columns - middle).abs() <= half)
     return (energy[inside].sum() / energy.sum()).item()
 

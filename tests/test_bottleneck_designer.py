@@ -110,6 +110,14 @@ def test_measuring_leaves_module_and_threads_as_they_were():
     assert module.training and not module[1].training
 
 
+def test_measuring_and_the_designer_leave_the_random_numbers_of_the_cells_alone():
+    before = torch.get_rng_state()
+    measure_ms(nn.ReLU(), (1, 3, 8, 8), runs=3)
+    assert torch.equal(torch.get_rng_state(), before)
+    measure(Design(8, 2, 8, 3, 4, 4), runs=3)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_measuring_stops_when_its_time_is_over():
     calls = []
     layer = nn.Conv2d(3, 4, 3)

@@ -5,11 +5,11 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models as torchvision_models
 
 from gnet_utils.counting import (
-    ReceptiveField,
     conv_macs,
     conv_parameters,
     count_activations,
@@ -17,7 +17,6 @@ from gnet_utils.counting import (
     count_parameters,
     format_table,
     layer_table,
-    receptive_fields,
     stage_shapes,
     stage_table,
     table1,
@@ -202,6 +201,43 @@ def test_counting_leaves_the_net_as_it_was():
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 
+def test_frozen_parameters_are_counted_and_buffers_are_not():
+    layer = nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8)).requires_grad_(False)
+    assert count_parameters(layer) == 24 + 8 + 16
+
+
+class Functional(nn.Module):
+    """A convolution that is no layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4, 3, 3, 3))
+
+    def forward(self, x):
+        return F.conv2d(x, self.weight)
+
+
+@pytest.mark.parametrize(
+    ("module", "macs"),
+    [
+        (Functional(), 108 * 36),
+        (nn.Sequential(nn.Conv2d(3, 3, 1), Functional()), 9 * 64 + 108 * 36),
+        (nn.ConvTranspose2d(3, 4, 2), 48 * 64),
+    ],
+    ids=["functional", "one of two", "transposed"],
+)
+def test_multiply_adds_outside_of_layers_are_refused_and_not_left_out(module, macs):
+    with pytest.raises(ValueError, match=f"of the module's {macs:,} multiply-adds"):
+        count_macs(module, (1, 3, 8, 8))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_a_scripted_net_is_refused_and_not_counted_as_nothing():
+    with pytest.raises(TypeError, match="give the module it was made from"):
+        count_macs(torch.jit.script(nn.Conv2d(3, 8, 1)), (1, 3, 2, 2))
+
+
 def test_counting_works_in_any_number_type():
     assert count_macs(nn.Conv2d(3, 8, 1).double(), (1, 3, 2, 2)) == 96
     assert count_macs(nn.Conv2d(3, 8, 1).bfloat16(), (1, 3, 2, 2)) == 96
@@ -223,99 +259,13 @@ def test_impossible_inputs_are_refused_in_one_sentence(module, shape, words):
     assert words in str(error.value) and "\n" not in str(error.value)
 
 
-# Receptive fields ---------------------------------------------------------------------------------
-
-FIELDS = {  # stride and size on the input, the widest branch of a block counting
-    "conv1": (2, 7),
-    "pool1": (4, 11),
-    "conv2_reduce": (4, 11),
-    "conv2": (4, 19),
-    "pool2": (8, 27),
-    "inception_3a": (8, 59),
-    "inception_3b": (8, 91),
-    "pool3": (16, 107),
-    "inception_4a": (16, 171),
-    "inception_4b": (16, 235),
-    "inception_4c": (16, 299),
-    "inception_4d": (16, 363),
-    "inception_4e": (16, 427),
-    "pool4": (32, 459),
-    "inception_5a": (32, 587),
-    "inception_5b": (32, 715),
-    "avgpool": (32, 907),
-}
-
-
-def test_each_stage_has_the_known_stride_and_receptive_field():
-    fields = receptive_fields(on_meta(GoogLeNet, aux=False))
-    assert {name: (fields[name].stride, fields[name].size) for name in FIELDS} == FIELDS
-    assert fields["norm1"] == fields["pool1"] and fields["linear"] == fields["avgpool"]
-
-
-def thin_copy():
-    """GoogLeNet's wiring with one channel per convolution, all weights above zero, no maxima.
-
-    Then the gradient of one unit is above zero on exactly the pixels that it can see.
-    """
-    net = GoogLeNet(norm=None, aux=False)
-    for parent in list(net.modules()):
-        for name, layer in parent.named_children():
-            if isinstance(layer, nn.Conv2d):
-                thin = nn.LazyConv2d(1, layer.kernel_size, layer.stride, layer.padding, bias=False)
-                setattr(parent, name, thin)
-            elif isinstance(layer, nn.MaxPool2d):
-                how = (layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode)
-                setattr(parent, name, nn.AvgPool2d(*how))
-    net.avgpool = nn.AvgPool2d((7, 1), stride=1)
-    return net.double()
-
-
-@pytest.fixture(scope="module")
-def gradient_supports():
-    """For each stage (number of a middle unit, first pixel row, last pixel row that it sees)."""
-    picture = torch.ones(1, 3, 1536, 32, dtype=torch.float64, requires_grad=True)
-    x, supports = picture, {}
-    for name, stage in thin_copy().stages():
-        if name == "flatten":
-            break
-        with torch.no_grad():
-            stage(x)  # the lazy layers make their weights
-            for weights in stage.parameters():
-                weights.fill_(1 / weights[0].numel())
-        x = stage(x)
-        middle = x.shape[2] // 2
-        (gradient,) = torch.autograd.grad(x[0, :, middle].sum(), picture, retain_graph=True)
-        rows = gradient[0].sum(dim=(0, 2)).nonzero()
-        supports[name] = (middle, rows.min().item(), rows.max().item())
-    return supports
-
-
-@pytest.mark.parametrize("stage", FIELDS)
-def test_the_gradient_of_one_unit_covers_exactly_its_receptive_field(stage, gradient_supports):
-    field = receptive_fields(on_meta(GoogLeNet, norm=None, aux=False))[stage]
-    middle, first, last = gradient_supports[stage]
-    assert (first, last - first + 1) == (field.start + middle * field.stride, field.size)
-
-
-def test_the_branches_of_a_block_see_1_3_5_and_3_pixels():
-    fields = receptive_fields(Inception(8, 1, 1, 1, 1, 1, 1))
-    assert fields == {
-        "branch_1x1": ReceptiveField(1, 1, 0),
-        "branch_3x3": ReceptiveField(3, 1, -1),
-        "branch_5x5": ReceptiveField(5, 1, -2),
-        "branch_pool": ReceptiveField(3, 1, -1),
-    }
-
-
-def test_the_fashion_net_sees_its_whole_picture_from_4b_on():
-    fields = receptive_fields(FashionGoogLeNet(0.125), (1, 1, 28, 28))
-    assert fields["conv2"] == ReceptiveField(5, 1, -2)
-    assert fields["inception_3b"].size == 5 + 4 + 4
-    assert fields["inception_4a"].size == 13 + 2 + 4 * 2 < 28
-    assert fields["inception_4b"].size > 28
-
-
 # Table 1 of the paper -----------------------------------------------------------------------------
+
+
+def test_table_1_draws_no_random_number():
+    before = torch.get_rng_state()
+    table1()
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_table_1_adds_up_to_22_layers_and_the_exact_counts():

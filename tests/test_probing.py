@@ -1,5 +1,7 @@
 """Looking inside a network: right answers, and the network is left as it was."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -279,6 +281,31 @@ def test_the_gradient_reaches_exactly_the_theoretical_field(net):
             assert int(reached.min()) == start
             assert int(reached.max()) == start + fields[layer].size - 1
         assert probing.share_inside(energy, fields[layer], unit, 1.0) == pytest.approx(1)
+
+
+def test_the_energy_has_the_precision_of_the_net_and_the_same_signs_each_time(net):
+    images = torch.randn(2, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+    random = torch.get_rng_state()
+    single = probing.gradient_energy(net, images, "conv2")
+    assert torch.equal(single, probing.gradient_energy(net, images, "conv2"))
+    assert torch.equal(torch.get_rng_state(), random)
+    exact = probing.gradient_energy(copy.deepcopy(net).double(), images.double(), "conv2")
+    assert exact.dtype == torch.float64
+    assert torch.allclose(single.double(), exact, rtol=1e-4)
+    assert not torch.equal(exact, exact.float().double())
+
+
+def test_a_net_on_another_device_is_looked_at_there():
+    """The "meta" device stands for a GPU: to mix it with the CPU is an error, too."""
+    net = FashionGoogLeNet(0.125, stem="patch").to("meta")
+    images, classes = torch.zeros(2, 1, 28, 28, device="meta"), torch.tensor([0, 1], device="meta")
+    assert probing.gradient_energy(net, images, "conv2", draws=2).is_meta
+    assert probing.grad_cam(net, images, "inception_4a", classes).is_meta
+    assert probing.occlusion(net, images, [0, 1], step=9).is_meta
+    assert probing.maximise(lambda x: net(x)[:, 0], images, steps=2).is_meta
+    means = probing.mean_maps(net, images, [BRANCH])
+    with probing.ablate(net, [BRANCH], means):
+        assert net(images).is_meta
 
 
 def test_even_energy_has_a_quarter_inside_half_the_side():

@@ -70,10 +70,6 @@ class HeadedGoogLeNet(FashionGoogLeNet):
             channels = _out_channels(self.get_submodule(block))
             self.add_module(head, SmallHead(channels, width, num_classes))
 
-    def stages(self) -> Iterator[tuple[str, nn.Module]]:
-        """The (name, module) pairs from picture to logits, in order, without the heads."""
-        return ((n, m) for n, m in self.named_children() if n not in HEADS)
-
     def exits(self, images: Tensor) -> GoogLeNetOutput:
         """What all three answer, in either mode."""
         x, answers = images, []

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
@@ -103,7 +104,9 @@ def measure(
     if max(plain.macs, first.macs + second.macs) > MEASURED_UP_TO:
         return None
     shape = (1, design.in_channels, design.height, design.width)
-    plain, bottleneck = (measure_ms(m, shape, runs, seconds) for m in build(design))
+    with torch.random.fork_rng(devices=[]):  # a slider must not change the cells' random numbers
+        modules = build(design)
+    plain, bottleneck = (measure_ms(m, shape, runs, seconds) for m in modules)
     return plain, bottleneck
 
 

@@ -152,7 +152,7 @@ def to_images(photo: np.ndarray) -> torch.Tensor:
 def random_net() -> nn.Module:
     """GoogLeNet without heads, the same random weights every time."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # of the CPU; manual_seed would reseed a GPU too
         return GoogLeNet(aux=False).eval()
 
 

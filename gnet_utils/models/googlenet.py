@@ -1,13 +1,13 @@
 """GoogLeNet (arXiv 1409.4842, Table 1 and figure 3), and its version for 28x28 pictures."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+import torch.fx
 from torch import nn
 
 from gnet_utils.models.inception import GOOGLENET_BLOCKS, Inception, scale
-from gnet_utils.models.layers import check_images, check_norm, conv_unit, initialise
+from gnet_utils.models.layers import Staged, check_images, check_norm, conv_unit, initialise
 
 
 class GoogLeNetOutput(NamedTuple):
@@ -23,7 +23,7 @@ def halving_pool() -> nn.MaxPool2d:
     return nn.MaxPool2d(3, stride=2, ceil_mode=True)
 
 
-class GoogLeNet(nn.Module):
+class GoogLeNet(Staged):
     """The network of the paper: 224x224 pictures, 22 layers with weights, nine Inception blocks.
 
     norm: "lrn" (the paper: local response normalisation around conv2), "batch" (batch norm after
@@ -65,25 +65,46 @@ class GoogLeNet(nn.Module):
         self.flatten = nn.Flatten()
         self.dropout = nn.Dropout(0.4)
         self.linear = nn.Linear(channels, num_classes)
+        self.path = [name for name, _ in self.named_children()]
         self.aux1 = AuxiliaryClassifier(512, num_classes, unit_norm) if aux else None
         self.aux2 = AuxiliaryClassifier(528, num_classes, unit_norm) if aux else None
         initialise(self)
 
-    def stages(self) -> Iterator[tuple[str, nn.Module]]:
-        """The (name, module) pairs from picture to logits, in order, without the heads."""
-        return ((n, m) for n, m in self.named_children() if not n.startswith("aux"))
-
     def forward(self, images: torch.Tensor) -> torch.Tensor | GoogLeNetOutput:
-        check_images(images, self.in_channels, smallest=31)
-        x, aux1, aux2 = images, None, None
-        with_heads = self.training and self.aux1 is not None
-        for name, stage in self.stages():
-            x = stage(x)
-            if with_heads and name == "inception_4a":
-                aux1 = self.aux1(x)
-            if with_heads and name == "inception_4d":
-                aux2 = self.aux2(x)
-        return GoogLeNetOutput(x, aux1, aux2) if with_heads else x
+        if not torch.jit.is_scripting():
+            check_images(images, self.in_channels, smallest=31)
+        aux1: torch.Tensor | None = None
+        aux2: torch.Tensor | None = None
+        # behind each line the shape for pictures of 224x224
+        x = self.conv1(images)  # (N, 64, 112, 112)
+        x = self.pool1(x)  # (N, 64, 56, 56)
+        x = self.norm1(x)
+        x = self.conv2_reduce(x)
+        x = self.conv2(x)  # (N, 192, 56, 56)
+        x = self.norm2(x)
+        x = self.pool2(x)  # (N, 192, 28, 28)
+        x = self.inception_3a(x)  # (N, 256, 28, 28)
+        x = self.inception_3b(x)  # (N, 480, 28, 28)
+        x = self.pool3(x)  # (N, 480, 14, 14)
+        x = self.inception_4a(x)  # (N, 512, 14, 14)
+        if self.training and self.aux1 is not None:
+            aux1 = self.aux1(x)  # (N, num_classes)
+        x = self.inception_4b(x)  # (N, 512, 14, 14)
+        x = self.inception_4c(x)  # (N, 512, 14, 14)
+        x = self.inception_4d(x)  # (N, 528, 14, 14)
+        if self.training and self.aux2 is not None:
+            aux2 = self.aux2(x)  # (N, num_classes)
+        x = self.inception_4e(x)  # (N, 832, 14, 14)
+        x = self.pool4(x)  # (N, 832, 7, 7)
+        x = self.inception_5a(x)  # (N, 832, 7, 7)
+        x = self.inception_5b(x)  # (N, 1024, 7, 7)
+        x = self.avgpool(x)  # (N, 1024, 1, 1)
+        x = self.flatten(x)  # (N, 1024)
+        x = self.dropout(x)
+        logits = self.linear(x)  # (N, num_classes)
+        if aux1 is not None and aux2 is not None:
+            return GoogLeNetOutput(logits, aux1, aux2)
+        return logits
 
 
 class AuxiliaryClassifier(nn.Module):
@@ -104,17 +125,15 @@ class AuxiliaryClassifier(nn.Module):
         initialise(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        height, width = x.shape[2:]
-        if not (14 <= height <= 16 and 14 <= width <= 16):  # 5x5 / 3 pooling makes 4x4 of these
-            raise ValueError(
-                f"an auxiliary head needs a 14x14 map (pictures of 224x224), got {height}x{width}: "
-                "use aux=False for other picture sizes"
-            )
-        x = self.conv(self.pool(x)).flatten(1)
-        return self.linear(self.dropout(self.relu(self.hidden(x))))
+        if not torch.jit.is_scripting():
+            check_head_map(x)
+        x = self.pool(x)  # (N, in_channels, 4, 4)
+        x = self.conv(x).flatten(1)  # (N, 2048)
+        x = self.dropout(self.relu(self.hidden(x)))  # (N, 1024)
+        return self.linear(x)  # (N, num_classes)
 
 
-class FashionGoogLeNet(nn.Module):
+class FashionGoogLeNet(Staged):
     """GoogLeNet for 28x28 pictures: the same nine blocks on the same map sizes (28, 14, 7).
 
     The stem of the 224x224 net shrinks the picture eightfold; here it keeps all 28x28 pixels.
@@ -154,6 +173,7 @@ class FashionGoogLeNet(nn.Module):
             self.conv2_reduce = conv_unit(first, first, 1, norm="batch")
         else:
             self.conv1 = conv_unit(in_channels, first, 4, stride=2, padding=1, norm="batch")
+            self.conv2_reduce = None
         self.conv2 = conv_unit(first, channels, 3, padding=1, norm="batch")
         for name, widths in GOOGLENET_BLOCKS.items():
             if name in ("4a", "5a"):
@@ -168,23 +188,49 @@ class FashionGoogLeNet(nn.Module):
         self.flatten = nn.Flatten()
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(channels, num_classes)
+        self.path = [name for name, _ in self.named_children()]
         initialise(self)
 
-    def stages(self) -> Iterator[tuple[str, nn.Module]]:
-        """The (name, module) pairs from picture to logits, in order."""
-        return self.named_children()
-
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        check_images(images, self.in_channels, smallest=4)
-        x = images
-        for _, stage in self.stages():
-            x = stage(x)
-        return x
+        if not torch.jit.is_scripting():
+            check_images(images, self.in_channels, smallest=4)
+        # behind each line the shape with width 1 and the full stem
+        x = self.conv1(images)  # (N, 64, 28, 28)
+        if self.conv2_reduce is not None:  # the "patch" stem has none
+            x = self.conv2_reduce(x)  # (N, 64, 28, 28)
+        x = self.conv2(x)  # (N, 192, 28, 28)
+        x = self.inception_3a(x)  # (N, 256, 28, 28)
+        x = self.inception_3b(x)  # (N, 480, 28, 28)
+        x = self.pool3(x)  # (N, 480, 14, 14)
+        x = self.inception_4a(x)  # (N, 512, 14, 14)
+        x = self.inception_4b(x)  # (N, 512, 14, 14)
+        x = self.inception_4c(x)  # (N, 512, 14, 14)
+        x = self.inception_4d(x)  # (N, 528, 14, 14)
+        x = self.inception_4e(x)  # (N, 832, 14, 14)
+        x = self.pool4(x)  # (N, 832, 7, 7)
+        x = self.inception_5a(x)  # (N, 832, 7, 7)
+        x = self.inception_5b(x)  # (N, 1024, 7, 7)
+        x = self.avgpool(x)  # (N, 1024, 1, 1)
+        x = self.flatten(x)  # (N, 1024)
+        x = self.dropout(x)
+        return self.linear(x)  # (N, num_classes)
 
 
 def response_norm() -> nn.LocalResponseNorm:
     """Local response normalisation over 5 channels with Caffe's constants (bvlc_googlenet)."""
     return nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
+
+
+def check_head_map(x: torch.Tensor) -> None:
+    """Raise ValueError unless the map (N, C, H, W) is one that an auxiliary head pools to 4x4."""
+    if isinstance(x, torch.fx.Proxy):  # the network is being traced: there is no shape yet
+        return
+    height, width = x.shape[2:]
+    if not (14 <= height <= 16 and 14 <= width <= 16):  # 5x5 / 3 pooling makes 4x4 of these
+        raise ValueError(
+            f"an auxiliary head needs a 14x14 map (pictures of 224x224), got {height}x{width}: "
+            "use aux=False for other picture sizes"
+        )
 
 
 def check_counts(num_classes: int, in_channels: int) -> None:

@@ -1,6 +1,7 @@
-"""The unit that every network here repeats: convolution, perhaps batch norm, ReLU."""
+"""What the networks here share: their unit (convolution, perhaps batch norm, ReLU) and stages."""
 
 import torch
+import torch.fx
 from torch import nn
 
 
@@ -29,6 +30,16 @@ def conv_unit(
     return nn.Sequential(conv, *normalise, nn.ReLU(inplace=True))
 
 
+class Staged(nn.Module):
+    """A network that is a path of named stages; its `forward` spells the path."""
+
+    path: list[str]  # names of the stages in order, set when they are built
+
+    def stages(self) -> list[tuple[str, nn.Module]]:
+        """The (name, module) pairs from picture to logits, in order, without auxiliary heads."""
+        return [(name, self.get_submodule(name)) for name in self.path]
+
+
 def initialise(module: nn.Module) -> None:
     """He et al.'s normal initialisation (arXiv 1502.01852, section 2.2) for all convolutions.
 
@@ -51,6 +62,8 @@ def check_norm(norm: str | None, allowed: tuple) -> None:
 
 def check_images(images: torch.Tensor, in_channels: int, smallest: int) -> None:
     """Raise ValueError unless `images` is (N, in_channels, H, W) float, H and W large enough."""
+    if isinstance(images, torch.fx.Proxy):  # the network is being traced: there is no shape yet
+        return
     expected = f"(N, {in_channels}, H, W) float with H and W at least {smallest}"
     got = f"{tuple(images.shape)} {str(images.dtype).removeprefix('torch.')}"
     if images.ndim != 4:

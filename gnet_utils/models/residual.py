@@ -1,14 +1,12 @@
 """Residual networks (arXiv 1512.03385), and small ones for 28x28 with plain twins."""
 
-from collections.abc import Iterator
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from gnet_utils.models.googlenet import check_counts
 from gnet_utils.models.inception import scale
-from gnet_utils.models.layers import check_images, initialise
+from gnet_utils.models.layers import Staged, check_images, initialise
 
 BLOCKS = {  # blocks in each of the four stages
     18: (2, 2, 2, 2),
@@ -38,8 +36,23 @@ class PadShortcut(nn.Module):
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut: relu(F(x) + x), or relu(F(x)) when `shortcut` is None.
+class ResidualBlock(nn.Module):
+    """relu(body(x) + shortcut(x)), or relu(body(x)) when `shortcut` is None."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module | None):
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        residual = self.body(x)
+        if self.shortcut is not None:
+            residual = residual + self.shortcut(x)
+        return F.relu(residual)
+
+
+class BasicBlock(ResidualBlock):
+    """Two 3x3 convolutions, and a shortcut.
 
     Maps (N, in_channels, H, W) to (N, channels, H / stride, W / stride).
     """
@@ -47,23 +60,19 @@ class BasicBlock(nn.Module):
     expansion = 1
 
     def __init__(self, in_channels: int, channels: int, stride: int, shortcut: nn.Module | None):
-        super().__init__()
-        self.body = nn.Sequential(
+        body = nn.Sequential(
             conv_norm(in_channels, channels, 3, stride),
             nn.ReLU(inplace=True),
             conv_norm(channels, channels, 3),
         )
-        self.shortcut = shortcut
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        residual = self.body(x)
-        return F.relu(residual if self.shortcut is None else residual + self.shortcut(x))
+        super().__init__(body, shortcut)
 
 
-class BottleneckBlock(BasicBlock):
+class BottleneckBlock(ResidualBlock):
     """1x1 down, 3x3, 1x1 up to 4 x `channels`, and a shortcut.
 
     `stride_on` is "3x3" (torchvision, less is thrown away) or "1x1" (the paper, fewer MACs).
+    Maps (N, in_channels, H, W) to (N, 4 * channels, H / stride, W / stride).
     """
 
     expansion = 4
@@ -76,19 +85,18 @@ class BottleneckBlock(BasicBlock):
         shortcut: nn.Module | None,
         stride_on: str = "3x3",
     ):
-        nn.Module.__init__(self)
         first, second = (1, stride) if stride_on == "3x3" else (stride, 1)
-        self.body = nn.Sequential(
+        body = nn.Sequential(
             conv_norm(in_channels, channels, 1, first),
             nn.ReLU(inplace=True),
             conv_norm(channels, channels, 3, second),
             nn.ReLU(inplace=True),
             conv_norm(channels, channels * self.expansion, 1),
         )
-        self.shortcut = shortcut
+        super().__init__(body, shortcut)
 
 
-class ResNet(nn.Module):
+class ResNet(Staged):
     """ResNet-18, 34, 50, 101 or 152 (Table 1 of the paper), projections where shapes change.
 
     stride_on: where a bottleneck halves the map, "3x3" (torchvision) or "1x1" (the paper).
@@ -129,21 +137,25 @@ class ResNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
         self.linear = nn.Linear(before, num_classes)
+        self.path = [name for name, _ in self.named_children()]
         initialise(self)
 
-    def stages(self) -> Iterator[tuple[str, nn.Module]]:
-        """The (name, module) pairs from picture to logits, in order."""
-        return self.named_children()
-
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        check_images(images, self.in_channels, smallest=32)
-        x = images
-        for _, stage in self.stages():
-            x = stage(x)
-        return x
+        if not torch.jit.is_scripting():
+            check_images(images, self.in_channels, smallest=32)
+        # behind each line the shape for pictures of 224x224; from depth 50 on 4 times the channels
+        x = self.conv1(images)  # (N, 64, 112, 112), at every depth
+        x = self.pool1(x)  # (N, 64, 56, 56), at every depth
+        x = self.stage2(x)  # (N, 64, 56, 56)
+        x = self.stage3(x)  # (N, 128, 28, 28)
+        x = self.stage4(x)  # (N, 256, 14, 14)
+        x = self.stage5(x)  # (N, 512, 7, 7)
+        x = self.avgpool(x)  # (N, 512, 1, 1)
+        x = self.flatten(x)  # (N, 512)
+        return self.linear(x)  # (N, num_classes)
 
 
-class FashionResNet(nn.Module):
+class FashionResNet(Staged):
     """The paper's CIFAR-10 net (section 4.2) for 28x28: maps of 28, 14 and 7, option A shortcuts.
 
     depth: 6n + 2 layers with weights (8, 14, 20, 32, 44, 56, ...).
@@ -184,13 +196,17 @@ class FashionResNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
         self.linear = nn.Linear(before, num_classes)
+        self.path = [name for name, _ in self.named_children()]
         initialise(self)
 
-    stages = ResNet.stages
-
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        check_images(images, self.in_channels, smallest=4)
-        x = images
-        for _, stage in self.stages():
-            x = stage(x)
-        return x
+        if not torch.jit.is_scripting():
+            check_images(images, self.in_channels, smallest=4)
+        # behind each line the shape with width 1
+        x = self.conv1(images)  # (N, 16, 28, 28)
+        x = self.stage1(x)  # (N, 16, 28, 28)
+        x = self.stage2(x)  # (N, 32, 14, 14)
+        x = self.stage3(x)  # (N, 64, 7, 7)
+        x = self.avgpool(x)  # (N, 64, 1, 1)
+        x = self.flatten(x)  # (N, 64)
+        return self.linear(x)  # (N, num_classes)
