@@ -2,8 +2,6 @@
 
 import sys
 
-__version__ = "0.1.0"
-
 
 def _gradients_on(*_: object) -> None:
     """Undo what the stop button can leave behind.

@@ -396,6 +396,14 @@ def test_a_folder_that_cannot_be_written_says_so(installer, monkeypatch):
 # ---------------------------------------------------------------- requirements and constraints
 
 
+def test_the_course_does_not_offer_itself_as_a_package():
+    """A wheel would lack its notebooks, data and requirements: pip must not be able to make one."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    tables = re.findall(r"^\[+([\w-]+)", text, re.MULTILINE)
+    assert set(tables) == {"tool"}
+    assert not [name for name in ("setup.py", "setup.cfg") if (ROOT / name).exists()]
+
+
 def _lines(name: str) -> list[Requirement]:
     rows = (ROOT / name).read_text(encoding="utf-8").splitlines()
     rows = [row.split("#")[0].strip() for row in rows]
