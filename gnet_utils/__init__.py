@@ -1,6 +1,9 @@
 """Workshop of the GoogLeNet course: what notebooks need twice, what is long or must be fast."""
 
 import sys
+from importlib.util import find_spec
+
+_shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
 
 
 def _gradients_on(*_: object) -> None:
@@ -12,6 +15,21 @@ def _gradients_on(*_: object) -> None:
         sys.modules["torch"].set_grad_enabled(True)
 
 
-_shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
 if _shell is not None:
     _shell.events.register("pre_run_cell", _gradients_on)
+
+
+def check_kernel() -> None:
+    """Say which kernel to choose when this one lacks packages; the set-up cell asks.
+
+    Raises ModuleNotFoundError, one sentence.
+    """
+    needed = ("torch", "torchvision", "numpy", "matplotlib", "cv2", "ipywidgets", "tqdm")
+    missing = [name for name in (*needed, "safetensors") if find_spec(name) is None]
+    if missing and _shell is not None:
+        raise ModuleNotFoundError(
+            f"the kernel of {sys.prefix} lacks {', '.join(missing)}: choose the one of the course, "
+            "in its folder .venv (VS Code: Select Kernel; JupyterLab: start it with "
+            "python3 -m gnet_utils lab, then Kernel, Change Kernel, Python 3), or install "
+            "requirements.txt into this one"
+        )

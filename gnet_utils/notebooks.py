@@ -2,6 +2,14 @@
 
 `render` is how a notebook gets the form in which it is committed: executed from top to bottom,
 with nothing in it that differs from one run or machine to the next without a reason.
+
+The files in `notebooks/` are also what a reader writes answers into, and a teacher before the
+lesson. Nothing in a notebook tells an answer from a lesson's own text, and most copies of the
+course have no git. So `render` writes each notebook twice: where people work, and into
+`data/clean`. Whatever leaves the folder (slides, zip) is made from `data/clean` alone: with the
+stubs and the outputs of that run, and without cells that somebody added since. A teacher's own
+cells become part of the course by `render`, which puts stubs in place of answers; until then
+`as_rendered` says that they stay here. (Git stores equal files once.)
 """
 
 from __future__ import annotations
@@ -11,11 +19,13 @@ import hashlib
 import io
 import os
 import re
+import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from gnet_utils.environment import ROOT
 from gnet_utils.errors import CourseError, UsageError
@@ -38,7 +48,9 @@ NOISE = {
 }
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"  # points to a kernel that has ended
 BAR = re.compile(r"[^|]*\d+%\|")  # what is left of tqdm's bar as text: its first moment
+CHECK = re.compile(r"\bcheck\([\"']")  # a cell that calls it is an exercise
 COLAB = "https://colab.research.google.com"
+TEACHING = "TEACHING.md"
 BUNDLED = (
     "README.md",
     "LICENSE",
@@ -58,7 +70,8 @@ def find_notebooks(names: Iterable[str] = ()) -> list[Path]:
     A name is a number ("2", "02"), a stem ("02_bottlenecks") or a path. Raises ValueError for a
     name that fits no notebook and CourseError when there are no notebooks.
     """
-    every = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    lesson = re.compile(r"\d\d_(?!.*-Copy)[\w-]+")  # a copy is the reader's own
+    every = sorted(path for path in NOTEBOOKS.glob("*.ipynb") if lesson.fullmatch(path.stem))
     if not every:
         raise CourseError(f"there are no notebooks in {NOTEBOOKS}: is this the whole course?")
     chosen = set()
@@ -127,6 +140,7 @@ def execute(notebook: dict, folder: Path, env: dict[str, str] | None = None) -> 
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+    started: list[int] = []
     client = NotebookClient(
         notebook,
         timeout=CELL_SECONDS,
@@ -135,16 +149,16 @@ def execute(notebook: dict, folder: Path, env: dict[str, str] | None = None) -> 
         record_timing=False,
         store_widget_state=False,
         coalesce_streams=True,
+        on_cell_execute=lambda cell, cell_index: started.append(cell_index),
     )
     try:
         client.execute(env=dict(os.environ) if env is None else env)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        done = [c for c in code_cells(notebook) if c["execution_count"] is not None]
-        lines = [line for line in str(error).splitlines() if line.strip()]
         print(str(error), file=sys.stderr)
-        raise CourseError(
-            f"code cell {len(done)} failed: {lines[-1] if lines else error}"
-        ) from None
+        reason = str(error)
+        if isinstance(error, CellExecutionError):
+            reason = f"{error.ename}: {error.evalue}"
+        raise CourseError(f"code cell {len(started)} failed: {reason.splitlines()[0]}") from None
 
 
 def clean(notebook: dict) -> None:
@@ -227,10 +241,29 @@ def solutions(notebook: dict) -> list[tuple[int, str, str]]:
     return found
 
 
+def unknown_names(cell: dict) -> list[str]:
+    """Exercises and predictions that a code cell calls by names which nobody has defined."""
+    from gnet_utils.exercises import exercises_of, predictions_of
+
+    if cell["cell_type"] != "code":
+        return []
+    called = re.findall(r"\b(check|hint|predict)\(\s*[\"']([^\"']*)", cell["source"])
+    known = {"check": exercises_of, "hint": exercises_of, "predict": predictions_of}
+    return [name for function, name in called if name not in known[function](name[:2])]
+
+
 def put_solutions(notebook: dict) -> None:
-    """Insert each folded solution as a code cell below it; it fails unless its check says right."""
+    """Insert each folded solution as a code cell below it; it fails unless its check says right.
+
+    Below a cell that calls an exercise or a prediction which does not exist comes one that fails.
+    """
     import nbformat
 
+    for index, cell in reversed([*enumerate(notebook["cells"])]):
+        for name in unknown_names(cell):
+            code = f'raise LookupError("gnet_utils/exercises has no {name}")'
+            cell = nbformat.v4.new_code_cell(code, metadata={"solution_of": name})
+            notebook["cells"].insert(index + 1, cell)
     for index, name, code in reversed(solutions(notebook)):
         code += (
             "\n\nfrom gnet_utils.exercises import mistake_in\n"
@@ -244,7 +277,8 @@ def put_solutions(notebook: dict) -> None:
 def render(paths: Iterable[Path]) -> None:
     """Execute notebooks at full length, clean them and write them back, with a line for each.
 
-    A notebook with a failing cell stays as it was, and CourseError says which cell it is.
+    Answers that were tried give way to their stubs. A notebook with a failing cell, or with an
+    answer whose stub is not known, stays as it was, and CourseError says which cell it is.
     """
     env = {name: value for name, value in os.environ.items() if name != "GNET_QUICK"}
     for path in paths:
@@ -252,12 +286,26 @@ def render(paths: Iterable[Path]) -> None:
         start = time.perf_counter()
         notebook = read(path)
         put_setup_cell(notebook)
+        solved = []
+        if clean_copy(path).exists():
+            solved = put_stubs(notebook, read(clean_copy(path)))
         try:
+            if names := [name for cell in notebook["cells"] for name in unknown_names(cell)]:
+                raise CourseError(f"gnet_utils/exercises has no {', '.join(names)}")
             execute(notebook, path.parent, env)
         except CourseError as error:
             raise CourseError(f"{path.name} was left as it was: {error}") from None
         clean(notebook)
+        if numbers := answered(notebook):
+            raise CourseError(
+                f"{path.name} was left as it was: code cells {numbers} answer exercises, which "
+                "would go to everybody: write answer = None there, then render it again"
+            )
         write(notebook, path)
+        clean_copy(path).parent.mkdir(parents=True, exist_ok=True)
+        write(notebook, clean_copy(path))
+        if solved:
+            print(f"answers replaced by their stubs: {', '.join(solved)}; ", end="")
         save_readme_pictures(notebook)
         size = path.stat().st_size
         print(f"{time.perf_counter() - start:.0f} s, {size / 1000:.0f} kB", flush=True)
@@ -266,6 +314,63 @@ def render(paths: Iterable[Path]) -> None:
                 f"{path.name} has {size} bytes, more than {MAX_BYTES}: save its figures smaller",
                 file=sys.stderr,
             )
+
+
+def clean_copy(path: Path) -> Path:
+    """Where `render` keeps a notebook once more, for what leaves the folder."""
+    return path.parents[1] / "data" / "clean" / path.name
+
+
+def as_rendered(path: Path) -> dict:
+    """A notebook as `render` left it, without what was written, run or added in it since.
+
+    Says on stderr that changes of the lesson itself, a teacher's for example, are not in it.
+    Raises CourseError for a notebook that was never rendered.
+    """
+    again = f"python -m gnet_utils render {path.stem[:2]}"
+    if not clean_copy(path).exists():
+        raise CourseError(f"{path.name} has no clean copy in data/clean: {again} makes it")
+    notebook = read(clean_copy(path))
+    here, there = Counter(_lesson(read(path))), Counter(_lesson(notebook))
+    if changed := max((here - there).total(), (there - here).total()):
+        print(
+            f"{path.name} differs from its last render in {changed} of its cells (changed, added, "
+            f"removed), and that stays here; if it belongs to the lesson, first run {again}",
+            file=sys.stderr,
+        )
+    return notebook
+
+
+def _lesson(notebook: dict) -> Iterator[tuple[str, str, str]]:
+    """(kind, source, kind of slide) of the cells that are not there to be filled in."""
+    for cell in notebook["cells"]:
+        if "exercise" not in cell["metadata"] and cell["source"].strip():
+            slide = cell["metadata"].get("slideshow", {}).get("slide_type", "")
+            yield cell["cell_type"], cell["source"], slide
+
+
+def answered(notebook: dict) -> list[int]:
+    """Numbers of the code cells whose check judged an answer; the reader sees them as [1], [2]."""
+    judged = re.compile(r"^(Right|Not yet): ", re.MULTILINE)
+    return [
+        number
+        for number, cell in enumerate(code_cells(notebook), 1)
+        if CHECK.search(cell["source"])
+        and any(judged.search(output.get("text", "")) for output in cell["outputs"])
+    ]
+
+
+def put_stubs(notebook: dict, clean: dict) -> list[str]:
+    """Put the stubs of `clean` in place of answers in `notebook`; returns the exercises' names."""
+    cells = [cell for cell in clean["cells"] if "exercise" in cell["metadata"]]
+    stubs = {cell["metadata"]["exercise"]: cell["source"] for cell in cells}
+    solved = []
+    for number in answered(notebook):
+        cell = code_cells(notebook)[number - 1]
+        if (name := cell["metadata"].get("exercise")) in stubs:
+            cell["source"] = stubs[name]
+            solved.append(name)
+    return solved
 
 
 def save_readme_pictures(notebook: dict) -> None:
@@ -283,6 +388,8 @@ def save_readme_pictures(notebook: dict) -> None:
 def write_repository(url: str) -> None:
     """Write the clone address into every set-up cell, and a Colab badge under every title.
 
+    The badge leads to the repository's default branch, which git asks for over the network; where
+    it cannot be had, to `main`, with a line that says so.
     Raises ValueError when `url` is not of the form https://github.com/OWNER/NAME.
     """
     match = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", url)
@@ -291,10 +398,12 @@ def write_repository(url: str) -> None:
     cell = ROOT / "gnet_utils" / "setup_cell.py"
     line = f'REPO_URL = "https://github.com/{match[1]}"'
     cell.write_text(re.sub(r'REPO_URL = ".*"', line, setup_cell()) + "\n", encoding="utf-8")
-    for path in find_notebooks():
+    branch = _default_branch(f"https://github.com/{match[1]}")
+    paths = find_notebooks()
+    for path in paths + [clean_copy(path) for path in paths if clean_copy(path).exists()]:
         notebook = read(path)
         put_setup_cell(notebook)
-        place = f"{COLAB}/github/{match[1]}/blob/main/notebooks/{path.name}"
+        place = f"{COLAB}/github/{match[1]}/blob/{branch}/notebooks/{path.name}"
         title = notebook["cells"][0]
         lines = [row for row in title["source"].splitlines() if not row.startswith("[![Open in")]
         badge = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({place})"
@@ -306,14 +415,49 @@ def write_repository(url: str) -> None:
         write(notebook, path)
 
 
+def _default_branch(url: str) -> str:
+    command = ["git", "ls-remote", "--symref", url, "HEAD"]
+    env = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # no question for a password
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=env)
+        found = re.match(r"ref: refs/heads/(\S+)\tHEAD", done.stdout)
+    except (OSError, subprocess.TimeoutExpired):
+        found = None
+    if not found:
+        print(
+            f"{url} does not tell its branch: the badges lead to the branch main. If it has "
+            "another name, run this again when the repository is public and not empty.",
+            file=sys.stderr,
+        )
+    return found[1] if found else "main"
+
+
+def without_folded(text: str, instead: str = "") -> str:
+    """Markdown with `instead` in place of each <details> block, also one that is never closed."""
+    kept, depth = "", 0
+    for part in re.split(r"(<details\b|</details\s*>)", text, flags=re.IGNORECASE):
+        if part.lower() == "<details":
+            kept += instead if depth == 0 else ""
+            depth += 1
+        elif part.lower().startswith("</details"):
+            depth = max(0, depth - 1)
+        elif depth == 0:
+            kept += part
+    return kept
+
+
 def hide_solutions(notebook: dict) -> None:
-    """Put one line in place of each folded solution, for a class that is to find it itself."""
-    for index, name, _ in solutions(notebook):
-        cell = notebook["cells"][index]
-        line = f'*The solution comes in class. `hint("{name}")` helps until then.*'
-        before, _, rest = cell["source"].partition("<details>")
-        cell["source"] = before + line + rest.rpartition("</details>")[2]
-        del cell["metadata"]["solution"]
+    """Put one line in place of each folded solution, for a class that is to find it itself.
+
+    Whatever is folded counts as a solution: those of a teacher have no metadata that say so.
+    """
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "markdown":
+            continue
+        line = "*The solution comes in class.*"
+        if name := cell["metadata"].pop("solution", None):
+            line = f'*The solution comes in class. `hint("{name}")` helps until then.*'
+        cell["source"] = without_folded(cell["source"], line)
 
 
 def bundle(
@@ -324,31 +468,52 @@ def bundle(
 ) -> Path:
     """Pack the course for Colab or for a machine without network; returns the zip's path.
 
-    with_solutions=False takes them out of the notebooks, and leaves out what else tells them:
-    TEACHING.md and the unit tests. data_set: the cached data set, to go into the zip's own cache.
+    Its notebooks are those of the last `render`; says on stderr which files of `notebooks` stay
+    here. with_solutions=False takes solutions out of the notebooks, and leaves out what else tells
+    them: TEACHING.md and the unit tests. data_set: the cached data set, into the zip's own cache.
     """
-    files = []
-    for name in BUNDLED:
-        top = ROOT / name
-        files += [top] if top.is_file() else sorted(p for p in top.rglob("*") if p.is_file())
-    skipped = {"cache", "__pycache__", ".ipynb_checkpoints"}
-    top = Path("gnet-course")
+    import nbformat
+
+    packed: dict[str, bytes] = {}  # by the place in the course
+    for path in find_notebooks():
+        if clean_copy(path).exists():
+            notebook = as_rendered(path)
+            if not with_solutions:
+                hide_solutions(notebook)
+            content = (nbformat.writes(notebook) + "\n").encode()
+            packed[f"notebooks/{path.name}"] = packed[f"data/clean/{path.name}"] = content
+    skipped = {"cache", "clean", "__pycache__", ".ipynb_checkpoints"}
+    staying = []
+    tops = [ROOT / name for name in BUNDLED]
+    for file in sorted(p for top in tops for p in ([top] if top.is_file() else top.rglob("*"))):
+        place = file.relative_to(ROOT)
+        name = place.as_posix()
+        if skipped & set(place.parts) or file.suffix == ".tmp" or not file.is_file():
+            continue
+        if name in packed or (not with_solutions and _tells_solutions(place)):
+            continue
+        if file.suffix == ".ipynb" or (place.parts[0] == "notebooks" and file.name != TEACHING):
+            staying.append(name)
+        elif not with_solutions and name == "README.md":
+            packed[name] = _without_dead_link(file).encode()
+        else:
+            packed[name] = file.read_bytes()
+    if staying:
+        print(
+            f"Not packed: {', '.join(staying)}. From notebooks/ go only {TEACHING} and what "
+            "`python -m gnet_utils render NN` has made.",
+            file=sys.stderr,
+        )
+    if data_set:
+        packed[f"data/cache/{data_set.name}"] = data_set.read_bytes()
     aside = target.with_name(target.name + ".tmp")
     try:
-        with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
-            for file in files:
-                place = file.relative_to(ROOT)
-                if skipped & set(place.parts) or file.suffix == ".tmp":
-                    continue
-                name = str(PurePosixPath(top / place))
-                if not with_solutions and place == Path("README.md"):
-                    archive.writestr(name, _without_dead_link(file))
-                elif with_solutions or not _tells_solutions(place):
-                    archive.write(file, name)
-                elif file.suffix == ".ipynb":
-                    archive.writestr(name, _without_solutions(file))
-            if data_set:
-                archive.write(data_set, top / "data" / "cache" / data_set.name)
+        with zipfile.ZipFile(aside, "w") as archive:
+            for name, content in sorted(packed.items()):
+                entry = zipfile.ZipInfo(f"gnet-course/{name}", time.localtime()[:6])
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.external_attr = 0o644 << 16  # unpacked on a share, all can read it
+                archive.writestr(entry, content)
         os.replace(aside, target)
     finally:
         aside.unlink(missing_ok=True)
@@ -356,17 +521,8 @@ def bundle(
 
 
 def _tells_solutions(place: Path) -> bool:
-    """Is this a notebook, the teacher's notes, or a test? (The package's checks know them too.)"""
-    tests = place.parts[0] == "tests" and place.suffix in (".py", ".ipynb")
-    return tests or place.suffix == ".ipynb" or place.name == "TEACHING.md"
-
-
-def _without_solutions(path: Path) -> str:
-    import nbformat
-
-    notebook = read(path)
-    hide_solutions(notebook)
-    return nbformat.writes(notebook) + "\n"
+    """Is this the teacher's notes, or a test? (The package's checks know the solutions too.)"""
+    return place.name == TEACHING or (place.parts[0] == "tests" and place.suffix == ".py")
 
 
 def _without_dead_link(readme: Path) -> str:

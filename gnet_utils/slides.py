@@ -5,28 +5,28 @@ One HTML file per notebook in `slides/`, with reveal.js beside it (`gnet_utils/r
 
 A rule makes slides out of cells: a heading starts a slide, `##` also a new column; text, code and
 outputs fill it until it is full. Left out: the set-up cell, code that does nothing but draw
-(its picture stays), folded solutions and what an unanswered check prints. What follows a
+(its picture stays), whatever is folded, and what a check prints. What follows a
 prediction comes on the next slide. Metadata
 {"slideshow": {"slide_type": ...}} overrules: "slide" and "subslide" start a slide, "fragment"
 appears on a key, "-" goes on, "skip" leaves out, "notes" goes to the speaker.
 In the browser, what still does not fit is made smaller.
+
+Not nbconvert's own slides: there each cell is a slide of its own, or each is marked by hand.
 """
 
 from __future__ import annotations
 
 import base64
-import functools
 import html
 import io
 import re
 import shutil
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gnet_utils.environment import ROOT
-from gnet_utils.notebooks import read
+from gnet_utils.notebooks import CHECK, as_rendered, without_folded
 
 SLIDES = ROOT / "slides"
 REVEAL = ROOT / "gnet_utils" / "reveal"
@@ -46,21 +46,6 @@ BAR = re.compile(r".*\d%\|")  # the first moment of a progress bar
 FORMULA = re.compile(
     r"```.*?```|``.*?``|`[^`\n]*`|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$]+?)\$", re.S
 )
-# LaTeX that matplotlib writes in another way, or not at all.
-SPELLINGS = {
-    r"\\le(?![a-z])": r"\\leq",
-    r"\\ge(?![a-z])": r"\\geq",
-    r"\\[lr]Vert": r"\\|",
-    r"\\tfrac": r"\\frac",
-    r"\\[bB]igg?[lr]?(?![a-z])": "",
-    r"\\sqrt (\w)": r"\\sqrt{\1}",
-    r"\{,\}": ",",
-    r"(?<=[\w}'])'(?!\w)": "′",  # its own prime is too small for the last row
-    r"\\!": "",
-}
-# An argument in braces, which may hold braces, three deep.
-ARGUMENT = r"\{((?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*)\}"
-UNDERBRACE = re.compile(rf"\\underbrace{ARGUMENT}_{ARGUMENT}")
 
 
 @dataclass
@@ -88,12 +73,12 @@ class Slide:
 
 
 def make_slides(paths: Iterable[Path], folder: Path = SLIDES) -> list[Path]:
-    """Write one page of slides for each notebook, and index.html; returns the pages."""
+    """Write a page of slides for each notebook as rendered, and index.html; returns the pages."""
     shutil.copytree(REVEAL, folder / "reveal", dirs_exist_ok=True)
     pages = []
     for path in paths:
         page = folder / f"{path.stem}.html"
-        page.write_text(page_of(read(path)), encoding="utf-8")
+        page.write_text(page_of(as_rendered(path)), encoding="utf-8")
         pages.append(page)
     titles = [(page.name, _title_of(page)) for page in sorted(folder.glob("[0-9][0-9]_*.html"))]
     links = "\n".join(f'<li><a href="{name}">{title}</a></li>' for name, title in titles)
@@ -194,7 +179,7 @@ def _groups(cell: dict) -> Iterator[tuple[str, list[Block]]]:
         yield "", list(_code_blocks(cell))
         return
     heading, blocks = "", []
-    for part in _parts(cell["source"]):
+    for part in _parts(without_folded(cell["source"])):
         found = re.fullmatch(r"(#{1,6}) (.*)", part)
         if found:
             if heading or blocks:
@@ -280,7 +265,7 @@ def _chunks(items: list[str], heights: list[float], limit: float = HEIGHT) -> It
 
 
 def _code_blocks(cell: dict) -> Iterator[Block]:
-    outputs = [] if "exercise" in cell["metadata"] else cell["outputs"]
+    outputs = [] if CHECK.search(cell["source"]) else cell["outputs"]
     shown = [block for output in outputs for block in _output(output)]
     drawn = shown and all(block.picture for block in shown)
     if cell["source"].strip() and not drawn and not PREDICTION.search(cell["source"]):
@@ -359,7 +344,7 @@ def _sized(block: Block, space: float) -> Block:
 
 
 def _markdown(text: str) -> str:
-    """Markdown to HTML, formulas to pictures, links within the course to plain text."""
+    """Markdown to HTML, formulas to MathML, links within the course to plain text."""
     from nbconvert.filters import markdown2html
 
     formulas: list[str] = []
@@ -381,32 +366,11 @@ def _inline(text: str) -> str:
     return re.sub(r"^<p>|</p>$", "", _markdown(text).strip())
 
 
-@functools.cache
 def formula(latex: str, block: bool = False) -> str:
-    """LaTeX as an SVG picture, drawn by matplotlib; as text where it cannot."""
-    from matplotlib import rc_context
-    from matplotlib.mathtext import math_to_image
+    """LaTeX as MathML, which browsers draw themselves."""
+    from latex2mathml.converter import convert
 
-    spelled = UNDERBRACE.sub(r"\\underset{\2}{\1}", " ".join(latex.split()))
-    for pattern, other in SPELLINGS.items():
-        spelled = re.sub(pattern, other, spelled)
-    buffer = io.StringIO()
-    try:
-        with rc_context({"mathtext.fontset": "stix", "svg.hashsalt": "gnet", "font.size": 10}):
-            depth = math_to_image(f"${spelled}$", buffer, dpi=72, format="svg")
-    except (ValueError, RuntimeError):
-        print(f"This formula stays as it is written: {latex}", file=sys.stderr)
-        return f'<code class="formula">{_escape(latex)}</code>'
-    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", buffer.getvalue(), flags=re.S)
-    width, height = (
-        float(re.search(rf'{side}="([\d.]+)pt"', svg)[1]) for side in ("width", "height")
-    )
-    size = 1.08 * (1.15 if block else 1)  # letters as large as those of the text
-    style = f"width: {width / 10 * size:.2f}em; height: {height / 10 * size:.2f}em; "
-    style += f"vertical-align: {-depth / 10 * size:.2f}em"
-    source = base64.b64encode(svg.encode()).decode()
-    picture = f'<img class="math" style="{style}" alt="{_escape(latex)}" '
-    return f'{picture}src="data:image/svg+xml;base64,{source}">'
+    return convert(latex, display="block" if block else "inline")
 
 
 def _escape(text: str) -> str:

@@ -3,6 +3,11 @@
 import hashlib
 import os
 import re
+import shutil
+import subprocess
+import sys
+import time
+import types
 import zipfile
 from pathlib import Path
 
@@ -10,9 +15,10 @@ import nbformat
 import pytest
 
 from gnet_utils import __main__ as cli
-from gnet_utils import data, notebooks
+from gnet_utils import check_kernel, data, notebooks, slides
 
 HARD_NAME = "Kurs für Anfänger"  # a space and umlauts
+new = nbformat.v4
 
 
 def in_zip(path: Path) -> dict[str, dict]:
@@ -39,7 +45,7 @@ def test_a_class_gets_every_notebook_without_its_solutions(class_zip):
         whole, given = notebooks.read(path), packed[path.name]
         assert len(given["cells"]) == len(whole["cells"])
         text = "\n".join(cell["source"] for cell in given["cells"])
-        assert not notebooks.solutions(given) and "<summary>Solution" not in text
+        assert not notebooks.solutions(given) and "<details" not in text
         for _, name, code in notebooks.solutions(whole):
             assert code.strip() not in text
             assert f'The solution comes in class. `hint("{name}")`' in text
@@ -70,7 +76,6 @@ def test_the_readme_of_a_class_leads_to_no_missing_file(class_zip, tmp_path):
 
 
 def test_what_stands_beside_a_folded_solution_stays():
-    new = nbformat.v4
     text = (
         "Before.\n\n<details><summary>Solution</summary>\n\n```python\nx = 1\n```\n</details>\n\nA."
     )
@@ -133,3 +138,304 @@ def test_a_cache_that_cannot_be_written_is_said(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("GNET_CACHE_DIR", str(tmp_path))
     assert cli.main(["bundle", "--with-data"]) == 1
     assert "set GNET_CACHE_DIR to a folder of your own" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- answers stay in the folder
+
+
+@pytest.mark.parametrize("path", notebooks.find_notebooks(), ids=lambda path: path.stem)
+def test_every_notebook_has_its_clean_copy(path):
+    """Else slides and zips hold another course than the notebooks: render it."""
+    assert notebooks.clean_copy(path).read_bytes() == path.read_bytes()
+
+
+SECRETS = ("OWN-ANSWER", "OWN-OUTPUT", "OWN-NOTE", "OWN-CHANGE", "OWN-COPY", "OWN-FILE")
+SOLUTION = "<details><summary>Solution</summary>\n\n```python\nanswer = 'FOLDED'\n```\n</details>"
+
+
+@pytest.fixture
+def course(course: Path, monkeypatch) -> Path:
+    """The course with notebook 03 alone; what works on files works on it."""
+    (path,) = notebooks.find_notebooks(["03"])
+    monkeypatch.setattr(notebooks, "ROOT", course)
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", course / "notebooks")
+    (course / "data" / "clean").mkdir(parents=True)
+    (course / "data" / "pictures").mkdir()
+    for folder in ("notebooks", "data/clean"):
+        shutil.copy(path, course / folder)
+    return course
+
+
+def lesson(course: Path) -> Path:
+    return course / "notebooks" / "03_the_inception_block.ipynb"
+
+
+def printed(text: str) -> dict:
+    return new.new_output("stream", text=text)
+
+
+def work_through(course: Path) -> None:
+    """Leave in the notebook, and beside it, what a teacher leaves who tries the lesson."""
+    path = lesson(course)
+    notebook = notebooks.read(path)
+    for cell in notebooks.code_cells(notebook):
+        cell["execution_count"] = 99
+        cell["outputs"] = [printed("OWN-OUTPUT")]
+        if "exercise" in cell["metadata"]:
+            cell["source"] = cell["source"].replace("answer = None", "answer = 'OWN-ANSWER'")
+            cell["outputs"] = [printed("Right: OWN-OUTPUT")]
+    notebook["cells"][4]["source"] += " OWN-CHANGE"
+    notebook["cells"] += [new.new_markdown_cell("OWN-NOTE"), new.new_code_cell("'OWN-NOTE'")]
+    notebooks.write(notebook, path)
+    shutil.copy(path, path.with_name(f"{path.stem}-Copy1.ipynb"))
+    notebook["cells"][0]["source"] += " OWN-COPY"
+    for place in ("notebooks/Untitled.ipynb", "Untitled1.ipynb", "data/Untitled2.ipynb"):
+        notebooks.write(notebook, course / place)
+    for place in ("notebooks/answers.py", "notebooks/print.html"):
+        (course / place).write_text("'OWN-FILE'", encoding="utf-8")
+
+
+def leaving(course: Path, with_solutions: bool) -> dict[str, str]:
+    """All texts that leave the folder, by name: the zip's files and the slides."""
+    target = notebooks.bundle(course.parent / "some.zip", with_solutions=with_solutions)
+    archive = zipfile.ZipFile(target)
+    texts = {name: archive.read(name).decode("utf-8", "replace") for name in archive.namelist()}
+    for page in slides.make_slides([lesson(course)], course.parent / "slides"):
+        texts[page.name] = page.read_text(encoding="utf-8")
+    return texts
+
+
+@pytest.mark.parametrize("with_solutions", [True, False])
+def test_what_was_answered_run_written_or_added_does_not_leave(course, with_solutions, capsys):
+    clean = leaving(course, with_solutions)
+    assert capsys.readouterr().err == ""
+    work_through(course)
+    texts = leaving(course, with_solutions)
+    assert texts == clean
+    for name, text in texts.items():
+        assert [secret for secret in SECRETS if secret in text] == [], name
+    said = capsys.readouterr().err
+    assert "03_the_inception_block.ipynb differs from its last render in 3 of its cells" in said
+    assert "first run python -m gnet_utils render 03" in said
+    assert "Not packed: data/Untitled2.ipynb, notebooks/03_the_inception_block-Copy1.ipynb" in said
+    assert "notebooks/answers.py" in said
+
+
+def test_a_class_zip_does_not_leak_either(course, monkeypatch):
+    """Without git: what the zip of a zip holds, after somebody worked in the first."""
+    target = notebooks.bundle(course.parent / "first.zip", with_solutions=False)
+    unpacked = course.parent / "gnet-course"
+    zipfile.ZipFile(target).extractall(course.parent)
+    monkeypatch.setattr(notebooks, "ROOT", unpacked)
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", unpacked / "notebooks")
+    clean = leaving(unpacked, False)
+    work_through(unpacked)
+    assert leaving(unpacked, False) == clean
+
+
+def test_a_teachers_exercise_goes_along_once_rendered_and_its_solution_does_not(
+    course, monkeypatch, capsys
+):
+    path = lesson(course)
+    notebook = notebooks.read(path)
+    notebook["cells"] += [
+        new.new_markdown_cell("### Exercise of mine\n\nHow many?"),
+        new.new_code_cell("answer = None"),
+        new.new_markdown_cell(SOLUTION),
+    ]
+    notebooks.write(notebook, path)
+    assert not [n for n, text in leaving(course, False).items() if "Exercise of mine" in text]
+    monkeypatch.setattr(notebooks, "execute", lambda *_: None)
+    monkeypatch.setattr(notebooks, "save_readme_pictures", lambda _: None)
+    notebooks.render([path])
+    capsys.readouterr()
+    texts = leaving(course, False)
+    holding = sorted(name for name, text in texts.items() if "Exercise of mine" in text)
+    assert holding == [
+        f"{path.stem}.html",
+        *(f"gnet-course/{n}/{path.name}" for n in ("data/clean", "notebooks")),
+    ]
+    assert not [name for name, text in texts.items() if "FOLDED" in text]
+    assert "The solution comes in class.*" in texts[f"gnet-course/notebooks/{path.name}"]
+    assert capsys.readouterr().err == ""
+
+
+def answer(notebook: dict, verdict: str) -> tuple[int, dict]:
+    """Answer the first exercise of a notebook; returns its number among the code cells and it."""
+    cells = notebooks.code_cells(notebook)
+    number, cell = next((n, c) for n, c in enumerate(cells, 1) if "exercise" in c["metadata"])
+    cell["source"] = cell["source"].replace("None", "'OWN-ANSWER'")
+    cell["outputs"] = [printed(f"a line of its own\n{verdict}: so it is")]
+    return number, cell
+
+
+@pytest.mark.parametrize("verdict", ["Right", "Not yet"])
+def test_render_puts_the_stub_in_place_of_an_answer(verdict, course, monkeypatch, capsys):
+    def execute(notebook, *_):
+        for cell in notebooks.code_cells(notebook):
+            cell["outputs"] = [printed("run anew")]
+
+    monkeypatch.setattr(notebooks, "execute", execute)
+    monkeypatch.setattr(notebooks, "save_readme_pictures", lambda _: None)
+    path = lesson(course)
+    notebook = notebooks.read(path)
+    answer(notebook, verdict)
+    notebooks.write(notebook, path)
+    notebooks.render([path])
+    for file in (path, notebooks.clean_copy(path)):
+        text = file.read_text(encoding="utf-8")
+        assert "run anew" in text and "OWN-ANSWER" not in text
+    assert "answers replaced by their stubs: 03.padding; " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verdict", ["Right", "Not yet"])
+def test_render_refuses_an_answer_whose_stub_it_does_not_know(verdict, course, monkeypatch):
+    monkeypatch.setattr(notebooks, "execute", lambda *_: None)
+    path = lesson(course)
+    notebook = notebooks.read(path)
+    number, cell = answer(notebook, verdict)
+    cell["metadata"] = {}
+    notebooks.write(notebook, path)
+    before = path.read_bytes(), notebooks.clean_copy(path).read_bytes()
+    with pytest.raises(notebooks.CourseError, match=rf"left as it was: code cells \[{number}\]"):
+        notebooks.render([path])
+    assert (path.read_bytes(), notebooks.clean_copy(path).read_bytes()) == before
+
+
+def test_a_notebook_that_was_never_rendered_stays_and_is_named(course, capsys):
+    path = course / "notebooks" / "11_mine.ipynb"
+    shutil.copy(lesson(course), path)
+    assert path.name not in in_zip(notebooks.bundle(course.parent / "some.zip"))
+    assert "Not packed: notebooks/11_mine.ipynb." in capsys.readouterr().err
+    with pytest.raises(notebooks.CourseError, match="python -m gnet_utils render 11 makes it"):
+        slides.make_slides([path], course.parent / "slides")
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("a<details>b</details>c", "a|c"),
+        ("a<details open>b<details>c</details>d</details>e", "a|e"),
+        ("a<DETAILS>b</DETAILS >c<details>d</details>e", "a|c|e"),
+        ("a<details><summary>never closed", "a|"),
+        ("nothing </details> folded", "nothing  folded"),
+    ],
+)
+def test_whatever_is_folded_is_hidden(text, kept):
+    assert notebooks.without_folded(text, "|") == kept
+
+
+def test_what_is_unpacked_on_a_share_can_be_read_by_all(class_zip):
+    entries = zipfile.ZipFile(class_zip).infolist()
+    assert {entry.external_attr >> 16 for entry in entries} == {0o644}
+
+
+def test_a_call_of_an_exercise_that_does_not_exist_fails_in_the_test():
+    source = 'answer = None\ncheck("03.mine", answer)'
+    cells = [new.new_code_cell(source, metadata={"exercise": "03.mine"})]
+    cells.append(new.new_code_cell('check(\'03.row\', 1); hint("03.row"); predict("03.p1")'))
+    cells.append(new.new_code_cell('predict("03.row")'))
+    notebook = new.new_notebook(cells=cells)
+    notebooks.put_solutions(notebook)
+    sources = [cell["source"] for cell in notebook["cells"]]
+    assert sources[1] == 'raise LookupError("gnet_utils/exercises has no 03.mine")'
+    assert sources[4] == 'raise LookupError("gnet_utils/exercises has no 03.row")'
+    assert len(sources) == 5
+
+
+def test_render_refuses_what_calls_an_exercise_that_does_not_exist(course):
+    notebook = notebooks.read(lesson(course))
+    notebook["cells"].append(new.new_code_cell('check("03.mine", 1)'))
+    notebooks.write(notebook, lesson(course))
+    with pytest.raises(
+        notebooks.CourseError, match=r"as it was: gnet_utils/exercises has no 03\.mine"
+    ):
+        notebooks.render([lesson(course)])
+
+
+# ---------------------------------------------------------------- the set-up cell on Colab
+
+COLAB = "import sys, types; sys.modules['google.colab'] = types.ModuleType('colab')\n"
+FOUND = "\nimport gnet_utils; print(gnet_utils.__file__)"
+
+
+def set_up(folder: Path, before: str = "", url: str = "") -> subprocess.CompletedProcess:
+    """Run the set-up cell in a folder with the standard library only."""
+    code = before + notebooks.setup_cell().replace('REPO_URL = ""', f'REPO_URL = "{url}"') + FOUND
+    command = [sys.executable, "-I", "-S", "-c", code]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", ["gnet-course (1).zip", "gnet-course(1).zip", "gnet-course-2.zip"])
+def test_a_zip_that_the_browser_renamed_is_unpacked(name, class_zip, tmp_path):
+    shutil.copy(class_zip, tmp_path / name)
+    done = set_up(tmp_path, COLAB)
+    assert str(tmp_path / "gnet-course" / "gnet_utils") in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.999])
+def test_a_zip_that_is_half_uploaded_is_named(share, class_zip, tmp_path):
+    content = class_zip.read_bytes()
+    (tmp_path / "gnet-course.zip").write_bytes(content[: int(share * len(content))])
+    done = set_up(tmp_path, COLAB)
+    assert done.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: gnet-course.zip is not complete: wait for the end of its upload, "
+        "run this cell again"
+    )
+
+
+def test_of_two_zips_the_newer_one_counts(tmp_path):
+    for age, name in enumerate(["gnet-course (1).zip", "gnet-course.zip"]):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            text = f"age = {age}\ndef check_kernel(): print('age', age)"
+            archive.writestr("gnet-course/gnet_utils/__init__.py", text)
+        os.utime(tmp_path / name, (time.time() - age * 60,) * 2)
+    assert set_up(tmp_path, COLAB).stdout.startswith("age 0")
+
+
+def test_a_clone_that_fails_says_what_else_to_do(tmp_path):
+    url = (tmp_path / "nothing-there").as_uri()
+    done = set_up(tmp_path, COLAB, url)
+    last = f"ModuleNotFoundError: {url} cannot be cloned: put gnet-course.zip beside this notebook"
+    assert done.stderr.splitlines()[-1] == last
+    assert "fatal: " in done.stderr  # git's own words, above
+
+
+def test_badges_lead_to_the_branch_of_the_repository(course, tmp_path, monkeypatch, capsys):
+    there = tmp_path / "there"
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-C", str(there)]
+    subprocess.run(["git", "init", "-q", "-b", "trunk/2", str(there)], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    url = "https://github.com/ada/course"
+    settings = {"COUNT": "1", "KEY_0": f"url.{there.as_uri()}.insteadOf", "VALUE_0": url}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    path = lesson(course)
+    notebooks.write_repository(url)
+    for file in (path, notebooks.clean_copy(path)):
+        title = notebooks.read(file)["cells"][0]["source"]
+        assert f"/github/ada/course/blob/trunk/2/notebooks/{path.name})" in title
+    assert capsys.readouterr().err == ""
+    shutil.rmtree(there)
+    notebooks.write_repository(url)
+    assert f"/blob/main/notebooks/{path.name})" in notebooks.read(path)["cells"][0]["source"]
+    assert f"{url} does not tell its branch: the badges lead to the branch main." in (
+        capsys.readouterr().err
+    )
+
+
+# ---------------------------------------------------------------- the kernel
+
+
+def test_a_kernel_without_the_packages_is_told_which_to_choose(tmp_path, class_zip):
+    zipfile.ZipFile(class_zip).extractall(tmp_path)
+    shell = "import sys; from unittest import mock; sys.modules['IPython'] = mock.MagicMock()\n"
+    done = set_up(tmp_path / "gnet-course" / "notebooks", shell)
+    last = done.stderr.splitlines()[-1]
+    assert re.match(r"ModuleNotFoundError: the kernel of \S+ lacks torch, .*matplotlib", last)
+    assert "in its folder .venv" in last and "Change Kernel" in last
+
+
+def test_a_kernel_with_the_packages_is_content(monkeypatch):
+    monkeypatch.setattr("gnet_utils._shell", types.SimpleNamespace())
+    assert check_kernel() is None

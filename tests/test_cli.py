@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -557,6 +558,26 @@ def test_a_notebook_that_fails_stays_as_it_was(course, capsys):
     assert [p.name for p in path.parent.iterdir()] == ["01_bad.ipynb"]
 
 
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("while True:\n    pass  # the end", "A cell timed out while it was being executed"),
+        ("import os\nos._exit(1)", "Kernel died"),
+    ],
+)
+def test_the_cell_that_fails_is_named_also_when_all_have_run_before(
+    source, reason, course, monkeypatch
+):
+    monkeypatch.setattr(notebooks, "CELL_SECONDS", 3)
+    path = make_notebook(course, "01_bad", "x = 1", "", source, "x = 2", "x = 3")
+    notebook = notebooks.read(path)
+    notebooks.clean(notebook)  # with the counts of an execution
+    notebooks.write(notebook, path)
+    with pytest.raises(CourseError, match=f"code cell 3 failed: {reason}"):
+        notebooks.render([path])
+
+
 def test_render_warns_of_a_large_notebook(course, capsys, monkeypatch):
     monkeypatch.setattr(notebooks, "execute", lambda *_: None)
     path = make_notebook(course, "01_large", "#" * 1_600_000)
@@ -620,6 +641,7 @@ def test_bundle_holds_the_course_without_caches_under_one_folder(own_course):
         file.write_text("x")
     (own_course / "data" / "pictures").mkdir()
     (own_course / "data" / "pictures" / "a.png").write_text("x")
+    shutil.copytree(own_course / "notebooks", own_course / "data" / "clean")  # as rendered
     target = notebooks.bundle(own_course / "gnet-course.zip")
     names = set(zipfile.ZipFile(target).namelist())
     for wanted in ("gnet_utils/data.py", "notebooks/01_some.ipynb", "data/pictures/a.png"):
@@ -664,7 +686,7 @@ def run_setup_cell(folder: Path, before: str = "") -> subprocess.CompletedProces
 
 def test_set_up_cell_is_short_and_uses_the_standard_library_only():
     lines = notebooks.setup_cell().splitlines()
-    assert len(lines) < 25
+    assert len(lines) < 30
     imported = re.findall(r"^(?:import|from) (\w+)", notebooks.setup_cell(), re.MULTILINE)
     assert set(imported) <= sys.stdlib_module_names
 

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gnet_utils import notebooks
 from gnet_utils.counting import count_macs
-from gnet_utils.data import data_source, load_fashion_mnist
+from gnet_utils.data import data_source, load_fashion_mnist, to_float
 from gnet_utils.errors import CourseError
 from gnet_utils.experiments import heads, recorded
 from gnet_utils.experiments.heads import (
@@ -174,6 +175,87 @@ def test_every_run_is_recorded_with_its_seeds_as_its_setting_says(name):
         assert Setting(**fields) == (GRID | SWEEP)[name]
         assert len(run["loss"]) == run["recipe"]["steps"] and all(map(math.isfinite, run["loss"]))
         assert all(run[key] for key in ("date", "versions", "machine", "seconds", "parameters"))
+
+
+# What the text says of the runs -------------------------------------------------------------------
+
+
+def prose() -> str:
+    """The text of notebook 06 on one line."""
+    (path,) = notebooks.find_notebooks(["06"])
+    cells = notebooks.read(path)["cells"]
+    return " ".join(" ".join(c["source"] for c in cells if c["cell_type"] == "markdown").split())
+
+
+def conv1(name: str) -> list[float]:
+    return [run["gradients"]["0"]["all"]["conv1"] for run in recorded("heads")[name]]
+
+
+def test_heads_raise_a_vanished_gradient_38_to_117_times_one_number_for_each_seed():
+    pairs = zip(conv1("plain_default"), conv1("heads_default"), strict=True)
+    raised = [with_heads / without for without, with_heads in pairs]
+    assert "{:.0f}, {:.0f} and {:.0f} times in the three seeds".format(*raised) in prose()
+    assert "100 times more" not in prose() and "hundred times more" not in prose()
+
+
+def test_heads_change_no_gradient_by_more_than_7_percent_where_there_is_batch_norm():
+    for start in n06.INITIALISATIONS:
+        pairs = zip(*(recorded("heads")[f"{net}_{start}"] for net in ("norm", "both")), strict=True)
+        for pair in pairs:
+            first, second = (run["gradients"]["0"]["all"] for run in pair)
+            assert all(second[stage] == pytest.approx(first[stage], rel=0.075) for stage in first)
+    assert "change no stage by more than 7%" in prose()
+
+
+def test_batch_norm_levels_the_slope_but_not_with_kaimings_weights():
+    slopes = {}
+    for start in n06.INITIALISATIONS:
+        stages = [n06.stage_norms(f"norm_{start}", step) for step in (0, 50, 100, 200)]
+        slopes[start] = [norms["conv1"] / norms["5b"] for norms in stages]
+    assert all(0.8 < slope < 1.5 for s in ("tutorial", "default") for slope in slopes[s][1:])
+    assert min(slopes["kaiming"]) > 2
+    told = "{:.1f} times as much as 5b at first, then {:.1f}, {:.1f} and {:.1f} times after"
+    assert told.format(*slopes["kaiming"]) in prose()
+
+
+def test_signs_alone_happen_by_chance_once_in_four_and_in_18_percent():
+    assert 2 * 0.5**3 == 1 / 4 and "happens by chance once in four times" in prose()
+    nine = 2 * sum(math.comb(9, count) for count in (7, 8, 9)) / 2**9
+    assert f"a chance of {nine:.0%}" in prose() and "once in eight" not in prose()
+
+
+def test_the_last_classifier_is_the_best_while_heads_count_0_3_not_when_they_count_1():
+    runs = recorded("heads")
+    best = [
+        run["accuracy"] > max(run["head_accuracies"])
+        for start in n06.INITIALISATIONS
+        for run in runs[f"both_{start}"]
+    ]
+    assert (sum(best), len(best)) == (8, 9) and "the best one in eight of nine" in prose()
+    heavy = [max(run["head_accuracies"]) - run["accuracy"] for run in runs["both_kaiming_1"]]
+    assert sum(heavy) > 0, "with a weight of 1 the heads catch up"
+
+
+@pytest.mark.data
+def test_early_exits_lose_nothing_that_shows_at_0_8_and_0_4_points_at_0_7():
+    if data_source().kind != "real":
+        pytest.skip("the text speaks of the real Fashion-MNIST")
+    net, (images, labels) = load_exits()[0], load_fashion_mnist("test")
+    with torch.no_grad():
+        parts = [net.exits(to_float(part)) for part in images.split(1000)]
+    end, first, second = (torch.cat(part).softmax(1) for part in zip(*parts, strict=True))
+
+    def lost_and_won(threshold: float) -> tuple[int, int]:
+        odds = torch.where(second.amax(1, keepdim=True) >= threshold, second, end)
+        odds = torch.where(first.amax(1, keepdim=True) >= threshold, first, odds)
+        late, early = end.argmax(1) == labels, odds.argmax(1) == labels
+        return int((late & ~early).sum()), int((early & ~late).sum())
+
+    lost, won = lost_and_won(0.8)
+    assert lost + won == pytest.approx(38, abs=3) and abs(lost - won) < 2 * (lost + won) ** 0.5
+    lost, won = lost_and_won(0.7)
+    assert lost - won == pytest.approx(38, abs=4) and lost - won > 3 * (lost + won) ** 0.5
+    assert "0.3 points of standard error" not in prose()
 
 
 # Explorer -----------------------------------------------------------------------------------------

@@ -17,12 +17,14 @@ from gnet_utils.notebooks import (
     MAX_BYTES,
     NOTEBOOKS,
     WIDGET_VIEW,
+    answered,
     clean,
     code_cells,
     put_setup_cell,
     read,
     setup_cell,
     solutions,
+    unknown_names,
 )
 
 MAX_LINES = 40  # of a code cell
@@ -346,6 +348,16 @@ def exercises_have_solutions(notebook: dict) -> list[str]:
     return found
 
 
+def exercises_exist(notebook: dict) -> list[str]:
+    """What is called by name is defined; else it prints "There is no exercise", and goes on."""
+    names = [name for cell in notebook["cells"] for name in unknown_names(cell)]
+    return [f"gnet_utils.exercises does not know {name!r}" for name in names]
+
+
+def not_answered(notebook: dict) -> list[str]:
+    return [f"cell [{number}] holds somebody's answer" for number in answered(notebook)]
+
+
 def _is(cell: dict, key: str) -> bool:
     return cell["cell_type"] == "code" and key in cell["metadata"]
 
@@ -374,6 +386,8 @@ RULES = [
     asks_for_predictions,
     style,
     exercises_have_solutions,
+    exercises_exist,
+    not_answered,
 ]
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 
@@ -505,6 +519,14 @@ BREACHES: list[tuple[Callable, Callable[[dict], object]]] = [
     (
         exercises_have_solutions,
         lambda nb: nb["cells"][SOLUTION].update(source="<details><summary>Solution</summary>"),
+    ),
+    (exercises_exist, lambda nb: nb["cells"][PRINT].update(source='hint("02.four")')),
+    (exercises_exist, lambda nb: nb["cells"][PRINT].update(source='predict("02.one")')),
+    (
+        not_answered,
+        lambda nb: nb["cells"][STUB].update(
+            outputs=[nbformat.v4.new_output("stream", text="Right: so it is")]
+        ),
     ),
 ]
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from gnet_utils import exercises, experiments
-from gnet_utils.data import load_fashion_mnist, to_float
+from gnet_utils import exercises, experiments, notebooks
+from gnet_utils.data import data_source, load_fashion_mnist, to_float
 from gnet_utils.environment import ROOT
 from gnet_utils.errors import CourseError
 from gnet_utils.experiments import start
@@ -18,8 +18,8 @@ from gnet_utils.experiments.start import RUNS, Start, first_steps, spread
 from gnet_utils.explorers import n05
 from gnet_utils.explorers.n05 import as_the_net_sees, classify, nearest, probabilities, smooth
 from gnet_utils.models import FashionGoogLeNet
-from gnet_utils.recipes import get_recipe
-from gnet_utils.training import History
+from gnet_utils.recipes import build_network, get_recipe
+from gnet_utils.training import History, load_checkpoint
 
 
 def some_data(count: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -113,6 +113,71 @@ def test_the_run_with_pictures_held_out_is_that_of_its_recipe():
     assert run.results["validation_accuracy"] == pytest.approx(
         run.epochs[-1]["val_accuracy"], abs=1e-4
     )
+
+
+# What the text says of the runs -------------------------------------------------------------------
+
+
+def prose() -> str:
+    """The text of notebook 05 on one line."""
+    (path,) = notebooks.find_notebooks(["05"])
+    cells = notebooks.read(path)["cells"]
+    return " ".join(" ".join(c["source"] for c in cells if c["cell_type"] == "markdown").split())
+
+
+def test_behind_batch_norm_the_initialisation_costs_more_steps_than_the_warm_up():
+    names = "batch_norm", "norm_warm_up", "norm_initialisation", "all_three"
+    runs = [[r for r in n05.first_steps_recorded().values() if r["name"] == n] for n in names]
+    assert all(len(same) == 2 for same in runs)
+    early = [np.mean([run["loss"][40:50] for run in same]) for same in runs]
+    late = [np.mean([run["loss"][-20:] for run in same]) for same in runs]
+    assert early[1] - early[0] < 0.5 * (early[2] - early[0]) and max(early) == early[3]
+    told = "{:.2f} with batch norm alone, {:.2f} with the warm-up, {:.2f} with He et al.'s "
+    told += "initialisation and {:.2f} with both"
+    assert told.format(*early) in prose()
+    assert "{:.2f}, {:.2f}, {:.2f}, {:.2f}.".format(*late) in prose()
+
+
+@pytest.mark.data
+def test_nets_on_the_plateau_differ_by_0_004_in_their_logits_the_others_by_0_04():
+    if data_source().kind != "real":
+        pytest.skip("the text speaks of the real Fashion-MNIST")
+    images = load_fashion_mnist("train")[0][:64].float() / 255
+
+    def differ(name: str, seed: int) -> float:
+        torch.manual_seed(seed)
+        logits = RUNS[name].net()(images)
+        return (logits - logits.mean(0)).square().mean().sqrt().item()
+
+    still, started = ("tutorial", "zero_biases"), ("initialisation", "batch_norm", "all_three")
+    assert max(differ(name, seed) for name in still for seed in range(3)) < 0.004
+    assert min(differ(name, seed) for name in started for seed in range(3)) > 0.04
+    assert "never differ by more than 0.004, those of the other three never by less" in prose()
+
+
+def test_rounding_to_16_widens_18_convolutions_and_narrows_6():
+    plain, rounded = (
+        [m.out_channels for m in net.modules() if isinstance(m, nn.Conv2d)]
+        for net in (FashionGoogLeNet(0.25, stem="patch"), build_network(get_recipe("minute")))
+    )
+    pairs = list(zip(plain, rounded, strict=True))
+    assert len(pairs) == 56
+    assert sum(a < b for a, b in pairs) == 18 and sum(a > b for a, b in pairs) == 6
+    assert "Of the 56 convolutions 18 become wider by that and 6 narrower" in prose()
+
+
+def test_seven_networks_of_one_recipe_lie_up_to_0_4_points_apart():
+    files = sorted((ROOT / "data" / "checkpoints").glob("minute-seed*.safetensors"))
+    net = build_network(get_recipe("minute"))
+    found = [100 * load_checkpoint(net, file)["test_accuracy"] for file in files]
+    assert len(found) == 7 and max(found) - min(found) == pytest.approx(0.4, abs=0.05)
+    assert "the seven stored networks of `minute`" in prose() and "up to 0.4 points" in prose()
+
+
+def test_the_text_says_who_looked_at_the_test_set():
+    assert "touched once" not in prose() and "Now, once, the test set" not in prose()
+    assert "reads the test set several times" in prose()
+    assert "after 27,000 one of three seeds ended below 89% of the *test* pictures" in prose()
 
 
 # Explorers ----------------------------------------------------------------------------------------

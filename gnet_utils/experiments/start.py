@@ -59,6 +59,8 @@ RUNS = {  # each of the first four changes differs from the recipe of the tutori
     "zero_biases": Start(zero_biases=True),
     "initialisation": Start(kaiming=True),
     "batch_norm": Start(batch_norm=True),
+    "norm_warm_up": Start(batch_norm=True, warm_up=True),
+    "norm_initialisation": Start(batch_norm=True, kaiming=True),
     "all_three": Start(**OURS),
     "rate_0.01": Start(**OURS, learning_rate=0.01),
     "rate_1": Start(**OURS, learning_rate=1.0),

@@ -61,7 +61,8 @@ def test_a_notebook_copied_out_of_the_course_says_so_in_one_sentence(python, tmp
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last == (
-        "ModuleNotFoundError: open this in the course folder, or put gnet-course.zip beside it"
+        "ModuleNotFoundError: open this in the course folder, "
+        "or put gnet-course.zip beside it on Colab"
     )
 
 
