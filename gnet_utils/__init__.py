@@ -3,8 +3,6 @@
 import sys
 from importlib.util import find_spec
 
-__version__ = "0.1.0"
-
 _shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
 
 

@@ -13,19 +13,18 @@ if sys.version_info < (3, 10):  # noqa: UP036 - requires-python does not guard `
 import argparse
 import contextlib
 import errno
+import importlib.util
 import os
 import tempfile
 from pathlib import Path
 
 from gnet_utils import environment
-from gnet_utils.errors import CourseError
+from gnet_utils.errors import CourseError, UsageError
 
 # All that `train` and `data` import, so that they run wherever these packages are.
 FEW = ("torch", "torchvision", "numpy", "safetensors", "matplotlib", "opencv-python", "tqdm")
+FEW += ("filelock",)
 
-# What the system says of a place that cannot be written.
-PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EEXIST, errno.ENOTDIR)
-PLACES += (errno.EISDIR, errno.ENAMETOOLONG)
 LARGEST_SEED = 10**12  # times a million, plus the epoch, it fits in 64 bits
 
 
@@ -74,7 +73,7 @@ def train(options: argparse.Namespace) -> int:
 
     recipe = get_recipe(options.recipe)
     if abs(options.seed) > LARGEST_SEED:
-        raise ValueError(f"--seed must be within +-{LARGEST_SEED:,}, got {options.seed}")
+        raise UsageError(f"--seed must be within +-{LARGEST_SEED:,}, got {options.seed}")
     device = parallel.start()
     try:
         with _alone(Path(options.out) / f"{recipe.name}-seed{options.seed}.lock"):
@@ -91,8 +90,10 @@ def _alone(lock: Path):
     if parallel.rank() > 0:  # of several processes only the first writes
         yield
         return
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock, "ab") as file:
+    with _said_of(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = open(lock, "ab")  # noqa: SIM115 - closed below
+    with file:
         # One that another process unlinks as it ends, between our two calls, guards nothing.
         if not (environment.try_lock(file) and _is_at(lock, file)):
             raise CourseError(
@@ -104,6 +105,17 @@ def _alone(lock: Path):
         finally:
             with contextlib.suppress(OSError):  # Windows keeps open files
                 lock.unlink()
+
+
+@contextlib.contextmanager
+def _said_of(place: Path):
+    """Turn what the system says of a place where nothing can be written into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise CourseError(
+            f"{error.filename or place} cannot be used ({error.strerror}): choose another --out"
+        ) from error
 
 
 def _is_at(path: Path, file) -> bool:
@@ -217,7 +229,7 @@ def _lasting(minutes: float, recipe, training):
     from gnet_utils import bench, parallel
 
     if parallel.world() > 1:
-        raise ValueError("--minutes is for one process: each would measure a speed of its own")
+        raise UsageError("--minutes is for one process: each would measure a speed of its own")
     epochs = bench.epochs_within(minutes, recipe, training)
     print(f"{epochs:g} epochs fit into {minutes:g} minutes here.", flush=True)
     return dataclasses.replace(recipe, epochs=epochs)
@@ -229,9 +241,10 @@ def bench(options: argparse.Namespace) -> None:
 
     out = Path(options.out)
     if out.is_dir():
-        raise ValueError(f"--out must be a file, got the folder {out}: name a file in it")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    tempfile.TemporaryFile(dir=out.parent).close()  # what cannot be written is told before
+        raise UsageError(f"--out must be a file, got the folder {out}: name a file in it")
+    with _said_of(out):  # before the ten minutes
+        out.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out.parent).close()
     figures = bench.measure(options.quick)
     print("\n" + bench.report(figures))
     bench.save(figures, out)
@@ -251,6 +264,12 @@ def render(options: argparse.Namespace) -> None:
     from gnet_utils.data import prepare  # imports torch: only when the names are right
 
     prepare("real")
+    other = environment.other_versions()
+    if other:
+        raise CourseError(
+            f"outputs are stored with the versions of tests/constraints.txt, and here is "
+            f"{', '.join(other[:3])}: leave this environment, so that render runs in .venv"
+        )
     notebooks.render(paths)
 
 
@@ -305,7 +324,7 @@ def build_parser() -> argparse.ArgumentParser:
     def add(function, cpu: bool = False, packages=()) -> argparse.ArgumentParser:
         text = function.__doc__.splitlines()[0]
         command = commands.add_parser(function.__name__, help=text, description=text)
-        command.set_defaults(function=function, cpu=False, packages=packages)
+        command.set_defaults(function=function, usage=command, cpu=False, packages=packages)
         if cpu:
             help = "install PyTorch without GPU support: smaller, when .venv is made"
             command.add_argument("--cpu", action="store_true", help=help)
@@ -329,9 +348,10 @@ def build_parser() -> argparse.ArgumentParser:
     instead.add_argument("--faults", dest="slow", action="store_const", const="faults", help=help)
 
     command = add(train, packages=FEW)
-    help = "name of the recipe (default: minute)"
-    command.add_argument("--recipe", default="minute", metavar="NAME", help=help)
-    command.add_argument("--list", action="store_true", help="say which recipes there are")
+    either = command.add_mutually_exclusive_group(required=True)
+    help = "name of the recipe, for example minute"
+    either.add_argument("--recipe", metavar="NAME", help=help)
+    either.add_argument("--list", action="store_true", help="say which recipes there are")
     help = "seed of weights, batch order and augmentation (default: 0)"
     command.add_argument("--seed", type=int, default=0, metavar="N", help=help)
     help = "as many epochs as fit into so many minutes on this machine, not those of the recipe"
@@ -372,7 +392,9 @@ def main(arguments=None) -> int:
     """Run one command; returns the exit code: 0 only on success, 2 for wrong usage."""
     if arguments is None:
         arguments = sys.argv[1:]
-    options = build_parser().parse_args(arguments)
+    options, unknown = build_parser().parse_known_args(arguments)
+    if unknown:  # parse_args would show the general usage, not that of the command
+        options.usage.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         environment.enter(arguments, cpu=options.cpu, names=options.packages)
         return options.function(options) or 0
@@ -382,15 +404,19 @@ def main(arguments=None) -> int:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             print("error: the disk is full: free some space, then run it again", file=sys.stderr)
-        elif error.errno in PLACES and error.filename is not None:
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
             what = f"{error.filename} cannot be used ({error.strerror})"
-            print(f"error: {what}: choose another folder or file", file=sys.stderr)
+            mend = "change its permissions, or copy the course to a folder of your own"
+            print(f"error: {what}: {mend}", file=sys.stderr)
         else:
             raise
     except ModuleNotFoundError as error:
-        what = f"the package {error.name} is missing from {sys.prefix}"
-        print(f"error: {what}: delete {environment.VENV} and run it again", file=sys.stderr)
-    except (CourseError, ValueError, TypeError) as error:
+        package = (error.name or "gnet_utils").partition(".")[0]
+        if package == "gnet_utils" or importlib.util.find_spec(package):  # it is there: our fault
+            raise
+        what = f"the package {package} is missing from {sys.prefix}"
+        print(f"error: {what}: {environment.how_to_mend()}", file=sys.stderr)
+    except CourseError as error:  # all else is a bug, and shows where
         print(f"error: {error}", file=sys.stderr)
     return 1
 

@@ -24,7 +24,7 @@ from gnet_utils import fusing
 from gnet_utils.counting import count_macs, format_table
 from gnet_utils.data import load_fashion_mnist
 from gnet_utils.environment import ROOT, is_quick
-from gnet_utils.errors import CourseError
+from gnet_utils.errors import CourseError, UsageError
 from gnet_utils.models import GoogLeNet
 from gnet_utils.recipes import Recipe, build_network, get_recipe
 from gnet_utils.training import (
@@ -155,11 +155,11 @@ def epochs_within(minutes: float, recipe: Recipe, data: tuple) -> float:
     Raises ValueError when not even a quarter fits.
     """
     if not 0 < minutes < math.inf:
-        raise ValueError(f"minutes must be above 0, got {minutes:g}")
+        raise UsageError(f"minutes must be above 0, got {minutes:g}")
     rate = training_rate(recipe, data, seconds=10)
     epochs = math.floor(4 * 0.95 * 60 * minutes * rate / len(data[0])) / 4
     if not epochs:
-        raise ValueError(
+        raise UsageError(
             f"{minutes:g} minutes are too few: at {rate:,.0f} images/s a quarter of an epoch takes "
             f"{len(data[0]) / 4 / rate / 60:.1f} minutes here"
         )

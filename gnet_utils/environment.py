@@ -53,10 +53,17 @@ HOME_FOLDERS = {
     "PIP_CACHE_DIR": "pip",
 }
 
-# What installers print when the cause lies outside, and what to tell the reader.
+CERTIFICATE = (
+    "a certificate on the way is not trusted, as behind a school's or a firm's proxy: set "
+    "SSL_CERT_FILE, PIP_CERT and REQUESTS_CA_BUNDLE to the file with the proxy's certificate"
+)
+# What installers print when the cause lies outside, and what to tell the reader; the first counts.
 CAUSES = {
     r"No space left|Disk quota exceeded|not enough space|os error 28\b": (
         "the disk is full: free {gigabytes:g} GB, then run the same command again"
+    ),
+    r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate": (
+        CERTIFICATE + ", then run the same command again"
     ),
     r"NewConnectionError|NameResolution|Temporary failure in name|Name or service not known"
     r"|getaddrinfo|Network is unreachable|Connection (refused|reset|aborted)|ProxyError"
@@ -66,8 +73,9 @@ CAUSES = {
         "then run the same command again"
     ),
     r"No matching distribution found for torch|torch[^\n]* has no wheels|no wheels? with a": (
-        "PyTorch has no build for Python {python} on this system ({system}): use a 64-bit Python "
-        "3.10 to 3.13 on Linux, Windows or a Mac with Apple silicon"
+        "no PyTorch was found for Python {python} on this system ({system}): use a 64-bit Python "
+        "3.10 to 3.13 on Linux, Windows or a Mac with Apple silicon; if it is one, check the index "
+        "settings of pip or uv"
     ),
 }
 
@@ -91,6 +99,32 @@ def missing_packages(names: Collection[str] = ()) -> list[str]:
         if _numbers(found) < _numbers(lowest):
             missing.append(f"{name}>={lowest} (found {found})")
     return missing
+
+
+def other_versions() -> list[str]:
+    """Packages of the running Python whose version is not that of the tests (CONSTRAINTS)."""
+    from packaging.requirements import Requirement
+
+    other = []
+    for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines():
+        if not (row := line.partition("#")[0].strip()):
+            continue
+        pin = Requirement(row)
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found = importlib.metadata.version(pin.name)
+            if (not pin.marker or pin.marker.evaluate()) and not pin.specifier.contains(found):
+                other.append(f"{pin.name} {found} (tests: {pin.specifier})")
+    return other
+
+
+def how_to_mend() -> str:
+    """What to do about a package that is missing in the running Python, found by importing it."""
+    if _inside():
+        return f"delete {VENV} and run it again"
+    return (
+        f"install it there (`{sys.executable} -m pip install -r requirements.txt`), or leave that "
+        "environment, so that the course makes its own"
+    )
 
 
 def enter(arguments: Sequence[str], cpu: bool = False, names: Collection[str] = ()) -> None:

@@ -28,7 +28,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gnet_utils.environment import ROOT
-from gnet_utils.errors import CourseError
+from gnet_utils.errors import CourseError, UsageError
 
 NOTEBOOKS = ROOT / "notebooks"
 PICTURES = ROOT / "data" / "pictures"
@@ -80,7 +80,7 @@ def find_notebooks(names: Iterable[str] = ()) -> list[Path]:
         fits = [p for p in every if p.stem == stem or p.stem[:2] == stem.zfill(2)]
         if not fits:
             known = ", ".join(p.stem for p in every)
-            raise ValueError(f"there is no notebook {name!r}: choose from {known}")
+            raise UsageError(f"there is no notebook {name!r}: choose from {known}")
         chosen.update(fits)
     return sorted(chosen) or every
 
@@ -394,7 +394,7 @@ def write_repository(url: str) -> None:
     """
     match = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", url)
     if not match:
-        raise ValueError(f"--repo must be https://github.com/OWNER/NAME, got {url!r}")
+        raise UsageError(f"--repo must be https://github.com/OWNER/NAME, got {url!r}")
     cell = ROOT / "gnet_utils" / "setup_cell.py"
     line = f'REPO_URL = "https://github.com/{match[1]}"'
     cell.write_text(re.sub(r'REPO_URL = ".*"', line, setup_cell()) + "\n", encoding="utf-8")

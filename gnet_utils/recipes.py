@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 from torch import nn
 
+from gnet_utils.errors import UsageError
 from gnet_utils.models import FashionGoogLeNet, GoogLeNet
 
 
@@ -101,7 +102,7 @@ def tutorial_network() -> GoogLeNet:
 def get_recipe(name: str) -> Recipe:
     """The recipe of that name; ValueError with the names that exist for another."""
     if name not in RECIPES:
-        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}")
+        raise UsageError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}")
     return RECIPES[name]
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from gnet_utils.environment import ROOT
+from gnet_utils.errors import UsageError
 from gnet_utils.notebooks import find_notebooks, put_solutions, read, write
 
 CELL_SECONDS = 300
@@ -46,10 +47,10 @@ def run_tests(
     names: only these notebooks, and no unit tests. stand_in: only what depends on data, on the
     drawn stand-in for Fashion-MNIST. expression: only unit tests whose names match (pytest's -k).
     slow: instead of all else, all tests of this kind, "browser" or "faults", one after the other.
-    Raises ValueError for an unknown notebook, and for notebooks together with an expression.
+    Raises UsageError for an unknown notebook, and for notebooks together with an expression.
     """
     if names and expression:
-        raise ValueError("-k chooses among the unit tests: name notebooks or give -k, not both")
+        raise UsageError("-k chooses among the unit tests: name notebooks or give -k, not both")
     paths = [] if slow or expression or not with_notebooks else find_notebooks(names)
     os.environ["GNET_QUICK"] = "1"
     if stand_in:

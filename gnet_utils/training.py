@@ -30,7 +30,7 @@ from tqdm.auto import tqdm
 from gnet_utils import augment, fusing, parallel
 from gnet_utils.data import to_float
 from gnet_utils.environment import ROOT, is_quick
-from gnet_utils.errors import CourseError
+from gnet_utils.errors import CourseError, UsageError
 from gnet_utils.muon import Muon
 from gnet_utils.recipes import Recipe, build_network, get_recipe, other_settings
 
@@ -338,7 +338,7 @@ class _Run:
         self.shared = parallel.shared(self.net)
         self.rank, self.world = parallel.rank(), parallel.world()
         if self.world > 1 and self.batch_size < 2 * self.world:
-            raise ValueError(
+            raise UsageError(
                 f"batch_size {self.batch_size} is too small for {self.world} processes: batch norm "
                 "needs 2 pictures or more in each"
             )
@@ -517,14 +517,14 @@ class _Run:
             raise CourseError(f"{unfit} ({error}): delete it to begin again") from None
         other = other_settings(self.recipe, history.recipe)
         if other or history.seed != self.seed:
-            raise ValueError(
+            raise UsageError(
                 f"{path} belongs to recipe {history.recipe.get('name')!r}, seed {history.seed}, "
                 f"not to {self.recipe.name!r}, seed {self.seed} "
                 f"(other: {', '.join(other) or 'seed'}): delete it to begin again, or choose "
                 "another file"
             )
         if pictures != self.fingerprint():
-            raise ValueError(
+            raise UsageError(
                 f"{path} belongs to a run on other training pictures: delete it to begin again, "
                 "or choose another file"
             )

@@ -15,10 +15,10 @@ from nbval.plugin import get_sanitize_patterns
 
 from gnet_utils import __main__ as cli
 from gnet_utils import data, environment, notebooks, testing
-from gnet_utils.errors import CourseError
+from gnet_utils.errors import CourseError, UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ["lab", "test", "train", "data", "render", "bundle", "slides"]
+COMMANDS = ["lab", "test", "train", "bench", "data", "render", "bundle", "slides"]
 
 
 def sentence(done: subprocess.CompletedProcess) -> str:
@@ -73,18 +73,38 @@ def test_help_needs_nothing_installed(name):
     assert done.stdout.startswith("usage: python -m gnet_utils")
 
 
-@pytest.mark.parametrize("arguments", [[], ["nothing"], ["test", "--nothing"]])
-def test_wrong_usage_ends_with_code_2(arguments):
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "gnet_utils: error: the following arguments are required: COMMAND"),
+        (["nothing"], "gnet_utils: error: argument COMMAND: invalid choice: 'nothing'"),
+        (["train"], "gnet_utils train: error: one of the arguments --recipe --list is required"),
+        (["train", "--list", "--recipe", "minute"], "gnet_utils train: error: argument --recipe: "),
+        *[
+            (
+                [name, *words, "--nothing"],
+                f"gnet_utils {name}: error: unrecognized arguments: --nothing",
+            )
+            for name in COMMANDS
+            for words in [["--list"] if name == "train" else []]
+        ],
+    ],
+)
+def test_wrong_usage_shows_the_usage_of_its_command(arguments, said, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(arguments)
     assert stopped.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and said in printed.err
+    assert printed.err.startswith(f"usage: python -m {said.partition(':')[0]} ")
 
 
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
         (CourseError("no data"), 1, "error: no data\n"),
-        (ValueError("bad width"), 1, "error: bad width\n"),
+        (UsageError("no such name"), 1, "error: no such name\n"),
+        (PermissionError(13, "Permission denied", "a.zip"), 1, "error: a.zip cannot be used (Perm"),
         (OSError(28, "No space left on device"), 1, "error: the disk is full"),
         (KeyboardInterrupt(), 130, "stopped\n"),
     ],
@@ -101,21 +121,42 @@ def test_troubles_are_one_sentence_on_stderr(monkeypatch, capsys, error, code, s
     assert printed.out == ""
 
 
-def test_a_missing_package_is_one_sentence_that_says_what_to_do(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "gnet_utils.data", None)
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_missing_package_is_one_sentence_that_says_what_to_do(inside, monkeypatch, capsys):
+    """.venv may be deleted; the reader's own environment may not, and is told how to be mended."""
+    monkeypatch.setattr(environment, "enter", lambda *_, **__: None)
+    monkeypatch.setattr(environment, "_inside", lambda: inside)
+    monkeypatch.setitem(sys.modules, "gnet_utils.data", None)  # so that it is imported again
+    monkeypatch.delitem(sys.modules, "gnet_utils.data")
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    monkeypatch.delitem(sys.modules, "gnet_utils.course.dataset", raising=False)
+    monkeypatch.delattr("gnet_utils.course.dataset", raising=False)
     assert cli.main(["data", "--stand-in"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("error: the package gnet_utils.data is missing from ")
-    assert f"delete {environment.VENV} and run it again" in said
+    assert said.startswith(f"error: the package filelock is missing from {sys.prefix}: ")
+    assert (f"delete {environment.VENV} and run it again" in said) is inside
+    assert ("-m pip install -r requirements.txt" in said) is not inside
     assert said.count("\n") == 1
 
 
-def test_other_os_errors_are_not_hidden(monkeypatch):
+@pytest.mark.parametrize(
+    "bug",
+    [
+        TypeError("bundle() got an unexpected keyword argument"),
+        ValueError("not enough values to unpack"),
+        FileNotFoundError(2, "No such file or directory", "data/runs/a.json"),
+        OSError(5, "Input/output error"),
+        ModuleNotFoundError("No module named 'gnet_utils.nothing'", name="gnet_utils.nothing"),
+        ModuleNotFoundError("No module named 'json.nothing'", name="json.nothing"),
+    ],
+    ids=lambda bug: type(bug).__name__,
+)
+def test_a_bug_keeps_its_traceback(bug, monkeypatch):
     def fail(**_):
-        raise OSError(5, "Input/output error")
+        raise bug
 
     monkeypatch.setattr(notebooks, "bundle", fail)
-    with pytest.raises(OSError, match="Input/output"):
+    with pytest.raises(type(bug)):
         cli.main(["bundle"])
 
 
@@ -279,7 +320,21 @@ def test_notebooks_are_run_by_nbval_as_the_rules_say():
     assert len(get_sanitize_patterns(text)) == text.count("regex:") == text.count("replace: ")
 
 
+def test_render_takes_the_versions_of_the_tests_only(own_course, monkeypatch, capsys):
+    make_notebook(own_course, "01_some")
+    monkeypatch.setattr("gnet_utils.data.prepare", lambda source: None)
+    monkeypatch.setattr(notebooks, "render", lambda paths: pytest.fail("it rendered"))
+    other = ["numpy 2.5.5 (tests: ==2.4.6)"]
+    monkeypatch.setattr(environment, "other_versions", lambda: other)
+    assert cli.main(["render"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: outputs are stored with the versions of tests/constraints.txt")
+    assert other[0] in said and said.count("\n") == 1
+
+
 # ---------------------------------------------------------------- train
+
+TRAIN = ["train", "--recipe", "minute"]
 
 
 @pytest.fixture
@@ -307,7 +362,7 @@ def test_train_keeps_record_and_weights_and_no_state(measured, few_pictures, tmp
     from gnet_utils.training import History, load_checkpoint
 
     options = ["--validate"] if measured == "validation" else []
-    assert cli.main(["train", "--seed", "3", "--out", str(tmp_path), *options]) == 0
+    assert cli.main([*TRAIN, "--seed", "3", "--out", str(tmp_path), *options]) == 0
     history = History.load(tmp_path / "minute-seed3.json")
     assert history.seed == 3
     assert 0 <= history.results[f"{measured}_accuracy"] < 1
@@ -336,7 +391,7 @@ def test_minutes_become_epochs_once_and_a_run_that_goes_on_keeps_them(
     log, real = tmp_path / "minute-seed0.json", training.Path.unlink
 
     def train(*options: str) -> float:
-        command = ["train", "--out", str(tmp_path), *options]
+        command = [*TRAIN, "--out", str(tmp_path), *options]
         assert cli.main(command) == 0, capsys.readouterr().err
         epochs = training.History.load(log).recipe["epochs"]
         real(log)
@@ -353,7 +408,7 @@ def test_minutes_become_epochs_once_and_a_run_that_goes_on_keeps_them(
     assert train("--minutes", "1") == 8.5
     for few in ("0.01", "0", "-1", "nan", "inf"):
         monkeypatch.setattr(training, "begun_with", lambda *_: None)
-        assert cli.main(["train", "--out", str(tmp_path), "--minutes", few]) == 1
+        assert cli.main([*TRAIN, "--out", str(tmp_path), "--minutes", few]) == 1
         assert "\nerror: " in "\n" + capsys.readouterr().err
 
 
@@ -374,7 +429,7 @@ def test_a_training_that_was_stopped_is_not_taken_for_done(
     ):
         if kept:
             log.with_suffix(".state").touch()
-        assert cli.main(["train", "--out", str(tmp_path)]) == 1
+        assert cli.main([*TRAIN, "--out", str(tmp_path)]) == 1
         assert capsys.readouterr().err == f"error: {words}"
         assert History.load(log).stopped == reason
     assert {file.suffix for file in tmp_path.iterdir()} == {".json", ".state"}
@@ -383,7 +438,7 @@ def test_a_training_that_was_stopped_is_not_taken_for_done(
 def test_a_finished_run_is_not_trained_again_nor_written_over(few_pictures, tmp_path, capsys):
     from gnet_utils.recipes import RECIPES
 
-    command = ["train", "--out", str(tmp_path)]
+    command = [*TRAIN, "--out", str(tmp_path)]
     assert cli.main(command) == 0
     kept = {file: file.read_bytes() for file in tmp_path.iterdir()}
     capsys.readouterr()
@@ -413,7 +468,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(
     Path("a file").touch()
     if out != "a file" and not Path("/proc").is_dir():
         pytest.skip("needs a place where nobody can make folders")
-    assert cli.main(["train", "--out", out]) == 1
+    assert cli.main([*TRAIN, "--out", out]) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: ") and said.count("\n") == 1
     assert "cannot be used" in said
@@ -422,7 +477,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(
 def test_two_trainings_of_one_name_do_not_write_over_each_other(few_pictures, tmp_path, capsys):
     with open(tmp_path / "minute-seed0.lock", "ab") as lock:
         assert environment.try_lock(lock)
-        assert cli.main(["train", "--out", str(tmp_path)]) == 1
+        assert cli.main([*TRAIN, "--out", str(tmp_path)]) == 1
     assert "another process trains minute-seed0" in capsys.readouterr().err
 
 
@@ -437,12 +492,12 @@ def test_a_lock_that_another_process_took_away_guards_nothing(
         return real(file)
 
     monkeypatch.setattr(environment, "try_lock", late)
-    assert cli.main(["train", "--out", str(tmp_path)]) == 1
+    assert cli.main([*TRAIN, "--out", str(tmp_path)]) == 1
     assert "another process trains minute-seed0" in capsys.readouterr().err
 
 
 def test_a_seed_that_is_too_large_is_named(few_pictures, tmp_path, capsys):
-    assert cli.main(["train", "--out", str(tmp_path), "--seed", str(2**60)]) == 1
+    assert cli.main([*TRAIN, "--out", str(tmp_path), "--seed", str(2**60)]) == 1
     assert "error: --seed must be within" in capsys.readouterr().err
 
 

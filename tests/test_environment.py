@@ -304,13 +304,38 @@ def test_too_little_disk_is_said_before_anything_is_made(installer, monkeypatch)
         ("Temporary failure in name resolution", "cannot be reached"),
         (
             "ERROR: No matching distribution found for torch>=2.11",
-            "PyTorch has no build for Python 3",
+            "no PyTorch was found for Python 3",
+        ),
+        (
+            "error: Failed to fetch: https://pypi.org/simple/torch/\n"
+            "  cause: error sending request for url (https://pypi.org/simple/torch/)\n"
+            "  cause: client error (Connect)\n  cause: invalid peer certificate: UnknownIssuer",
+            "set SSL_CERT_FILE, PIP_CERT and REQUESTS_CA_BUNDLE to the file",
         ),
     ],
 )
 def test_what_installers_print_is_translated(output, sentence):
     assert sentence in environment._cause(f"line before\n{output}\n", cpu=False)
     assert environment._cause("some other failure", cpu=False) is None
+
+
+def run_test_command(course: Path, index: str, *tools: Path, **more: str) -> str:
+    """`test` in a copied course with pip set to `index`; the last line of a run that fails."""
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if not re.match("PIP_|UV_|VIRTUAL_ENV|PYTHONPATH|CONDA", name)
+    }
+    variables |= {"PIP_INDEX_URL": index, "PIP_RETRIES": "1", "PIP_CONFIG_FILE": os.devnull}
+    variables["PATH"] = os.pathsep.join([*map(str, tools), "/usr/bin", "/bin"])
+    command = [environment._base_python(), "-m", "gnet_utils", "test"]
+    done = subprocess.run(
+        command, cwd=course, env={**variables, **more}, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert not (course / ".venv").exists()
+    return done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("with_uv", [False, True])
@@ -326,21 +351,25 @@ def test_no_network_is_one_sentence_and_leaves_nothing(course, tmp_path, with_uv
             "echo 'error: Failed to fetch: dns error' >&2\nexit 2\n"
         )
         uv.chmod(0o755)
-    variables = {
-        name: value
-        for name, value in os.environ.items()
-        if not re.match("PIP_|UV_|VIRTUAL_ENV|PYTHONPATH|CONDA", name)
-    }
-    nowhere = "http://127.0.0.1:9/simple"
-    variables |= {"PIP_INDEX_URL": nowhere, "PIP_RETRIES": "1", "PIP_CONFIG_FILE": os.devnull}
-    variables["PATH"] = f"{tools}{os.pathsep}/usr/bin{os.pathsep}/bin"
-    command = [base, "-m", "gnet_utils", "test"]
-    done = subprocess.run(command, cwd=course, env=variables, capture_output=True, text=True)
-    assert done.returncode == 1
-    last = done.stderr.splitlines()[-1]
+    last = run_test_command(course, "http://127.0.0.1:9/simple", tools)
     assert last.startswith("error: the package index cannot be reached: connect to the internet")
-    assert "Traceback" not in done.stderr
-    assert not (course / ".venv").exists()
+
+
+def test_a_certificate_that_pip_does_not_trust_is_named_and_the_way_out_works(
+    course, server, tmp_path
+):
+    """As behind a school's proxy; with the way out pip gets through, to an index without torch."""
+    certificate = server.encrypt(tmp_path)
+    last = run_test_command(course, f"{server.url}/missing")
+    assert last.startswith("error: a certificate on the way is not trusted")
+    names = re.findall("[A-Z_]+_[A-Z]+", last)
+    assert names == ["SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"]
+    assert server.asked == []
+    last = run_test_command(
+        course, f"{server.url}/missing", **dict.fromkeys(names, str(certificate))
+    )
+    assert last.startswith("error: no PyTorch was found") and "check the index settings" in last
+    assert "missing" in server.asked
 
 
 def test_a_torchvision_that_does_not_fit_torch_is_named(monkeypatch, tmp_path):
@@ -365,6 +394,14 @@ def test_a_folder_that_cannot_be_written_says_so(installer, monkeypatch):
 
 
 # ---------------------------------------------------------------- requirements and constraints
+
+
+def test_the_course_does_not_offer_itself_as_a_package():
+    """A wheel would lack its notebooks, data and requirements: pip must not be able to make one."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    tables = re.findall(r"^\[+([\w-]+)", text, re.MULTILINE)
+    assert set(tables) == {"tool"}
+    assert not [name for name in ("setup.py", "setup.cfg") if (ROOT / name).exists()]
 
 
 def _lines(name: str) -> list[Requirement]:
@@ -409,6 +446,16 @@ def test_torch_is_never_pinned_and_nothing_has_an_upper_bound():
 def test_lower_bounds_are_at_or_below_colab(name, on_colab):
     (requirement,) = [line for line in _lines("requirements.txt") if line.name == name]
     assert requirement.specifier.contains(on_colab)
+
+
+def test_versions_that_are_not_those_of_the_tests_are_named(installer):
+    import numpy
+
+    environment.CONSTRAINTS.write_text(
+        f"# numpy==0\nno-such-package==1\nnumpy==0 ; python_version < '3'\n"
+        f"numpy=={numpy.__version__}\npytest==0.1  # old\n"
+    )
+    assert environment.other_versions() == [f"pytest {pytest.__version__} (tests: ==0.1)"]
 
 
 def test_the_stamp_tells_what_was_installed(installer):

@@ -7,6 +7,9 @@ import functools
 import gzip
 import hashlib
 import random
+import shutil
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -82,13 +85,17 @@ def the_right_data() -> bool:
 
 @pytest.fixture
 def server(official: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator:
-    """Mirrors on this machine, one for each way to (mis)behave: server.use("hang", "good")."""
+    """Mirrors on this machine, one for each way to (mis)behave: server.use("hang", "good").
+
+    server.encrypt(folder) makes their addresses begin with https, with a certificate that nobody
+    trusts, as a school's proxy has; returns the file with it.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            _, manner, name = self.path.split("/")
+            _, manner, name = self.path.split("/", 2)
             asked.append(manner)
-            content = official[name]
+            content = official.get(name)
             if manner == "missing":
                 return self.send_error(404)
             if manner == "redirect":
@@ -119,14 +126,29 @@ def server(official: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Itera
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     httpd.daemon_threads = True
     threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
-    base = f"http://127.0.0.1:{httpd.server_port}"
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(dataset, "SILENCE_SECONDS", 0.4)
+    found = SimpleNamespace(asked=asked, url=f"http://127.0.0.1:{httpd.server_port}")
 
     def use(*manners: str) -> None:
-        monkeypatch.setattr(dataset, "mirrors", lambda: [f"{base}/{m}/" for m in manners])
+        monkeypatch.setattr(dataset, "mirrors", lambda: [f"{found.url}/{m}/" for m in manners])
 
-    yield SimpleNamespace(use=use, asked=asked)
+    def encrypt(folder: Path) -> Path:
+        if not shutil.which("openssl"):
+            pytest.skip("NO CERTIFICATE: no openssl")
+        certificate, key = folder / "certificate.pem", folder / "key.pem"
+        command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=proxy -days 2 -addext"
+        command = [*command.split(), "subjectAltName=IP:127.0.0.1"]
+        command += ["-keyout", str(key), "-out", str(certificate)]
+        subprocess.run(command, check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        httpd.socket = context.wrap_socket(httpd.socket, server_side=True)
+        found.url = found.url.replace("http:", "https:")
+        return certificate
+
+    found.use, found.encrypt = use, encrypt
+    yield found
     over.set()
     httpd.shutdown()
     httpd.server_close()

@@ -35,7 +35,8 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from gnet_utils.course import garments
-from gnet_utils.errors import CourseError
+from gnet_utils.environment import CERTIFICATE
+from gnet_utils.errors import CourseError, UsageError
 
 COURSE = Path(__file__).resolve().parents[2]
 
@@ -66,10 +67,6 @@ WHAT_TO_DO = (
     "connect to the internet and run `python -m gnet_utils data`, or set GNET_DATA_DIR to a folder "
     "with the four official files; then restart the kernel"
 )
-CERTIFICATE = (
-    "a certificate on the way is not trusted, as behind a school's or a firm's proxy: set "
-    "SSL_CERT_FILE to the file with the proxy's certificate"
-)
 
 
 class DataSource(NamedTuple):
@@ -95,7 +92,7 @@ def load(source: str | None = None) -> tuple[dict[str, Tensor], DataSource]:
     """All four tensors (see SHAPES), and where they come from. Errors as load_fashion_mnist."""
     asked = source or os.environ.get("GNET_DATA_SOURCE") or None
     if asked not in (None, "real", "stand-in"):
-        raise ValueError(
+        raise UsageError(
             f'source (or GNET_DATA_SOURCE) must be "real", "stand-in" or not given, got {asked!r}'
         )
     here = settings()
@@ -303,22 +300,22 @@ def _from_share(share: Path, key: str) -> bytes:
                 continue
             except OSError as error:
                 raise CourseError(f"{path} cannot be read ({error.strerror})") from None
-            md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
             size = _header(key) + math.prod(SHAPES[key])
-            packed = path.suffix == ".gz"
-            if packed:
+            if path.suffix == ".gz":
                 try:  # no more than a file of the right size holds: it may be anybody's
                     content = gzip.GzipFile(fileobj=BytesIO(content)).read(size + 1)
                 except (OSError, EOFError, zlib.error):
                     content = b""
-            if md5 == (packed_md5(key) if packed else UNPACKED_MD5[key]):
+            if hashlib.md5(content, usedforsecurity=False).hexdigest() == UNPACKED_MD5[key]:
                 return content
             if len(content) == size:
                 raise CourseError(
-                    f"{path} is not the published file of Fashion-MNIST: another data set, such as "
-                    "KMNIST, has files of the same names and sizes"
+                    f"{path} is not the published file of Fashion-MNIST: other data sets, such as "
+                    "MNIST and KMNIST, have files of the same names and sizes"
                 )
-            raise CourseError(f"{path} is damaged: its MD5 is not the published one")
+            raise CourseError(
+                f"{path} is damaged or another file: its MD5 is not the published one"
+            )
     raise CourseError(f"{share / 'FashionMNIST' / 'raw' / name}.gz is missing")
 
 

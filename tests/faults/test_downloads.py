@@ -1,8 +1,6 @@
 """Mirrors that cut, hang, lie or send a login page: the next one is asked, each MD5 is checked, and
 at the end stands one sentence and no bad file."""
 
-import ssl
-import urllib.error
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,18 +34,18 @@ def test_a_bad_mirror_alone_ends_in_one_sentence_and_an_empty_cache(
     assert list(fresh.glob("*.safetensors")) == [] and list(fresh.glob("*.tmp")) == []
 
 
-def test_a_certificate_that_is_not_trusted_is_named_with_the_way_out(
-    official: dict, monkeypatch: pytest.MonkeyPatch
+def test_a_certificate_that_is_not_trusted_is_named_and_the_way_out_works(
+    server: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As behind a school's proxy: what urllib says then."""
-
-    def refuse(*_: object, **__: object) -> None:
-        reason = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed"
-        raise urllib.error.URLError(ssl.SSLCertVerificationError(1, reason))
-
-    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    """As behind a school's proxy."""
+    certificate = server.encrypt(tmp_path)
+    server.use("good")
     with pytest.raises(CourseError, match=r"certificate on the way is not trusted.*SSL_CERT_FILE"):
         data.load_fashion_mnist("train", source="real")
+    assert server.asked == []
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert the_right_data()
+    assert data.data_source().kind == "real"
 
 
 def test_the_time_limit_of_other_downloads_stays_as_it_was(server: SimpleNamespace) -> None:

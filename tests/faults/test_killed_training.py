@@ -28,6 +28,7 @@ from gnet_utils.recipes import RECIPES, Recipe, build_network
 from gnet_utils.training import History, fit
 
 KILLS = 20
+TRAIN = ["train", "--recipe", "minute"]
 RECIPE = Recipe(
     "killed",
     "some short epochs, with all that a run has to remember",
@@ -250,7 +251,7 @@ def undisturbed_command(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
     with pytest.MonkeyPatch.context() as patch:
         shorten_command(patch)
-        assert cli.main(["train", "--out", str(folder)]) == 0
+        assert cli.main([*TRAIN, "--out", str(folder)]) == 0
     return folder
 
 
@@ -272,9 +273,9 @@ def test_the_command_that_was_killed_goes_on_with_an_unbroken_log(
     with monkeypatch.context() as patch:
         patch.setattr(place, call, dying)
         with pytest.raises(Killed):
-            cli.main(["train", "--out", str(tmp_path)])
+            cli.main([*TRAIN, "--out", str(tmp_path)])
     assert (tmp_path / "minute-seed0.state").exists()
-    assert cli.main(["train", "--out", str(tmp_path)]) == 0
+    assert cli.main([*TRAIN, "--out", str(tmp_path)]) == 0
     names = "minute-seed0.safetensors", "minute-seed0.json"
     assert differences(undisturbed_command, tmp_path, *names) == []
     assert {file.name for file in tmp_path.iterdir()} == set(names)
@@ -292,7 +293,7 @@ def test_a_log_that_cannot_be_written_does_not_end_the_command(
         real(history, path)
 
     monkeypatch.setattr(History, "save", full)
-    assert cli.main(["train", "--out", str(tmp_path)]) == 0
+    assert cli.main([*TRAIN, "--out", str(tmp_path)]) == 0
     assert f"cannot be written ({os.strerror(number)})" in capsys.readouterr().err
     assert len(History.load(tmp_path / "minute-seed0.json").epochs) == 3
 

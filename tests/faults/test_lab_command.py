@@ -6,6 +6,7 @@ import os
 import queue
 import re
 import runpy
+import shlex
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import websocket
 from traitlets.config import Config
 
 from gnet_utils import __main__ as cli
@@ -30,7 +32,9 @@ NEWS = "/lab/api/settings/@jupyterlab/apputils-extension:notification"
 class Lab:
     """A lab that runs; `said` is what it printed so far."""
 
-    def __init__(self, folder: Path, *options: str, **variables: str):
+    COMMAND = ("-m", "gnet_utils", "lab")
+
+    def __init__(self, folder: Path, *options: str, command=COMMAND, **variables: str):
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER")}
         settings = {
             "JUPYTER_CONFIG_DIR": str(folder / "config"),
@@ -39,7 +43,7 @@ class Lab:
             "GNET_DATA_SOURCE": os.environ.get("GNET_DATA_SOURCE", ""),
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gnet_utils", "lab", *options],
+            [sys.executable, *command, *options],
             cwd=ROOT,
             env={**inherited, **settings, **variables},
             stdout=subprocess.PIPE,
@@ -163,6 +167,40 @@ def test_a_lab_starts_without_a_home(tmp_path):
         assert "The home folder /proc/nobody cannot be written" in lab.said
         assert status(f"http://localhost:{match[2]}/api/status?token={match[3]}") == 200
     assert processes("npm") <= before  # without a home it would run for ever
+
+
+def plain_way() -> list[str]:
+    """How the README starts JupyterLab without the course's command, as arguments of Python."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall("^jupyter lab (.+)$", readme, re.MULTILINE)
+    root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    return ["-m", "jupyterlab", *shlex.split(line), *root]
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(sys.platform == "win32", reason="ends the lab with signals")
+@pytest.mark.parametrize("command", [Lab.COMMAND, plain_way()], ids=["lab", "plain"])
+def test_a_photo_above_10_megabytes_reaches_the_kernel(command, tmp_path):
+    with Lab(tmp_path, "--no-browser", command=command) as lab:
+        _, port, token = lab.wait_for(ADDRESS).groups()
+        place = f"localhost:{port}/api/kernels"
+        assert status(f"http://{place}?token={token}") == 200
+        ask = urllib.request.Request(f"http://{place}?token={token}", b"{}", method="POST")
+        with urllib.request.urlopen(ask, timeout=60) as reply:
+            kernel = json.load(reply)["id"]
+        channels = websocket.create_connection(
+            f"ws://{place}/{kernel}/channels?token={token}", timeout=60
+        )
+        header = {"msg_id": "photo", "msg_type": "execute_request", "version": "5.3"}
+        content = {"code": "x = 1  # " + 30_000_000 * "x"}
+        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
+        channels.send(json.dumps({**message, "channel": "shell"}))
+        kind = ""
+        while kind != "execute_reply":
+            answer = json.loads(channels.recv())
+            kind = answer["msg_type"] if answer["parent_header"].get("msg_id") == "photo" else ""
+        channels.close()
+        assert answer["content"]["status"] == "ok"
 
 
 def processes(name: str) -> set[str]:
