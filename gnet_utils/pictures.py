@@ -21,6 +21,7 @@ LARGEST_FILE = 100_000_000  # bytes
 LARGEST_PICTURE = 64_000_000  # pixels; checked in the header, before memory is taken
 # No others, whatever Pillow could read: for EPS it would run Ghostscript on a stranger's program.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+PHONES = {b"ftyp" + kind for kind in (b"heic", b"heix", b"mif1", b"msf1")}  # bytes 4 to 11 of HEIC
 
 
 def opencv() -> ModuleType:
@@ -56,7 +57,8 @@ def demo_picture(name: str = "hopper") -> np.ndarray:
 def load_picture(path: str | os.PathLike, max_side: int = 1024) -> np.ndarray:
     """Read a picture file with OpenCV: uint8 RGB (H, W, 3), upright, no side above max_side.
 
-    Gray, transparent (laid on white), 16-bit and rotated pictures are turned into that form.
+    Gray, transparent (laid on white), 16-bit and rotated pictures are turned into that form. When
+    no value of a 16-bit picture needs more than 8, 10, 12 or 14 bits, it is taken to have so many.
     Raises CourseError, one sentence, when there is no such file or it is no whole picture.
     """
     if not isinstance(path, (str, os.PathLike)):
@@ -93,7 +95,10 @@ def decode_picture(content: bytes, max_side: int = 1024, name: str = "this file"
     if picture is None:
         raise CourseError(f"OpenCV cannot decode {name}: save it again as JPEG or PNG")
     if picture.dtype == np.uint16:  # by OpenCV here and below: NumPy takes eight times the memory
-        picture = cv2.convertScaleAbs(picture, alpha=1 / 257)
+        if picture.ndim == 3 and picture.shape[2] == 4:  # opacity has a scale of its own
+            picture = cv2.merge([*map(_eight_bits, (picture[..., :3], picture[..., 3]))])
+        else:
+            picture = _eight_bits(picture)
     elif picture.dtype != np.uint8:
         raise CourseError(f"{name} has {picture.dtype} pixels: save it with 8 or 16 bits")
     if picture.ndim == 2:
@@ -117,6 +122,12 @@ def decode_picture(content: bytes, max_side: int = 1024, name: str = "this file"
             np.ascontiguousarray(picture), (width, height), interpolation=cv2.INTER_AREA
         )
     return np.ascontiguousarray(picture)
+
+
+def _eight_bits(picture: np.ndarray) -> np.ndarray:
+    """A uint16 picture as uint8: sensors and scanners put values of 10, 12 or 14 bits into 16."""
+    bits = next(bits for bits in (8, 10, 12, 14, 16) if picture.max() < 2**bits)
+    return opencv().convertScaleAbs(np.ascontiguousarray(picture), alpha=255 / (2**bits - 1))
 
 
 def _too_large(name: str | os.PathLike) -> CourseError:
@@ -147,6 +158,12 @@ def _check_picture(content: bytes, name: str) -> int:
         limit = f"{LARGEST_PICTURE // 1_000_000} million pixels"
         raise CourseError(f"{name} has more than {limit}: make it smaller first") from None
     except UnidentifiedImageError:
+        if content[4:12] in PHONES:
+            raise CourseError(
+                f"{name} is a HEIC picture, which is not read here: save a copy as JPEG; for new "
+                "photos let the phone store JPEG (iPhone: Settings, Camera, Formats, Most "
+                "Compatible; Android: camera settings, switch off HEIF or high efficiency)"
+            ) from None
         raise CourseError(
             f"{name} is no picture in a form that is read here ({', '.join(FORMATS)}): save it "
             "again as JPEG or PNG"

@@ -66,6 +66,16 @@ def test_16_bits_become_8() -> None:
     assert np.array_equal(decode_picture(packed(deep))[..., 0].ravel(), np.arange(256))
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_brightest_value_of_a_sensor_with_fewer_bits_is_white(bits: int, channels: int) -> None:
+    deep = np.dstack([np.linspace(0, 2**bits - 1, 256).astype(np.uint16)] * channels)
+    deep[..., 3:] = 65535  # opaque
+    _, file = pictures.opencv().imencode(".png", deep)
+    out = decode_picture(file.tobytes())
+    assert np.abs(out[0].astype(int) - np.arange(256)[:, None]).max() <= 1
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparent_pixels_become_white(mode: str) -> None:
     array = np.zeros((4, 4, 4 if mode == "RGBA" else 2), np.uint8)
@@ -138,6 +148,13 @@ def test_other_files_are_named(content: bytes) -> None:
     with pytest.raises(CourseError, match="no picture") as caught:
         decode_picture(content)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [b"heic", b"mif1"])
+def test_a_heic_photo_is_named_with_what_to_do_on_the_phone(kind: bytes) -> None:
+    content = b"\0\0\0\x24ftyp" + kind + bytes(500)
+    with pytest.raises(CourseError, match=r"IMG_1.HEIC is a HEIC picture.* JPEG .*Most Compatible"):
+        decode_picture(content, name="IMG_1.HEIC")
 
 
 def test_an_empty_file_is_named(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from gnet_utils.experiments.start import RUNS, Start, first_steps, spread
 from gnet_utils.explorers import n05
 from gnet_utils.explorers.n05 import as_the_net_sees, classify, nearest, probabilities, smooth
 from gnet_utils.models import FashionGoogLeNet
+from gnet_utils.pictures import opencv
 from gnet_utils.recipes import build_network, get_recipe
 from gnet_utils.training import History, load_checkpoint
 
@@ -208,7 +209,7 @@ def drawn(height: int, width: int, paper: int, pen: int) -> np.ndarray:
     return picture
 
 
-@pytest.mark.parametrize(("paper", "pen"), [(240, 60), (10, 190)])
+@pytest.mark.parametrize(("paper", "pen"), [(240, 60), (10, 190), (185, 5), (70, 250)])
 def test_a_garment_fills_the_28_pixels_bright_on_black(paper, pen):
     seen = as_the_net_sees(drawn(56, 28, paper, pen))
     assert seen.shape == (28, 28) and seen.dtype == np.uint8
@@ -220,6 +221,68 @@ def test_a_wide_garment_is_scaled_by_its_width():
     seen = as_the_net_sees(drawn(20, 80, 250, 0))
     rows = np.flatnonzero(seen.any(1))
     assert (len(rows), rows[0]) == (7, 10) and seen[13].all()
+
+
+def shirt() -> np.ndarray:
+    """Where a T-shirt lies in a photo: (150, 200) bool."""
+    cloth = np.zeros((150, 200), bool)
+    cloth[40:60, 50:150] = cloth[40:130, 75:125] = True
+    return cloth
+
+
+def photo(ground, cloth, light: float = 0.0, noise: float = 3.0) -> np.ndarray:
+    """A photo of `shirt` in the colour `cloth`, as a phone stores it, lit more from one side."""
+    picture = np.full((150, 200, 3), ground, np.float32)
+    picture[shirt()] = cloth
+    picture *= 1 + light * np.linspace(-1, 1, 200)[:, None]
+    picture += np.random.default_rng(0).normal(0, noise, picture.shape)
+    cv2 = opencv()
+    _, file = cv2.imencode(
+        ".jpg", picture.clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 60]
+    )
+    return cv2.imdecode(file, cv2.IMREAD_COLOR)
+
+
+@pytest.fixture(scope="module")
+def shape_of_the_shirt() -> np.ndarray:
+    return as_the_net_sees(np.where(shirt()[..., None], 255, np.zeros(3)).astype(np.uint8)) > 127
+
+
+PHOTOS = {
+    "dark on light": photo(235, 40),
+    "light on dark": photo(35, 220),
+    "dark on a middle tone": photo(127, 10),
+    "light on a middle tone": photo(127, 240),
+    "light on a lighter middle tone": photo(150, 235),
+    "red on gray of equal brightness": photo(88, (40, 40, 200)),  # OpenCV: blue, green, red
+    "gray on blue of equal brightness": photo((190, 100, 70), 99),
+    "lit from the left, on light": photo(190, 60, light=-0.25),
+    "lit from the right, on a middle tone": photo(127, 20, light=0.25),
+    "noisy, on a middle tone": photo(127, 30, noise=10),
+    "striped": photo(127, np.where(np.arange(150) // 5 % 2, 20, 235)[shirt().nonzero()[0], None]),
+}
+
+
+@pytest.mark.parametrize("kind", PHOTOS)
+def test_a_garment_is_found_on_a_ground_of_any_tone(kind, shape_of_the_shirt):
+    small = as_the_net_sees(PHOTOS[kind])
+    seen = small > 0.3 * small.max()
+    agree = (seen & shape_of_the_shirt).sum() / (seen | shape_of_the_shirt).sum()
+    assert agree > 0.9, f"{agree:.0%}"
+
+
+def test_what_the_border_cuts_is_no_part_of_a_garment_that_lies_free(shape_of_the_shirt):
+    picture = photo(127, 20)
+    picture[:, :12] = picture[:30, -40:] = 220  # the edge of the table, another thing
+    small = as_the_net_sees(picture)
+    assert ((small > 0.3 * small.max()) == shape_of_the_shirt).mean() > 0.97
+    cut = photo(127, 20)[:110]  # the shirt itself goes on below the photo
+    assert (as_the_net_sees(cut) > 0).any(0).all()
+
+
+def test_uneven_light_alone_is_no_garment():
+    with pytest.raises(ValueError, match="nothing stands out"):
+        as_the_net_sees(photo(127, 127, light=0.25))
 
 
 @pytest.mark.parametrize(

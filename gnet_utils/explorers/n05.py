@@ -76,25 +76,33 @@ def smooth(values: list[float], window: int = 9) -> np.ndarray:
 def as_the_net_sees(picture: np.ndarray) -> np.ndarray:
     """Turn a picture (H, W, 3) uint8 RGB of one garment into (28, 28) uint8, bright on black.
 
-    Gray, inverted when the border is bright, the border's tone taken as black, trimmed, the
-    longer edge scaled to 28 pixels, centred: the steps by which Fashion-MNIST itself was made
-    (arXiv 1708.07747, section 2), but for its sharpening. Raises ValueError when the picture has
-    another form or nothing stands out from the border.
+    Each pixel becomes as bright as it stands out from the ground, darker, lighter or in colour;
+    then trimmed, the longer edge scaled to 28 pixels, centred. For a garment on white these are
+    the steps by which Fashion-MNIST itself was made (arXiv 1708.07747, section 2), but for its
+    sharpening. Raises ValueError when the picture has another form or nothing stands out.
     """
     cv2 = opencv()
     if not isinstance(picture, np.ndarray) or picture.ndim != 3 or picture.shape[2] != 3:
         shape = getattr(picture, "shape", type(picture).__name__)
         raise ValueError(f"picture must be (H, W, 3) uint8 RGB, got {shape}: use load_picture")
-    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
-    if np.median(border) > 127:
-        gray, border = 255 - gray, 255 - border
-    gray = gray - np.minimum(gray, np.uint8(np.median(border)))  # paper becomes black
-    seen = gray > 0.2 * gray.max()
-    if gray.max() < 25 or seen.mean() < 0.001:
+    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    looks = np.dstack([gray, picture - gray[..., None]])  # brightness; colour without it
+    border = np.ones(gray.shape, bool)
+    border[1:-1, 1:-1] = False
+    ground, noise = plain_ground(looks, border)
+    tone = np.abs(looks - ground).max(2).round().clip(0, 255).astype(np.uint8)
+    seen = tone > max(0.2 * tone.max(), noise)
+    _, part, stats, _ = cv2.connectedComponentsWithStats(seen.astype(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA] * (np.arange(len(stats)) > 0)  # part 0 is the ground
+    if tone.max() < 25 or areas.max() < 0.001 * seen.size:
         raise ValueError("nothing stands out from the border: put one garment on a plain ground")
+    garment = areas > 0.02 * areas.max()  # the other shoe too, no crumbs
+    if areas.argmax() not in part[border]:  # it lies free: what the border cuts is something else
+        garment[part[border]] = False
+    tone[seen & ~garment[part]] = 0
+    seen &= garment[part]
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
-    cut = gray[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    cut = tone[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = 28 / max(cut.shape)
     height, width = (max(1, round(side * scale)) for side in cut.shape)
     small = cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA)
@@ -102,6 +110,22 @@ def as_the_net_sees(picture: np.ndarray) -> np.ndarray:
     top, left = (28 - height) // 2, (28 - width) // 2
     canvas[top : top + height, left : left + width] = small
     return canvas
+
+
+def plain_ground(looks: np.ndarray, border: np.ndarray) -> tuple[np.ndarray, float]:
+    """What the ground would look like everywhere, and how far its own pixels are from that.
+
+    looks: (H, W, C); border: (H, W) bool, where mostly ground is seen. The light may come from one
+    side: each channel is a plane over the picture, fitted to the border without what stands out.
+    """
+    rows, columns = np.indices(border.shape, np.float32) / max(border.shape)
+    places = np.dstack([np.ones_like(rows), rows, columns])
+    off = np.abs(looks[border] - np.median(looks[border], axis=0)).max(1)
+    for _ in range(5):
+        near = off <= 2 * np.median(off) + 2
+        plane = np.linalg.lstsq(places[border][near], looks[border][near], rcond=None)[0]
+        off = np.abs(looks[border] - places[border] @ plane).max(1)
+    return places @ plane, float(np.percentile(off[near], 99))
 
 
 def probabilities(net: nn.Module, images: Tensor) -> Tensor:
