@@ -234,7 +234,7 @@ EXERCISES = {
             32: "32 middle channels cost 13,824 weights: section 9 counted them.",
             88: "that counts the first 3x3 only; the second reads the middle channels too.",
             44: "that counts the second 3x3 only; the middle channels must be made first.",
-            22: "25 against 18 holds only where all three widths are equal.",
+            22: "25 against 18 is for equal widths: write down the weights of 16 -> m -> 32.",
             266: "a 3x3 window has 9 weights for each pair of channels, not one.",
         },
         hints=[
@@ -249,12 +249,12 @@ EXERCISES = {
 PREDICTIONS = {
     "p1": Prediction(
         [
-            "as a black cut",
-            "as a faint stripe",
-            "not at all",
+            "stronger: it adds 25 pixels",
+            "as strong",
+            "about a fifth",
         ],
-        right=1,
-        because="The 5x5 takes the mean of 25 pixels, and 20 of them still see fur.",
+        right=2,
+        because="Its weights are 1/5, so that noise counts as in the 1x1: one pixel gives 1/5.",
     ),
     "p2": Prediction(
         ["416", "640", "864", "1248"],

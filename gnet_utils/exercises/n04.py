@@ -257,6 +257,6 @@ PREDICTIONS = {
     "p6": Prediction(
         ["more than 12 times as fast", "about 12 times as fast", "less than 12 times as fast"],
         right=2,
-        because="VGG's few large convolutions use the machine better than many small ones.",
+        because="VGG's few large convolutions do more MACs per second than GoogLeNet's many small.",
     ),
 }
