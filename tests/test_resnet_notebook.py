@@ -3,17 +3,22 @@
 import json
 import math
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from gnet_utils import exercises, experiments
+from gnet_utils import exercises, experiments, notebooks
 from gnet_utils.counting import count_parameters
+from gnet_utils.data import data_source, load_fashion_mnist, to_float
 from gnet_utils.errors import CourseError
 from gnet_utils.experiments import depth
 from gnet_utils.experiments.depth import DUEL, LADDER, Net, matched_width, run_net, train
 from gnet_utils.explorers import n07
 from gnet_utils.models import BasicBlock, BottleneckBlock, FashionGoogLeNet, FashionResNet
+from gnet_utils.plotting import COLOURS
 
 TINY = Net("residual", 0.25, 8, steps=6)
 
@@ -107,6 +112,141 @@ def test_every_run_is_recorded_as_its_setting_says(name):
 
 
 # What the notebook says about the recorded runs ---------------------------------------------------
+
+
+def cells(kind: str) -> list[str]:
+    (path,) = notebooks.find_notebooks(["07"])
+    return [c["source"] for c in notebooks.read(path)["cells"] if c["cell_type"] == kind]
+
+
+def prose() -> str:
+    """The text of notebook 07 on one line."""
+    return " ".join(" ".join(cells("markdown")).split())
+
+
+def test_two_thirds_of_the_training_pictures_that_are_asked_were_never_shown():
+    for run in n07.runs()["plain_44"]:
+        order = torch.randperm(60_000, generator=torch.Generator().manual_seed(run["seed"]))
+        assert 1500 < (order[: run["pictures"]] < 5000).sum() < 1600
+    assert "fewer than 1,600 of these 5,000" in prose()
+    assert not any("training error" in code for code in cells("code"))
+
+
+def test_what_300_steps_show_is_called_a_slower_start_and_no_proof_against_overfitting():
+    text = prose()
+    assert "**slower start**" in text and "these runs cannot say who would overfit" in text
+    assert "Degradation, in small" not in text and "that is degradation" not in text
+
+
+def test_the_recipe_that_the_notebook_names_is_that_of_the_runs():
+    recipe = depth.RECIPE
+    assert (recipe.optimiser, recipe.momentum, recipe.weight_decay) == ("sgd", 0.9, 0.0005)
+    assert recipe.learning_rate == 0.1 and recipe.warmup * LADDER["plain_44"].steps == 60
+    named = "SGD with Nesterov's momentum of 0.9 and a weight decay of 0.0005, 300 steps"
+    assert named in prose() and "rises to 0.1 in the first 60 steps" in prose()
+
+
+def test_the_deepest_residual_net_begins_above_3_and_is_below_guessing_after_20_steps():
+    for run in n07.runs()["residual_44"]:
+        losses = n07.running_mean(run["loss"])
+        assert losses[0] > 3 and (losses[20:] < math.log(10)).all()
+    assert "*begins* above 3, worse than guessing (2.30)" in prose()
+    assert "After 20 steps this is over" in prose()
+
+
+def shown_losses() -> list[plt.Axes]:
+    """The axes of every figure of the notebook, and of its explorer, that draws recorded losses."""
+    figures = [n07.replay(layers) for layers in depth.DEPTHS]
+    names = {"n07": n07, "experiment": depth, "plt": plt, "COLOURS": COLOURS}
+    labels = {name: (name, COLOURS["blue"]) for name in DUEL}
+    for code in cells("code"):
+        if "n07.draw_losses" in code:
+            show = lambda figure, alt: figures.append(figure)  # noqa: E731
+            exec(code, names | {"NAMES": labels, "show": show})
+    plt.close("all")
+    assert len(figures) == len(depth.DEPTHS) + 2
+    return [ax for figure in figures for ax in figure.axes if ax.get_xlabel() == "step"]
+
+
+def test_no_figure_cuts_off_a_recorded_loss():
+    axes = shown_losses()
+    assert len(axes) == 3 + 3 + 1
+    for ax in axes:
+        for line in ax.lines:
+            assert np.max(line.get_ydata()) <= ax.get_ylim()[1]
+
+
+def of_44_layers(kind: str, seed: int) -> FashionResNet:
+    torch.manual_seed(seed)
+    return FashionResNet(44, 0.5, residual=kind == "residual").train()
+
+
+@pytest.mark.data
+def test_untrained_the_gradient_grows_backwards_and_the_sums_make_large_logits():
+    if data_source().kind != "real":
+        pytest.skip("the text speaks of the real Fashion-MNIST")
+    images, labels = (part[:128] for part in load_fashion_mnist("train"))
+    ratios, spreads = {}, {}
+    for kind in n07.KINDS:
+        for seed in range(3):
+            net = of_44_layers(kind, seed)
+            logits = net(F.avg_pool2d(to_float(images), 2))
+            F.cross_entropy(logits, labels).backward()
+            norms = depth.layer_gradients(net)
+            ratios.setdefault(kind, []).append(sum(norms[:5]) / sum(norms[-5:]))
+            spreads.setdefault(kind, []).append(logits.std().item())
+    assert ratios["plain"] == pytest.approx([50, 270, 110], rel=0.1)
+    assert "about 50, 270 and 110 times" in prose()
+    assert all(2.8 < ratio < 4.2 for ratio in ratios["residual"])
+    assert all(1.3 < spread < 1.7 for spread in spreads["residual"])
+    assert all(0.25 < spread < 0.35 for spread in spreads["plain"])
+
+
+def ratio_of_first_to_last(name: str) -> np.ndarray:
+    _, norms = n07.recorded_gradients(name, 0)
+    return norms[:, :5].mean(1) / norms[:, -5:].mean(1)
+
+
+def test_the_recorded_gradients_grow_backwards_as_the_live_ones_do():
+    assert ratio_of_first_to_last("plain_44") == pytest.approx([70, 240, 110], rel=0.03)
+    assert "Their ratios are about 70, 240 and 110" in prose()
+    assert all(3 < ratio < 4 for ratio in ratio_of_first_to_last("residual_44"))
+
+
+@pytest.mark.parametrize(
+    ("name", "of_lines", "of_seeds"),
+    [("plain_44", (2.2, 5.4), (3, 14)), ("residual_44", (2.0, 2.3), (2, 3))],
+)
+def test_from_the_second_moment_on_the_norms_of_a_line_differ_by_what_the_text_says(
+    name, of_lines, of_seeds
+):
+    lines, seeds = [], []
+    for moment in range(1, n07.MOMENTS):
+        _, norms = n07.recorded_gradients(name, moment)
+        line = np.exp(np.log(norms).mean(0))  # as it is drawn
+        lines.append(line.max() / line.min())
+        seeds += list(norms.max(1) / norms.min(1))
+    assert (min(lines), max(lines)) == pytest.approx(of_lines, abs=0.051)
+    assert (round(min(seeds)), round(max(seeds))) == of_seeds
+    text = prose()
+    assert "2.2 to 5.4 in the plain net, and of 2.0 to 2.3 in the residual one" in text
+    assert "single seeds are rougher, 3 to 14 and 2 to 3" in text
+
+
+def test_the_duel_has_no_winner_and_is_no_tie_of_less_than_a_point():
+    google = [run["test_accuracy"] for run in n07.runs()["googlenet"]]
+    for name in ("equal_parameters", "equal_macs"):
+        rival = [run["test_accuracy"] for run in n07.runs()[name]]
+        error = math.sqrt((np.var(google, ddof=1) + np.var(rival, ddof=1)) / 3)
+        lead, reach = np.mean(rival) - np.mean(google), 2.776 * error  # Student's t, 4 degrees
+        assert lead - reach < 0 and lead + reach > 1
+    assert "do about equally well" not in prose() and "Nor do they prove a tie" in prose()
+
+
+def test_published_accuracies_of_other_recipes_are_not_compared():
+    text = prose()
+    assert "The published networks do not tell" in text
+    assert "published networks say something alike" not in text and "buys three points" not in text
 
 
 def test_the_deepest_plain_net_has_the_highest_training_error():

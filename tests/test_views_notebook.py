@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from gnet_utils import experiments
+from gnet_utils import experiments, notebooks
 from gnet_utils.augment import PLACES, SCALES, SQUARES, crop_boxes
+from gnet_utils.data import data_source, load_fashion_mnist
 from gnet_utils.exercises.n08 import EXERCISES, cut_ten, judge_ten, outvoted
 from gnet_utils.experiments import augmentation
 from gnet_utils.experiments.augmentation import (
@@ -16,12 +17,14 @@ from gnet_utils.experiments.augmentation import (
     RUNS,
     VIEW_SETS,
     Setting,
+    paired_difference,
     probabilities,
     train,
-    views_accuracies,
     views_of,
+    views_right,
 )
 from gnet_utils.explorers.n08 import coverage, crop_viewer, share
+from gnet_utils.training import load_trained
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 TINY = Setting("mirror", pictures=32, shown=96, batch=16)
@@ -105,18 +108,24 @@ def test_each_set_of_views_has_as_many_as_its_name_says():
         assert {view.shape for view in views} == {images.shape}
 
 
-def test_accuracies_with_views_are_those_of_the_mean_probabilities():
+def test_what_is_right_with_views_is_judged_by_the_mean_probabilities():
     torch.manual_seed(0)
     net, (images, labels) = TINY.net(), some_data(8)
     list(train(net, some_data(), TINY))
-    found = views_accuracies(net, (images, labels), "crops 48")
+    found = views_right(net, (images, labels), "crops 48")
     assert tuple(found) == VIEW_SETS
     for name in VIEW_SETS:
         mean = probabilities(net, images, name).mean(0)
-        assert found[name] == pytest.approx(
-            (mean.argmax(1) == labels).float().mean().item(), abs=1e-4
-        )
-    assert "crops 48" not in views_accuracies(net, (images, labels), "crops 10")
+        assert torch.equal(found[name], mean.argmax(1) == labels)
+    assert "crops 48" not in views_right(net, (images, labels), "crops 10")
+
+
+def test_the_error_of_a_gain_counts_only_pictures_that_change_sides():
+    right, other = torch.ones(1000), torch.ones(1000)
+    right[:6], other[6:15] = 0, 0  # 6 lost, 9 won
+    gain, error = paired_difference(right, other)
+    assert gain == pytest.approx(0.3) and error == pytest.approx(100 * 15**0.5 / 1000, rel=0.01)
+    assert paired_difference(right, right) == (0, 0)
 
 
 # Training -----------------------------------------------------------------------------------------
@@ -160,6 +169,7 @@ def test_a_run_is_recorded_with_all_that_is_needed_to_repeat_it(tmp_path, monkey
     run = json.loads((tmp_path / "augmentation" / "tiny-seed1.json").read_text())
     assert run["command"].endswith("augmentation tiny") and run["seed"] == 1
     assert len(run["loss"]) == 6 and set(run["views"]) == {"1", "2", "6", "10", "crops 10"}
+    assert set(run["views_error"]) == set(run["views"]) and run["views_error"]["1"] == 0
     assert run["recipe"]["augmentation"] == "mirror"
 
 
@@ -173,19 +183,91 @@ def test_every_run_is_recorded_as_its_recipe_says(name):
             == (RUNS[name])
         )
         assert len(run["loss"]) == 250 and all(map(math.isfinite, run["loss"]))
-        assert 0.5 < run["test_accuracy"] < 0.95 and run["views_pictures"] == 1000
+        assert 0.5 < run["test_accuracy"] < 0.95 and run["views_pictures"] == 5000
         assert all(run[key] for key in ("date", "versions", "machine", "seconds", "parameters"))
 
 
-def test_the_recorded_runs_show_what_the_notebook_says():
-    runs = experiments.recorded("augmentation")
+# What the text says of the runs -------------------------------------------------------------------
 
-    def gain(name, views):
-        gains = [run["views"][views] - run["views"]["1"] for run in runs[name]]
-        return sum(gains) / len(gains)
 
-    assert gain("none", "crops 48") < -0.05 < 0 < gain("crop", "crops 48")
-    assert gain("none", "2") < gain("mirror", "2")
+def prose() -> str:
+    """The text of notebook 08 on one line."""
+    (path,) = notebooks.find_notebooks(["08"])
+    cells = notebooks.read(path)["cells"]
+    return " ".join(" ".join(c["source"] for c in cells if c["cell_type"] == "markdown").split())
+
+
+def gains_of(name: str, views: str) -> list[tuple[float, float]]:
+    """(gain, its error) by these views in points, for each seed of a run."""
+    runs = experiments.recorded("augmentation")[name]
+    return [
+        (100 * (run["views"][views] - run["views"]["1"]), run["views_error"][views])
+        for run in runs
+        if views in run["views"]
+    ]
+
+
+def test_crops_gain_one_or_two_points_after_training_with_crops_three_times_their_error():
+    for name in ("crop", "crop_fresh"):
+        for views in ("crops 10", "crops 48"):
+            found = gains_of(name, views)
+            assert all(1 < gain < 2.5 for gain, _ in found)
+            assert np.mean(found, 0)[0] > 3 * np.mean(found, 0)[1]
+    assert "one or two points, in all three networks, and at least three times the error" in prose()
+
+
+@pytest.mark.parametrize("name", [name for name in RUNS if "crop" not in name])
+def test_crops_cost_ten_points_or_more_after_training_without(name):
+    lost = [-gain for views in VIEW_SETS[4:] for gain, _ in gains_of(name, views)]
+    assert min(lost) > 9.5 and "loses about ten points or more" in prose()
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_views_of_a_kind_that_training_had_not_met_never_gain_twice_their_error(name):
+    unknown = {"2", "6", "10"} | ({"crops 10", "crops 48"} if "crop" not in name else set())
+    if name == "mirror":
+        unknown.remove("2")
+    assert all(g < 2 * error for views in unknown for g, error in gains_of(name, views))
+    text = prose()
+    assert "can help only when" not in text and "not a law" in text
+
+
+def test_only_mirrored_training_does_not_lose_by_mirror_images():
+    for name in RUNS:
+        gain, error = np.mean(gains_of(name, "2"), 0)
+        assert abs(gain) < 2 * error if name == "mirror" else gain < -2 * error
+
+
+def test_the_recipe_that_the_notebook_names_is_that_of_the_runs():
+    for run in experiments.recorded("augmentation")["none"]:
+        recipe = run["recipe"]
+        assert recipe["optimiser"] == "Nesterov's SGD, momentum 0.9, weight decay 5e-4, one-cycle"
+        assert recipe["shown"] // recipe["batch"] == 250 and recipe["learning_rate"] == 0.1
+    text = (
+        "SGD with Nesterov's momentum of 0.9 and a weight decay of 0.0005, 250 steps of 64 pictures"
+    )
+    assert text in prose()
+
+
+def test_gains_on_the_same_pictures_are_not_judged_by_the_error_of_one_accuracy():
+    text = prose()
+    assert (
+        "smaller than the error of 0.9 points" not in text and "below about one point" not in text
+    )
+    assert f"error is about $\\sqrt{{150}} / 10{{,}}000 = {150**0.5 / 100:.2f}$ points" in text
+
+
+@pytest.mark.data
+def test_the_mirror_image_changes_15_answers_of_1000():
+    if data_source().kind != "real":
+        pytest.skip("the text speaks of the real Fashion-MNIST")
+    images, labels = (part[:1000] for part in load_fashion_mnist("test"))
+    net = load_trained("five_minutes-seed0")[0].to(memory_format=torch.channels_last)
+    odds = probabilities(net, images, "2")
+    plain, both = odds[0].argmax(1) == labels, odds.mean(0).argmax(1) == labels
+    assert int((plain & ~both).sum()) == pytest.approx(6, abs=1)
+    assert int((both & ~plain).sum()) == pytest.approx(9, abs=1)
+    assert "15 of 1,000: 6 lost, 9 won" in prose()
 
 
 # Exercises ----------------------------------------------------------------------------------------

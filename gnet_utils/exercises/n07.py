@@ -236,7 +236,7 @@ PREDICTIONS = {
             "worse than the others, on training pictures too",
         ),
         right=2,
-        because="Its loss and its training error are the highest: degradation, not overfitting.",
+        because="It starts slowest, and no picture came twice: that is not overfitting.",
     ),
     "gradients": Prediction(
         options=(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from gnet_utils import augment, experiments
 from gnet_utils.data import load_fashion_mnist, split_train_validation, to_float
 from gnet_utils.models import FashionGoogLeNet
-from gnet_utils.training import Data, accuracy, evaluate, in_layout
+from gnet_utils.training import Data, evaluate, in_layout
 
 AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda images: images,
@@ -103,10 +103,10 @@ def probabilities(net: nn.Module, images: Tensor, views: str = "1") -> Tensor:
     return torch.cat(batches, dim=1)
 
 
-def views_accuracies(net: nn.Module, data: Data, largest: str = "crops 48") -> dict[str, float]:
-    """Accuracy with each set of views on (images, labels), probabilities averaged.
+def views_right(net: nn.Module, data: Data, largest: str = "crops 48") -> dict[str, Tensor]:
+    """Which pictures are right with each set of views, probabilities averaged: (N,) of bool.
 
-    largest: "crops 48" or, in half the time, "crops 10".
+    data: (images, labels). largest: "crops 48" or, in half the time, "crops 10".
     """
     images, labels = data
     moved, crops = (probabilities(net, images, name) for name in ("10", largest))
@@ -114,9 +114,17 @@ def views_accuracies(net: nn.Module, data: Data, largest: str = "crops 48") -> d
     if largest == "crops 48":  # the ten are among them
         ten, every = augment.small_crops(10), augment.small_crops(48)
         parts["crops 10"] = crops[[every.index(crop) for crop in ten]]
-    return {
-        name: round(accuracy(parts[name].mean(0), labels), 5) for name in VIEW_SETS if name in parts
-    }
+    return {name: parts[name].mean(0).argmax(1) == labels for name in VIEW_SETS if name in parts}
+
+
+def paired_difference(right: Tensor, other: Tensor) -> tuple[float, float]:
+    """Accuracy minus accuracy on the same pictures, and its standard error, in points.
+
+    right, other: (N,), 1 where the answer is right and 0 where not, or means of several such.
+    Pictures that both get right, or both wrong, add nothing to the error (McNemar's test).
+    """
+    gain = right.double() - other.double()
+    return 100 * gain.mean().item(), 100 * gain.std().item() / len(gain) ** 0.5
 
 
 def record(name: str, seed: int) -> None:
@@ -132,13 +140,17 @@ def record(name: str, seed: int) -> None:
             losses.append(round(loss, 4))
         known = tuple(part[:2000] for part in data)
         largest = "crops 48" if setting.augmentation in ("none", "crop") else "crops 10"
+        right = views_right(net, tuple(part[:5000] for part in test), largest)
         found = {
             "parameters": sum(p.numel() for p in net.parameters()),
             "loss": losses,
             "train_accuracy": round(evaluate(net, known)[1], 5),  # of the plain pictures
             "test_accuracy": round(evaluate(net, test)[1], 5),
-            "views": views_accuracies(net, tuple(part[:1000] for part in test), largest),
-            "views_pictures": 1000,
+            "views": {kind: round(r.double().mean().item(), 5) for kind, r in right.items()},
+            "views_error": {  # of the difference to one view, in points
+                kind: round(paired_difference(r, right["1"])[1], 3) for kind, r in right.items()
+            },
+            "views_pictures": 5000,
         }
         print(f"{name}, seed {seed}: {found['test_accuracy']:.1%}", found["views"])
         return found

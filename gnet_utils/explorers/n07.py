@@ -76,7 +76,7 @@ def replay(depth: int = 44, moment: int = 0) -> Figure:
         draw_gradients(right, name, moment, kind, colour)
     step, _ = recorded_gradients(f"plain_{depth}", moment)
     left.axvline(step, color=COLOURS["gray"], ls=":", lw=1.5)
-    left.set(xlabel="step", ylabel="training loss", ylim=(0, 2.6))
+    left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
     left.set_title("Training loss", loc="left", fontsize=11)
     right.set_title(f"Gradients at step {step}", loc="left", fontsize=11)
     right.set_ylim(1e-2, 1e2)
