@@ -463,7 +463,8 @@ class _Run:
 
     def stop_if(self, astray: str) -> None:
         """Raise FloatingPointError, in all processes, when one of them says what went astray."""
-        for words in filter(None, parallel.gathered(astray)):
+        words = next(filter(None, parallel.gathered(astray)), "")
+        if words:
             raise FloatingPointError(
                 f"{words} of {self.total_steps}; the weights are those after epoch {self.epoch}; "
                 f"try a smaller learning rate than {self.recipe.learning_rate:g}"

@@ -50,7 +50,10 @@ def test_outputs_are_equal(name, change):
     net, images = moved(name)
     with torch.no_grad():
         expected = net(images)
-        torch.testing.assert_close(change(net).eval()(images), expected, rtol=1e-4, atol=1e-4)
+        made = change(net).eval()
+        torch.testing.assert_close(made(images), expected, rtol=1e-4, atol=1e-4)
+        merged = sum(isinstance(module, fusing.MergedInception) for module in made.modules())
+        assert merged == sum(isinstance(module, models.Inception) for module in net.modules())
         assert expected.std() > 0.05  # constant outputs would prove nothing
 
 
