@@ -56,7 +56,7 @@ def train(net: nn.Module, data: Data, setting: Setting, seed: int = 0) -> Iterat
     """Train `net` on `setting.pictures` of `data` and yield the loss of each step.
 
     data: uint8 images (N, 1, 28, 28) and labels (N,). Nesterov's SGD; the learning rate rises for
-    a fifth of the steps and then falls to zero.
+    a fifth of the steps and then falls to zero. Sets torch's random state, and draws from it.
     """
     images, labels = data
     generator = torch.Generator().manual_seed(seed)

@@ -130,7 +130,10 @@ class Setting:
     steps: int = 200
 
     def net(self, seed: int = 0) -> FashionGoogLeNet:
-        """The untrained network. The same seed gives the same body with and without heads."""
+        """The untrained network. The same seed gives the same body with and without heads.
+
+        Sets torch's random state to the seed.
+        """
         kind = HeadedGoogLeNet if self.heads else FashionGoogLeNet
         options = {} if self.heads else {"stem": "patch"}
         net = kind(self.width, dropout=0.0, project_first=True, **options)
