@@ -47,8 +47,9 @@ def random_mirror(images: Tensor) -> Tensor:
 
 
 def random_shift(images: Tensor, pixels: int) -> Tensor:
-    """Move each picture by -pixels..pixels in both directions; the corner's value fills the gap.
+    """Move each picture by -pixels..pixels in both directions.
 
+    The gap is filled with the nearest pixel of the picture: its edges are drawn out.
     Raises ValueError for a shift that is negative or as large as the picture.
     """
     _check_batch(images)
@@ -71,9 +72,11 @@ def random_shift(images: Tensor, pixels: int) -> Tensor:
 
 
 def random_erase(images: Tensor, share: float = 0.5, size: int = 8) -> Tensor:
-    """Fill one square of size x size with noise in a `share` of the pictures (arXiv 1708.04896).
+    """Fill one square of size x size with noise in a `share` of the pictures.
 
-    The square's centre may lie anywhere, so that at the border only a part of it is inside.
+    The square is Cutout's (arXiv 1708.04552): one size, its centre anywhere, so that at the border
+    only a part of it is inside. Noise in place of Cutout's zeros is of Random Erasing (arXiv
+    1708.04896), whose rectangles have many sizes and lie inside. Noise: mean 0, deviation 1.
     Raises ValueError for a share outside 0..1 or a size below 1.
     """
     _check_batch(images)

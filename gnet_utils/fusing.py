@@ -2,15 +2,19 @@
 
 `merge` turns each Inception block into one whose sibling 1x1 convolutions are one convolution, for
 training or inference; `unmerge_into` brings what was learned back into the readable network.
-`fold` also works every batch norm into the convolution before it, for inference only.
+`fold` also works every batch norm into the convolution before it, for inference only. What is not
+exactly the block, or the pair of layers, that they know stays as it is.
 """
 
 import copy
+from collections import Counter
 
 import torch
 from torch import Tensor, nn
 
 from gnet_utils.models import Inception
+
+UNITS = ([nn.Conv2d, nn.ReLU], [nn.Conv2d, nn.BatchNorm2d, nn.ReLU])  # what `conv_unit` makes
 
 
 class MergedInception(nn.Module):
@@ -23,6 +27,7 @@ class MergedInception(nn.Module):
 
     def __init__(self, block: Inception):
         super().__init__()
+        self.training = block.training
         units = siblings(block)
         self.sizes = [unit[0].out_channels for unit in units]
         self.front = join(units)
@@ -85,6 +90,7 @@ def unmerge_into(merged: nn.Module, network: nn.Module) -> None:
             start += size
         _copy(merged.rest_3x3, network.branch_3x3[1:])
         _copy(merged.rest_5x5, network.branch_5x5[1:])
+        _copy(merged.pool, network.branch_pool[merged.project_first])
         if merged.project is not None:
             _copy(merged.project, network.branch_pool[1])
         return
@@ -100,38 +106,81 @@ def merge(network: nn.Module) -> nn.Module:
     """A copy of `network` with its Inception blocks merged: same outputs, with SGD same training.
 
     "Same" up to the rounding of sums, because one large product adds in another order. A block
-    stays as it is where only some of the siblings are frozen: a tensor learns whole or not at all.
+    stays as it is unless it is an `Inception`, or of a subclass without a `forward` of its own,
+    whose sibling convolution units are alike, also in what of them is frozen, with no hooks and no
+    weights that other layers have too.
     """
-    return _merge_blocks(copy.deepcopy(network))
+    merged = copy.deepcopy(network)
+    uses = Counter(id(p) for _, p in merged.named_parameters(remove_duplicate=False))
+    return _merge_blocks(merged, {number for number, count in uses.items() if count > 1})
 
 
 def fold(network: nn.Module) -> nn.Module:
     """A copy of `network` for inference: batch norms folded into convolutions, siblings merged.
 
     In `eval()` a batch norm is a fixed scale and shift for each channel; so is a change of the
-    convolution's weights and bias. Raises ValueError when the network is in training mode, where
-    a batch norm depends on the batch.
+    convolution's weights and bias. Raises ValueError when the network, or a batch norm of it, is in
+    training mode, where a batch norm depends on the batch.
     """
-    if network.training:
+    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    if network.training or any(norm.training for norm in norms):
         raise ValueError("network must be in eval mode to be folded: call network.eval() first")
     folded = merge(network)
     for module in list(folded.modules()):
-        if not isinstance(module, nn.Sequential) or len(module) < 2:
+        if type(module).forward is not nn.Sequential.forward or len(module) < 2:
             continue
         conv, norm = module[0], module[1]
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+        known = type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d
+        if known and norm.track_running_stats and not (_is_watched(conv) or _is_watched(norm)):
             module[0] = nn.utils.fuse_conv_bn_eval(conv, norm)
             module[1] = nn.Identity()
     return folded
 
 
-def _merge_blocks(module: nn.Module) -> nn.Module:
+def _merge_blocks(module: nn.Module, shared: set[int]) -> nn.Module:
     if isinstance(module, Inception):
-        kinds = {tuple(p.requires_grad for p in unit.parameters()) for unit in siblings(module)}
-        return MergedInception(module) if len(kinds) == 1 else module
+        own = not any(id(parameter) in shared for parameter in module.parameters())
+        return MergedInception(module) if own and _is_known(module) else module
     for name, child in module.named_children():
-        setattr(module, name, _merge_blocks(child))
+        setattr(module, name, _merge_blocks(child, shared))
     return module
+
+
+def _is_known(block: Inception) -> bool:
+    """Whether MergedInception(block) computes and learns what `block` does."""
+    branches = dict(block.named_children())
+    return (
+        type(block).forward is Inception.forward
+        and branches.keys() == {"branch_1x1", "branch_3x3", "branch_5x5", "branch_pool"}
+        and all(type(part) is nn.Sequential and len(part) > 0 for part in branches.values())
+        and len(block.branch_pool) == 2
+        and not any(_is_watched(module) for module in block.modules())
+        and _are_alike(siblings(block))
+    )
+
+
+def _are_alike(units: list[nn.Module]) -> bool:
+    """Whether the units are convolution units that differ in the number of their channels alone."""
+    kinds = []
+    for unit in units:
+        layers = list(unit) if type(unit) is nn.Sequential else []
+        if [type(layer) for layer in layers] not in UNITS:
+            return False
+        kinds.append([])
+        for layer in layers:
+            settings = {name: value for name, value in vars(layer).items() if name[0] != "_"}
+            for width in ("out_channels", "num_features"):
+                settings.pop(width, None)
+            learned = {name: p.requires_grad for name, p in layer.named_parameters()}
+            kinds[-1].append((type(layer), settings, learned))
+    return kinds[0][0][1]["groups"] == 1 and all(kind == kinds[0] for kind in kinds)
+
+
+def _is_watched(module: nn.Module) -> bool:
+    """Whether somebody hung a hook, or a `forward` of its own, on this very module."""
+    hooks = (module._forward_pre_hooks, module._forward_hooks)
+    hooks += (module._backward_pre_hooks, module._backward_hooks)
+    return any(hooks) or "forward" in vars(module)
 
 
 def _tensors(module: nn.Module):

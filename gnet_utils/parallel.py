@@ -76,21 +76,23 @@ def broadcast(value: object) -> object:
     return found[0]
 
 
+def gathered(value: object) -> list:
+    """What `value` is in each process, in all processes."""
+    if world() == 1:
+        return [value]
+    found = [None] * world()
+    dist.all_gather_object(found, value)
+    return found
+
+
 def summed(values: list[float]) -> list[float]:
     """Each of `values` added up over all processes."""
-    if world() == 1:
-        return values
-    found = [None] * world()
-    dist.all_gather_object(found, values)
-    return [sum(column) for column in zip(*found, strict=True)]
+    return [sum(column) for column in zip(*gathered(values), strict=True)]
 
 
 def agree(value: object, what: str) -> None:
     """Raise CourseError, in all processes, unless `value` is the same in all of them."""
-    if world() == 1:
-        return
-    found = [None] * world()
-    dist.all_gather_object(found, value)
+    found = gathered(value)
     if len(set(found)) > 1:
         raise CourseError(
             f"the processes have different {what}, {found}: --out must be one folder for all"

@@ -6,7 +6,7 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 from torch import nn
 
@@ -18,11 +18,15 @@ from gnet_utils.models import FashionGoogLeNet, GoogLeNet
 class Recipe:
     """How to train one network.
 
-    epochs: passes over the training set; 0.75 shows three quarters of it once.
-    optimiser: "sgd" (with Nesterov's momentum) or "muon" (muon.py; then no weight decay).
+    epochs: passes over the training set; 0.75 shows three quarters of it once. A pass has whole
+        batches only; the pictures left over, others in each epoch, wait for the next.
+    optimiser: "sgd" (with Nesterov's momentum) or "muon" (muon.py): Muon for the convolutions that
+        batch norm follows, SGD for all else.
+    other_momentum: with "muon", the momentum of that SGD.
     learning_rate: its highest value; it rises to it over the `warmup` share of all steps and then
         falls in a straight line to zero ("one-cycle"), or stays there ("constant").
-    weight_decay: of weights only, not of biases and norms.
+    weight_decay: of weights only, not of biases and norms, nor of Muon's convolutions, whose size
+        Muon sets.
     shift: pixels; erase: share of pictures with an erased square; picture_size: pixels.
     merged: train the blocks with their sibling 1x1 convolutions merged: same outputs, faster. SGD
         takes the same steps; Muon does not, since it sees the joined kernels as one matrix.
@@ -40,6 +44,7 @@ class Recipe:
     warmup: float = 0.2
     optimiser: str = "sgd"
     momentum: float = 0.9
+    other_momentum: float = 0.85
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
     mirror: bool = False
@@ -61,6 +66,7 @@ class Recipe:
             "warmup": (0 <= self.warmup < 1, "0 or more and below 1"),
             "optimiser": (self.optimiser in ("sgd", "muon"), '"sgd" or "muon"'),
             "momentum": (0 <= self.momentum < 1, "0 or more and below 1"),
+            "other_momentum": (0 <= self.other_momentum < 1, "0 or more and below 1"),
             "label_smoothing": (0 <= self.label_smoothing < 1, "0 or more and below 1"),
             "erase": (0 <= self.erase <= 1, "0 to 1"),
             "precision": (self.precision in ("auto", "float32"), '"auto" or "float32"'),
@@ -73,10 +79,11 @@ class Recipe:
 def other_settings(recipe: Recipe, stored: dict) -> list[str]:
     """Names of the settings in which `stored`, the recipe in a record, is another than `recipe`.
 
-    The purpose is words, not a setting.
+    The purpose is words, not a setting. A setting that is younger than the record had its default.
     """
     own = json.loads(json.dumps(asdict(recipe)))  # in the types of the record
-    return [key for key in own if key != "purpose" and stored.get(key) != own[key]]
+    known = {each.name: each.default for each in fields(Recipe)} | stored
+    return [key for key in own if key != "purpose" and known[key] != own[key]]
 
 
 def build_network(recipe: Recipe) -> nn.Module:
@@ -118,7 +125,7 @@ SHORT = {**SMALL, "dropout": 0.0}  # a short run has no time to overfit
 # that begin as the identity (89.5%), where `sprint` as it is has 89.4%. torch.compile halves the
 # pictures a second of `minute` and `full` on a CPU with bfloat16, after a minute of compiling.
 FAST = {"batch_size": 128, "learning_rate": 0.1, "warmup": 0.05, "optimiser": "muon"}
-FAST |= {"momentum": 0.6, "weight_decay": 0.0}
+FAST |= {"momentum": 0.6, "other_momentum": 0.85, "weight_decay": 0.0}
 
 RECIPES = {
     recipe.name: recipe

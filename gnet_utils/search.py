@@ -161,7 +161,8 @@ def trained_accuracy(
     """Accuracy on `judge` of TinyInception(widths) after `steps` of SGD on `train`.
 
     The rate rises for a tenth of the steps and falls to zero. The same seed gives all candidates
-    the same batches. Data: uint8 images (N, 1, 28, 28), labels (N,).
+    the same batches; torch's own random state is set to it.
+    Data: uint8 images (N, 1, 28, 28), labels (N,).
     """
     torch.manual_seed(seed)
     # merged: the same network in fewer, larger pieces, so that twenty candidates fit in a minute

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from gnet_utils import augment, fusing, parallel
+from gnet_utils.counting import _evaluating
 from gnet_utils.data import to_float
 from gnet_utils.environment import ROOT, is_quick
 from gnet_utils.errors import CourseError, UsageError
-from gnet_utils.muon import Muon
+from gnet_utils.muon import Muon, normed_convolutions
 from gnet_utils.recipes import Recipe, build_network, get_recipe, other_settings
 
 Data = tuple[Tensor, Tensor]
@@ -43,6 +44,7 @@ QUICK_STEPS = 12  # with GNET_QUICK a run ends after so many steps
 # Steps between two looks at loss and accuracy: to look, a GPU has to be waited for.
 LOOK_EVERY = {"cuda": 20, "cpu": 1}
 PLOT_SHARE = 0.01  # of the time of training, at most, goes into drawing the live plot
+HEAD_WEIGHT = 0.3  # of the loss of each auxiliary head (arXiv 1409.4842, section 5)
 
 
 # Small tools ------------------------------------------------------------------------------------
@@ -92,21 +94,38 @@ def evaluate(
     """Mean loss and accuracy of `model` on (images, labels), in eval mode and float32.
 
     views: how many copies of each picture (`augment.views`), probabilities averaged.
-    Raises ValueError for data of another form, and for a number of views that does not exist.
+    Afterwards each part of the model is in its own mode again. Raises ValueError for data of
+    another form, a number of views that does not exist, and a model with too few classes.
     """
     check_data(data, "data")
-    sums, was_training = Accumulator(3), model.training
-    model.eval()
-    try:
+    sums, classes = Accumulator(3), 1 + int(data[1].max())
+    with _evaluating(model):
         for images, labels in zip(*(part.split(batch_size) for part in data), strict=True):
             batch = resized(to_float(images), picture_size)
             shown = augment.views(batch, views)
-            odds = sum(model(in_layout(view)).softmax(1) for view in shown) / views
+            answers = (answers_of(model(in_layout(view)), classes)[0] for view in shown)
+            odds = sum(logits.softmax(1) for logits in answers) / views
             loss = F.nll_loss(odds.clamp_min(1e-12).log(), labels, reduction="sum")
             sums.add(loss.item(), accuracy(odds, labels) * len(labels), len(labels))
-    finally:
-        model.train(was_training)
     return sums[0] / sums[2], sums[1] / sums[2]
+
+
+def answers_of(output: Any, classes: int) -> list[Tensor]:
+    """The logits that a model gave, and after them those of its auxiliary heads, if it has any.
+
+    output: logits (N, classes), or a named tuple of such that begins with `logits`, as GoogLeNet
+        gives in `train()`, torchvision's too. Raises ValueError for another form.
+    """
+    headed = getattr(output, "_fields", ())[:1] == ("logits",)
+    answers = [part for part in output if part is not None] if headed else [output]
+    for logits in answers:
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        if not (isinstance(logits, Tensor) and len(shape) == 2 and shape[1] >= classes):
+            raise ValueError(
+                f"model must give (N, {classes}) logits or more for labels up to {classes - 1}, "
+                f"got {shape}"
+            )
+    return answers
 
 
 # The record of a run ----------------------------------------------------------------------------
@@ -117,7 +136,7 @@ class History:
     """What happened in a run: who ran it, one entry for each epoch, the loss along the way.
 
     epochs: dictionaries with epoch, train_loss, train_accuracy, seconds (of training so far) and,
-        with validation data, val_loss and val_accuracy.
+        with validation data, val_loss and val_accuracy; of a net with heads the last one's alone.
     losses: (step, loss of that batch) pairs, some hundreds of them at most; of several processes
         that of the first one's share of the batch.
     stopped: why the run ended early, or "".
@@ -237,6 +256,27 @@ def this_machine(device: torch.device) -> dict:
 # The loop ---------------------------------------------------------------------------------------
 
 
+def _gives_back(train_by: Callable[..., "History"]) -> Callable[..., "History"]:
+    """`fit` so that the caller finds the random state, modes and memory layout as they were."""
+
+    @wraps(train_by)
+    def wrapped(model: nn.Module, *arguments: Any, **options: Any) -> "History":
+        plain = [parameter for parameter in model.parameters() if parameter.is_contiguous()]
+        gpus = {p.device for p in model.parameters() if p.device.type == "cuda"}
+        modes = [(module, module.training) for module in model.modules()]
+        with torch.random.fork_rng(gpus):
+            try:
+                return train_by(model, *arguments, **options)
+            finally:
+                for module, training in modes:
+                    module.training = training
+                for parameter in plain:
+                    parameter.data = parameter.data.contiguous()
+
+    return wrapped
+
+
+@_gives_back
 def fit(
     model: nn.Module,
     train: Data,
@@ -251,24 +291,29 @@ def fit(
 ) -> History:
     """Train `model` in place by `recipe` and return what happened.
 
+    model: gives logits (N, classes), or with auxiliary heads a `GoogLeNetOutput`; each head's loss
+        then counts HEAD_WEIGHT. Parts in eval mode stay so when the model itself is in train mode;
+        a model in eval mode is trained whole.
     train, val: (images, labels) on the model's device; val may be None.
-    seed: of batch order, augmentation and dropout; on a CPU the same seed repeats exactly.
+    seed: of batch order, augmentation and dropout; on a CPU the same seed repeats exactly. The
+        caller's own random numbers go on after `fit` as if it had drawn none.
     live_plot: draw loss and accuracy while training, in a notebook.
     state: a file that keeps everything after each epoch; when it exists, training goes on from it,
         and ends with the same weights as without the interruption.
-    after_epoch: called with the history after each epoch.
+    after_epoch: called with the history after each epoch, when `model` has the weights so far.
 
     The stop button ends training cleanly: the weights learned so far are in `model`, and
     `history.stopped` says so. So does a loss that is no longer a number; the weights are then
-    those after the last good epoch. Raises ValueError for data or a recipe that cannot work and
-    for a state that belongs to another run, CourseError for one that cannot be read.
+    those after the last good epoch. With `progress`, a run that ends at guessing says that too.
+    Raises ValueError for data or a recipe that cannot work and for a state that belongs to another
+    run, CourseError for one that cannot be read.
     """
     recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
     first = next(model.parameters(), None)
     if first is None:
         raise ValueError(f"model has no weights to train, got {type(model).__name__}")
     device = first.device
-    check_data(train, "train", device)
+    check_data(train, "train", device, fewest=2)
     if val is not None:
         check_data(val, "val", device)
     run = _Run(model, train, val, recipe, seed, device)
@@ -297,6 +342,7 @@ def fit(
                         file=sys.stderr,
                     )
             if after_epoch is not None:
+                run.bring_back()
                 after_epoch(run.history)
     except KeyboardInterrupt:
         run.stopped = f"{BY_HAND} after {run.step} of {run.total_steps} steps"
@@ -305,11 +351,15 @@ def fit(
         run.restore()
     finally:
         bar.close()
-    run.finish()
+    run.history.stopped = run.stopped
+    run.bring_back()
     if plot is not None:
         plot.draw()
-    if progress and run.stopped and run.rank == 0:
-        print(f"Training ended early: {run.stopped}.")
+    if progress and run.rank == 0:
+        if run.stopped:
+            print(f"Training ended early: {run.stopped}.")
+        elif words := run.guessing():
+            print(words)
     return run.history
 
 
@@ -332,6 +382,8 @@ class _Run:
         self.stopped = ""
 
         self.net = fusing.merge(model) if recipe.merged else model
+        if not model.training:
+            self.net.train()
         if recipe.channels_last:
             self.net.to(memory_format=torch.channels_last)
         self.optimiser = optimiser_of(self.net, recipe)
@@ -360,7 +412,6 @@ class _Run:
             torch.manual_seed(1_000_003 * self.seed + self.epoch + 7919 * self.rank)
         steps = min(self.epoch_steps, self.total_steps - self.step)
         last = self.step + steps
-        self.net.train()
         began, earlier = time.perf_counter(), self.history.seconds
         for batch in order.split(self.batch_size)[:steps]:
             rows = batch[self.rank :: self.world]
@@ -370,24 +421,26 @@ class _Run:
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
             with self.autocast():
-                logits = self.shared(images)
-            self.check_logits(logits)
-            loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+                answers = answers_of(self.shared(images), self.classes)
+            smoothing = recipe.label_smoothing
+            loss, *others = (
+                F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+                for logits in answers
+            )
             self.optimiser.zero_grad()
-            loss.backward()
+            (loss + HEAD_WEIGHT * sum(others)).backward()
             self.optimiser.step()
             self.step += 1
             bar.update()
-            unseen.append((loss.detach(), (logits.argmax(1) == labels).sum(), len(labels)))
+            unseen.append((loss.detach(), (answers[0].argmax(1) == labels).sum(), len(labels)))
             if self.step == last or len(unseen) == LOOK_EVERY.get(self.device.type, 1):
                 self.look(unseen, sums, bar)
                 self.history.seconds = earlier + time.perf_counter() - began
                 if plot is not None:
                     plot.draw_if_due()
         # The loss was that of the weights before the last step: look at those after it.
-        for name, tensor in self.net.state_dict().items():
-            if not tensor.isfinite().all():
-                raise self.diverged(f"{name} is no longer finite after step {self.step}")
+        astray = [name for name, t in self.net.state_dict().items() if not t.isfinite().all()]
+        self.stop_if(f"{astray[0]} is no longer finite after step {self.step}" if astray else "")
         totals = parallel.summed(sums.totals)
         self.epoch += 1
         entry = {
@@ -408,18 +461,37 @@ class _Run:
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
 
-    def check_logits(self, logits: Any) -> None:
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        if not (isinstance(logits, Tensor) and len(shape) == 2 and shape[1] >= self.classes):
-            raise ValueError(
-                f"model must give (N, {self.classes}) logits or more for labels up to "
-                f"{self.classes - 1}, got {shape}"
+    def stop_if(self, astray: str) -> None:
+        """Raise FloatingPointError, in all processes, when one of them says what went astray."""
+        words = next(filter(None, parallel.gathered(astray)), "")
+        if words:
+            raise FloatingPointError(
+                f"{words} of {self.total_steps}; the weights are those after epoch {self.epoch}; "
+                f"try a smaller learning rate than {self.recipe.learning_rate:g}"
             )
 
-    def diverged(self, what: str) -> FloatingPointError:
-        return FloatingPointError(
-            f"{what} of {self.total_steps}; the weights are those after epoch {self.epoch}; "
-            f"try a smaller learning rate than {self.recipe.learning_rate:g}"
+    def guessing(self) -> str:
+        """That the run ended no better than a guess, with the likeliest cause; else "".
+
+        A guess gives each class its share of the training pictures, whatever the picture shows.
+        """
+        shares = self.train[1].bincount() / len(self.train[1])
+        guess = -(shares[shares > 0] * shares[shares > 0].log()).sum().item()
+        losses = [loss for _, loss in self.history.losses]
+        end = losses[-max(5, len(losses) // 10) :]
+        end = sum(end) / len(end)
+        if not guess or end < 0.99 * guess:
+            return ""
+        rate = self.recipe.learning_rate
+        if max(losses) > 2 * max(losses[0], guess) or min(smooth(losses)) < 0.9 * guess:
+            cause = f"the learning rate {rate:g} is too large, try a tenth of it"
+        elif not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.net.modules()):
+            cause = "a deep network without batch norm starts like this, give it batch norm"
+        else:
+            cause = f"{self.step} steps are too few, or the labels do not belong to the pictures"
+        return (
+            f"The network is no better than a guess: its loss ends at {end:.3g}, and guessing "
+            f"without a look at the picture has {guess:.3g}. The likeliest cause: {cause}."
         )
 
     def look(self, unseen: list[tuple[Tensor, Tensor, int]], sums: Accumulator, bar: tqdm) -> None:
@@ -429,14 +501,17 @@ class _Run:
         counts = [count for _, _, count in unseen]
         first, every = self.step - len(unseen) + 1, max(1, self.total_steps // 300)
         unseen.clear()
+        astray = ""
         for step, value, right, count in zip(
             range(first, self.step + 1), values, rights, counts, strict=True
         ):
             if not math.isfinite(value):
-                raise self.diverged(f"the loss became {value} at step {step}")
+                astray = f"the loss became {value} at step {step}"
+                break
             sums.add(value * count, right, count)
             if step % every == 0:
                 self.history.losses.append([step, round(value, 4)])
+        self.stop_if(astray)
         bar.set_postfix(
             loss=f"{sums[0] / sums[2]:.3f}", accuracy=f"{sums[1] / sums[2]:.3f}", refresh=False
         )
@@ -452,9 +527,8 @@ class _Run:
         batch = resized(batch, recipe.picture_size)
         return in_layout(batch) if recipe.channels_last else batch
 
-    def finish(self) -> None:
-        """Bring what was learned back into the caller's network."""
-        self.history.stopped = self.stopped
+    def bring_back(self) -> None:
+        """Bring what was learned so far into the caller's network."""
         if self.recipe.merged:
             fusing.unmerge_into(self.net, self.model)
 
@@ -571,22 +645,29 @@ class _LivePlot:
 
 
 def optimiser_of(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimiser of `recipe` for the parameters of `net`."""
-    kernels = [p for p in net.parameters() if p.ndim == 4]
-    matrices = [p for p in net.parameters() if p.ndim > 1 and p.ndim != 4]
-    others = [p for p in net.parameters() if p.ndim <= 1]
+    """The optimiser of `recipe` for the parameters of `net`.
+
+    Raises ValueError for Muon where batch norm follows no convolution.
+    """
+    kernels = set()
     if recipe.optimiser == "muon":
-        groups = [
-            {"params": kernels, "orthogonal": True},
-            {"params": matrices + others, "momentum": 0.85},
-        ]
-        return Muon(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
+        kernels = {conv.weight for conv in normed_convolutions(net)}
+        if not kernels:
+            raise ValueError(
+                "muon needs convolutions with a batch norm after them in an nn.Sequential, got "
+                f"{type(net).__name__} without: take a recipe with optimiser='sgd'"
+            )
+    rest = [p for p in net.parameters() if p not in kernels]
     groups = [
-        {"params": kernels + matrices, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    momentum = {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0}
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, **momentum)
+    if recipe.optimiser == "sgd":
+        momentum = {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0}
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, **momentum)
+    orthogonal = [p for p in net.parameters() if p in kernels]
+    groups.insert(0, {"params": orthogonal, "orthogonal": True, "momentum": recipe.momentum})
+    return Muon(groups, lr=recipe.learning_rate, momentum=recipe.other_momentum)
 
 
 def learning_rate(recipe: Recipe, step: int, total: int) -> float:
@@ -639,7 +720,7 @@ def in_layout(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def check_data(data: Data, name: str, device: torch.device | None = None) -> None:
+def check_data(data: Data, name: str, device: torch.device | None = None, fewest: int = 1) -> None:
     """Raise ValueError unless `data` is (images, labels) of the form this module expects."""
     expected = "a pair (images uint8 (N, 1, 28, 28), labels int64 (N,))"
     if not (isinstance(data, (tuple, list)) and len(data) == 2):
@@ -660,8 +741,9 @@ def check_data(data: Data, name: str, device: torch.device | None = None) -> Non
             f"{name} labels must be ({len(images)},) int64, got {tuple(labels.shape)} "
             f"{str(labels.dtype).removeprefix('torch.')}: one class number for each picture"
         )
-    if len(images) < 2:
-        raise ValueError(f"{name} must hold 2 pictures or more, got {len(images)}")
+    if len(images) < fewest:
+        pictures = "pictures" if fewest > 1 else "picture"
+        raise ValueError(f"{name} must hold {fewest} {pictures} or more, got {len(images)}")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high > 9:
         raise ValueError(f"{name} labels must be 0 to 9, got {low} to {high}")
@@ -737,6 +819,9 @@ def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
             tensors = {} if misfit else {n: file.get_tensor(n).to(t.dtype) for n, t in own.items()}
     except UNREADABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if _is_pickle(path):
+            reason = "it is a pickle, as torch.save writes it, and reading one can run code"
+            reason += "; read it safely: model.load_state_dict(torch.load(path, weights_only=True))"
         raise CourseError(f"{path} is not a readable checkpoint ({reason})") from None
     if misfit:
         raise CourseError(
@@ -747,6 +832,15 @@ def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
             raise CourseError(f"{path} is useless: {name} holds values that are not finite numbers")
     model.load_state_dict(tensors)
     return about
+
+
+def _is_pickle(path: str | os.PathLike) -> bool:
+    """Whether a file begins as `torch.save` begins one, today (a zip) or before version 1.6."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(4).startswith((b"PK\x03\x04", b"\x80"))
+    except OSError:
+        return False
 
 
 def _misfit(

@@ -25,6 +25,32 @@ def test_shifts_stay_within_their_limit_and_reach_it():
     assert torch.equal(augment.random_shift(PICTURES, 0), PICTURES)
 
 
+def test_the_nearest_pixel_of_the_picture_fills_the_gap_of_a_shift():
+    torch.manual_seed(0)
+    picture = torch.rand(1, 1, 28, 28)
+    rows, columns = torch.arange(28)[:, None], torch.arange(28)
+    possible = [
+        picture[0, 0][(rows + dy).clamp(0, 27), (columns + dx).clamp(0, 27)]
+        for dy in (-1, 0, 1)
+        for dx in (-1, 0, 1)
+    ]
+    for moved in augment.random_shift(picture.expand(50, 1, 28, 28), 1):
+        assert any(torch.equal(moved[0], one) for one in possible)
+
+
+def test_what_is_erased_is_a_square_of_one_size_cut_at_the_border_and_filled_with_noise():
+    """Cutout's square, Random Erasing's noise."""
+    torch.manual_seed(0)
+    many = torch.full((2000, 1, 28, 28), 70.0)
+    erased = augment.random_erase(many, 1.0, size=8)
+    touched = (erased != many)[:, 0]
+    heights, widths = (touched.any(axis).sum(1) for axis in (2, 1))
+    assert torch.equal(touched.flatten(1).sum(1), heights * widths), "a box"
+    assert heights.unique().tolist() == widths.unique().tolist() == [4, 5, 6, 7, 8]
+    noise = erased[:, 0][touched]
+    assert noise.mean().abs() < 0.02 and (noise.std() - 1).abs() < 0.02
+
+
 def test_erasing_touches_one_square_in_its_share_of_pictures():
     torch.manual_seed(0)
     many = torch.full((400, 1, 28, 28), 7.0)

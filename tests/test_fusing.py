@@ -50,7 +50,10 @@ def test_outputs_are_equal(name, change):
     net, images = moved(name)
     with torch.no_grad():
         expected = net(images)
-        torch.testing.assert_close(change(net).eval()(images), expected, rtol=1e-4, atol=1e-4)
+        made = change(net).eval()
+        torch.testing.assert_close(made(images), expected, rtol=1e-4, atol=1e-4)
+        merged = sum(isinstance(module, fusing.MergedInception) for module in made.modules())
+        assert merged == sum(isinstance(module, models.Inception) for module in net.modules())
         assert expected.std() > 0.05  # constant outputs would prove nothing
 
 
@@ -105,9 +108,116 @@ def test_a_frozen_sibling_stays_frozen():
     )
 
 
+class Louder(models.Inception):
+    """A block with a forward, and a parameter, of its own."""
+
+    def __init__(self, *widths, **options):
+        super().__init__(*widths, **options)
+        self.gain = nn.Parameter(torch.tensor(3.0))
+
+    def forward(self, x):
+        return self.gain * super().forward(x)
+
+
+def inception() -> models.Inception:
+    return models.Inception(8, 4, 3, 5, 2, 3, 4, norm="batch")
+
+
+def other_block(change: str) -> nn.Module:
+    """Two blocks, one of them changed by a learner."""
+    torch.manual_seed(0)
+    net = nn.ModuleDict({"one": inception(), "two": inception()})
+    block = net["two"]
+    if change == "class":
+        net["two"] = Louder(8, 4, 3, 5, 2, 3, 4, norm="batch")
+    elif change == "forward":
+        block.forward = lambda x: 2 * models.Inception.forward(block, x)
+    elif change == "activation":
+        block.branch_5x5[0][2] = nn.LeakyReLU(0.3)
+    elif change == "layer with a forward":
+        block.branch_1x1[2].forward = lambda x: -x
+    elif change == "eps":
+        block.branch_3x3[0][1].eps = 0.5
+    elif change == "no norm":
+        block.branch_3x3[0] = nn.Sequential(nn.Conv2d(8, 3, 1), nn.ReLU())
+    elif change == "stride":
+        block.branch_1x1[0] = nn.Conv2d(8, 4, 3, padding=1, bias=False)
+    elif change == "groups":
+        for unit in fusing.siblings(block):
+            unit[0] = nn.Conv2d(8, 2 * unit[0].out_channels, 1, groups=2, bias=False)
+            unit[1] = nn.BatchNorm2d(unit[0].out_channels, eps=0.001)
+        block.branch_3x3[1][0] = nn.Conv2d(6, 5, 3, padding=1, bias=False)
+        block.branch_5x5[1][0] = nn.Conv2d(4, 3, 5, padding=2, bias=False)
+    elif change == "branch":
+        block.branch_1x1 = nn.Sequential(nn.Conv2d(8, 4, 1), nn.Sigmoid())
+    elif change == "fifth branch":
+        block.gate = nn.Linear(1, 1)
+    elif change == "mode":
+        block.branch_1x1[1].train()
+    elif change == "hook":
+        block.branch_3x3.register_forward_hook(lambda module, inputs, output: 2 * output)
+    elif change == "hook of a unit":
+        block.branch_3x3[0].register_forward_pre_hook(lambda module, inputs: (-inputs[0],))
+    elif change == "shared weights":
+        block.branch_1x1[0].weight = net["one"].branch_1x1[0].weight
+    elif change == "the same block twice":
+        net["two"] = net["one"]
+    return net
+
+
+CHANGES = ["class", "forward", "activation", "layer with a forward", "eps", "no norm", "stride"]
+CHANGES += ["groups", "branch", "fifth branch", "mode", "hook", "hook of a unit"]
+CHANGES += ["shared weights", "the same block twice"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_only_what_is_exactly_the_known_block_is_merged(change):
+    net, maps = other_block(change).eval(), torch.randn(2, 8, 7, 7)
+    if change == "mode":
+        net["two"].branch_1x1[1].train()
+    merged = fusing.merge(net)
+    shared = change in ("shared weights", "the same block twice")
+    assert isinstance(merged["one"], fusing.MergedInception) is not shared
+    assert type(merged["two"]) is type(net["two"])
+    if change != "forward":  # a copy's patched forward is that of the first
+        for name in net:
+            torch.testing.assert_close(merged[name](maps), net[name](maps))
+    for parameter in merged.parameters():
+        parameter.data += 0.01
+    fusing.unmerge_into(merged, net)
+    for name in net:
+        torch.testing.assert_close(net[name](maps), merged[name](maps))
+
+
+def test_folding_leaves_what_it_does_not_know():
+    """A norm without running statistics, a hook between, a chain with a way of its own."""
+
+    class Backwards(nn.Sequential):
+        def forward(self, x):
+            return self[0](self[1](x))
+
+    def pair(kind=nn.Sequential, **options):
+        return kind(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4, **options))
+
+    torch.manual_seed(0)
+    net = nn.Sequential(pair(), pair(track_running_stats=False), pair(Backwards), pair()).eval()
+    net[3][0].register_forward_hook(lambda module, inputs, output: output.relu())
+    for norm in (part[1] for part in net):
+        if norm.running_mean is not None:
+            norm.running_mean.normal_(), norm.running_var.uniform_(0.5, 2)
+    folded, maps = fusing.fold(net), torch.randn(4, 4, 5, 5)
+    left = [isinstance(part[1], nn.BatchNorm2d) for part in folded]
+    assert left == [False, True, True, True]
+    torch.testing.assert_close(folded(maps), net(maps), rtol=1e-4, atol=1e-4)
+
+
 def test_folding_a_network_in_training_mode_is_refused():
+    net = FashionGoogLeNet(0.125)
     with pytest.raises(ValueError, match=r"call network.eval\(\) first"):
-        fusing.fold(FashionGoogLeNet(0.125))
+        fusing.fold(net)
+    net.eval().inception_4a.branch_1x1.train()
+    with pytest.raises(ValueError, match=r"call network.eval\(\) first"):
+        fusing.fold(net)
 
 
 def test_unmerging_from_another_network_is_refused():

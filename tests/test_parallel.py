@@ -15,11 +15,11 @@ from gnet_utils.environment import ROOT
 from gnet_utils.errors import CourseError
 
 WORKER = """
-import os, signal, sys
+import itertools, os, signal, sys
 from pathlib import Path
 import torch
 from safetensors.torch import save_file
-from gnet_utils import parallel
+from gnet_utils import parallel, training
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.recipes import Recipe
 from gnet_utils.training import evaluate, fit
@@ -41,6 +41,11 @@ def after_epoch(history):
     if kill and parallel.rank() == 1 and len(history.epochs) == 2 and not here.exists():
         here.touch()
         os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[2] == "astray" and parallel.rank() == 1:
+    loss, steps = training.F.cross_entropy, itertools.count(1)
+    astray = lambda *a, **k: loss(*a, **k) * (float("nan") if next(steps) == 8 else 1)
+    training.F.cross_entropy = astray
 
 history = fit(net, data, None, recipe, progress=False, state=folder / "state",
               after_epoch=after_epoch)
@@ -119,6 +124,15 @@ def test_a_killed_process_is_brought_back_and_the_run_ends_as_if_nothing_had_bee
     for number in (0, 1):
         expected, found = weights(calm, number), weights(tmp_path, number)
         assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_loss_that_goes_astray_in_one_process_ends_both_alike(tmp_path):
+    first = torchrun(tmp_path, 2, "astray")
+    second = json.loads((tmp_path / "history1.json").read_text())
+    assert "nan at step 8 of 24; the weights are those after epoch 1" in first["stopped"]
+    assert second["stopped"] == first["stopped"] and len(second["epochs"]) == 1
+    one, other = weights(tmp_path, 0), weights(tmp_path, 1)
+    assert all(torch.equal(one[name], tensor) for name, tensor in other.items())
 
 
 def test_a_state_that_only_one_process_sees_is_refused(alone, tmp_path):

@@ -1,14 +1,16 @@
 """fit, evaluate, History and checkpoints: repeatable, resumable, honest about what went wrong."""
 
+import copy
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from gnet_utils import training
+from gnet_utils import models, training
 from gnet_utils.errors import CourseError
 from gnet_utils.recipes import RECIPES, Recipe, build_network, get_recipe
 from gnet_utils.training import (
@@ -173,7 +175,10 @@ def test_a_run_that_goes_on_computes_as_it_began(data, tmp_path, monkeypatch):
 
 
 def test_every_parameter_is_in_the_optimiser_once():
-    net = nn.Sequential(nn.Conv1d(2, 3, 3), nn.Conv2d(2, 3, 3), nn.Conv3d(2, 3, 3), nn.Linear(2, 2))
+    net = nn.Sequential(
+        *(nn.Conv1d(2, 3, 3), nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)),
+        *(nn.Conv2d(3, 3, 3), nn.Conv3d(2, 3, 3), nn.Linear(2, 2)),
+    )
     net.scale = nn.Parameter(torch.ones(()))
     for kind in ("sgd", "muon"):
         optimiser = training.optimiser_of(net, dataclasses.replace(RECIPE, optimiser=kind))
@@ -182,11 +187,16 @@ def test_every_parameter_is_in_the_optimiser_once():
 
 
 def test_a_network_of_another_form_is_one_sentence(data):
-    from gnet_utils.models import GoogLeNet
+    class Pair(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(784, 10)
 
-    two, large = tuple(part[:2] for part in data), dataclasses.replace(RECIPE, picture_size=224)
-    with pytest.raises(ValueError, match=r"must give \(N, 2\) logits .* got GoogLeNetOutput"):
-        run(two, GoogLeNet(in_channels=1), large)
+        def forward(self, images):
+            return self.linear(images.flatten(1)), images
+
+    with pytest.raises(ValueError, match=r"must give \(N, 10\) logits .* got tuple"):
+        run(data, Pair())
     few = tuple(part[data[1] < 5] for part in data)
     small = nn.Sequential(nn.Flatten(), nn.Linear(784, 5))
     with pytest.raises(ValueError, match=r"must give \(N, 10\) logits .* got \(32, 5\)"):
@@ -261,6 +271,160 @@ def test_looking_seldom_changes_neither_weights_nor_record(data, monkeypatch):
         assert torch.equal(a, b)
 
 
+def test_the_papers_network_is_trained_with_its_heads_and_measured_without(data):
+    from gnet_utils.models import GoogLeNet
+
+    two, large = tuple(part[:2] for part in data), dataclasses.replace(RECIPE, picture_size=224)
+    net = GoogLeNet(num_classes=10, in_channels=1, norm="batch")
+    before = net.aux1.linear.weight.detach().clone()
+    history = fit(net, two, two, dataclasses.replace(large, epochs=1), progress=False)
+    assert not torch.equal(net.aux1.linear.weight, before)
+    assert history.epochs[0]["val_loss"] > 0
+
+
+def test_fit_leaves_random_numbers_modes_and_layout_as_they_were(data):
+    """Whatever its recipe says of the layout."""
+    for merged in (True, False):
+        recipe = dataclasses.replace(RECIPE, epochs=1, merged=merged)
+        net = network()
+        net.conv2.eval()
+        kernels = [p for p in net.parameters() if p.ndim == 4]
+        modes = [module.training for module in net.modules()]
+        torch.manual_seed(5)
+        expected = torch.rand(3)
+        torch.manual_seed(5)
+        run(data, net, recipe)
+        assert torch.equal(torch.rand(3), expected)
+        assert all(kernel.is_contiguous() for kernel in kernels)
+        assert [module.training for module in net.modules()] == modes
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_parts_in_eval_mode_keep_their_statistics_and_a_net_in_eval_mode_is_trained_whole(
+    data, merged
+):
+    recipe = dataclasses.replace(RECIPE, epochs=1, merged=merged)
+    frozen, whole = network(), network().eval()
+    for block in (frozen.conv1, frozen.inception_3a, frozen.inception_4a.branch_1x1):
+        block.eval()
+    start = {name: t.clone() for name, t in frozen.state_dict().items() if "running_mean" in name}
+    fit(frozen, data, data, recipe, progress=False)
+    fit(whole, data, data, recipe, progress=False)
+    for name, before in start.items():
+        kept = name.startswith(("conv1", "inception_3a", "inception_4a.branch_1x1"))
+        assert torch.equal(frozen.state_dict()[name], before) is kept, name
+        assert not torch.equal(whole.state_dict()[name], before), name
+    assert not whole.training
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_after_each_epoch_the_model_has_the_weights_so_far(data, merged):
+    net, found = network(), []
+    recipe = dataclasses.replace(RECIPE, merged=merged)
+    note = lambda history: found.append(net.linear.weight.detach().clone())  # noqa: E731
+    fit(net, data, None, recipe, progress=False, after_epoch=note)
+    assert len(found) == 3 and torch.equal(found[-1], net.linear.weight)
+    assert not any(torch.equal(found[i], found[i + 1]) for i in range(2))
+    assert not torch.equal(found[0], network().linear.weight)
+
+
+class Louder(models.Inception):
+    """What a learner writes: the block, and a gain that is learned."""
+
+    def __init__(self, *widths):
+        super().__init__(*widths, norm="batch")
+        self.gain = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x):
+        return self.gain * super().forward(x)
+
+
+def test_a_block_of_ones_own_is_trained_as_it_is_written(data):
+    """The default of a recipe merges blocks: not this one."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        *(nn.AvgPool2d(4), Louder(1, 4, 3, 5, 2, 3, 4)),
+        *(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, 10)),
+    )
+    plain, recipe = copy.deepcopy(net), dataclasses.replace(RECIPE, precision="float32")
+    fit(net, data, None, recipe, progress=False)
+    fit(plain, data, None, dataclasses.replace(recipe, merged=False), progress=False)
+    assert abs(net[1].gain.item() - 2) > 1e-3
+    for name, tensor in net.state_dict().items():
+        torch.testing.assert_close(tensor, plain.state_dict()[name], msg=name)
+
+
+RATES = {  # a learning rate, and what the run says at its end
+    10.0: r"than a guess: its loss ends at \S+, .* has 2\.3.* rate 10 is too large, try a tenth",
+    1e-9: r"than a guess: its loss ends at 2\.\d+, .* 15 steps are too few, or the labels do not",
+    0.05: "^$",
+}
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_run_that_ends_at_guessing_says_so_with_the_likeliest_cause(data, rate, capsys):
+    recipe = dataclasses.replace(RECIPE, learning_rate=rate, precision="float32")
+    history = fit(network(), data, None, recipe, progress=True)
+    assert history.stopped == ""
+    assert re.search(RATES[rate], capsys.readouterr().out.strip())
+
+
+def test_a_plateau_without_batch_norm_is_named(data, capsys):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    nn.init.zeros_(net[1].weight)
+    fit(net, data, None, dataclasses.replace(RECIPE, learning_rate=1e-9), progress=True)
+    assert "a deep network without batch norm starts like this" in capsys.readouterr().out
+
+
+def test_one_class_only_is_no_guess(data, capsys):
+    fit(network(), (data[0], torch.zeros_like(data[1])), None, RECIPE, progress=True)
+    assert capsys.readouterr().out == ""
+
+
+def test_evaluate_leaves_each_layer_in_its_own_mode():
+    net = network()
+    net.conv1.eval()
+    modes = [module.training for module in net.modules()]
+    assert evaluate(net, GOOD)[1] >= 0
+    assert [module.training for module in net.modules()] == modes
+
+
+def test_evaluate_takes_one_picture_and_fit_one_for_validation(data):
+    one = data[0][:1], data[1][:1]
+    assert evaluate(network(), one)[1] in (0.0, 1.0)
+    history = fit(network(), data, one, dataclasses.replace(RECIPE, epochs=1), progress=False)
+    assert history.epochs[0]["val_accuracy"] in (0.0, 1.0)
+
+
+def test_a_net_with_too_few_classes_is_one_sentence_in_evaluate(data):
+    small = nn.Sequential(nn.Flatten(), nn.Linear(784, 5))
+    with pytest.raises(ValueError, match=r"must give \(N, 10\) logits .* got \(160, 5\)"):
+        evaluate(small, data)
+
+
+def test_muon_needs_batch_norm_behind_some_convolution(data):
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 676, 10))
+    muon = dataclasses.replace(RECIPE, optimiser="muon")
+    with pytest.raises(ValueError, match="muon needs convolutions with a batch norm after them"):
+        run(data, net, muon)
+
+
+def test_a_tiny_step_of_muon_changes_no_network(data):
+    """A convolution without batch norm behind it keeps its size, and a batch norm in eval mode."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        *(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU()),
+        *(nn.Conv2d(4, 8, 3, stride=2), nn.ReLU(), nn.Conv2d(8, 6, 3), nn.BatchNorm2d(6).eval()),
+        *(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(24, 10)),
+    )
+    for weight in (net[3].weight, net[5].weight):
+        nn.init.normal_(weight)
+    images, before = training.to_float(data[0]), copy.deepcopy(net)
+    recipe = dataclasses.replace(RECIPE, optimiser="muon", learning_rate=1e-12)
+    run(data, net, recipe)
+    torch.testing.assert_close(net(images), before(images), rtol=1e-4, atol=1e-3)
+
+
 def test_evaluate_is_the_plain_mean_over_all_pictures(data):
     model, (images, labels) = network().eval(), data
     with torch.no_grad():
@@ -312,9 +476,12 @@ def test_checkpoints_that_do_not_fit_are_one_sentence(tmp_path):
     file = tmp_path / "net.safetensors"
     with pytest.raises(CourseError, match="is not a readable checkpoint"):
         load_checkpoint(network(), file)
-    file.write_bytes(b"\x80\x04pickle")
-    with pytest.raises(CourseError, match="is not a readable checkpoint"):
-        load_checkpoint(network(), file)
+    for new in (True, False):
+        torch.save(network().state_dict(), file, _use_new_zipfile_serialization=new)
+        with pytest.raises(
+            CourseError, match=r"it is a pickle, .*torch.load\(path, weights_only=True\)"
+        ):
+            load_checkpoint(network(), file)
     save_checkpoint(nn.Linear(2, 2), file)
     with pytest.raises(CourseError, match="was made for another network"):
         load_checkpoint(network(), file)
@@ -371,7 +538,7 @@ def test_the_live_plot_takes_a_hundredth_of_the_time(monkeypatch):
         *(("epochs", 0), ("epochs", float("inf")), ("epochs", float("nan")), ("batch_size", 1)),
         *(("learning_rate", -1), ("learning_rate", float("inf")), ("schedule", "x")),
         *(("warmup", 1.0), ("momentum", 1), ("label_smoothing", 1), ("erase", 2)),
-        ("precision", "float64"),
+        *(("precision", "float64"), ("other_momentum", 1)),
     ],
 )
 def test_a_recipe_that_cannot_work_is_one_sentence(field, value):

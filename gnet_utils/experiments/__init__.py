@@ -24,13 +24,20 @@ def record(experiment: str, name: str, seed: int, run: Callable[[], dict], **abo
     """Call `run` and write what it returns to data/runs/EXPERIMENT/NAME-seedSEED.json.
 
     The file also gets `about` (recipe, sizes), the command that repeats the run, its seconds, the
-    date, versions and machine. When the file exists, it is read and nothing is run.
+    date, versions and machine. When the file exists, it is read and nothing is run; CourseError
+    when it is of another `about`. A setting that is younger than the file counts as the same.
     """
     import torch
 
     path = RUNS / experiment / f"{name}-seed{seed}.json"
     if path.exists():
-        return json.loads(path.read_text(encoding="utf-8"))
+        done = json.loads(path.read_text(encoding="utf-8"))
+        if other := _other_settings(json.loads(json.dumps(about)), done):
+            raise CourseError(
+                f"{path} is the record of another run (other: {', '.join(other)}): delete it to "
+                "record this one"
+            )
+        return done
     began = time.perf_counter()
     found = run()
     done = {
@@ -49,6 +56,17 @@ def record(experiment: str, name: str, seed: int, run: Callable[[], dict], **abo
     aside.write_text(json.dumps(done) + "\n", encoding="utf-8")
     os.replace(aside, path)
     return done
+
+
+def _other_settings(own: dict, stored: dict) -> list[str]:
+    """Names of the settings that are others in `stored`; a purpose is words, not a setting."""
+    names = []
+    for name in own.keys() & stored.keys() - {"purpose"}:
+        if isinstance(own[name], dict) and isinstance(stored[name], dict):
+            names += _other_settings(own[name], stored[name])
+        elif own[name] != stored[name]:
+            names.append(name)
+    return sorted(names)
 
 
 def recorded(experiment: str) -> dict[str, list[dict]]:

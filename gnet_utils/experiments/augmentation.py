@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils import augment, experiments
+from gnet_utils.counting import _evaluating
 from gnet_utils.data import load_fashion_mnist, split_train_validation, to_float
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.training import Data, evaluate, in_layout
@@ -55,7 +56,7 @@ def train(net: nn.Module, data: Data, setting: Setting, seed: int = 0) -> Iterat
     """Train `net` on `setting.pictures` of `data` and yield the loss of each step.
 
     data: uint8 images (N, 1, 28, 28) and labels (N,). Nesterov's SGD; the learning rate rises for
-    a fifth of the steps and then falls to zero.
+    a fifth of the steps and then falls to zero. Sets torch's random state, and draws from it.
     """
     images, labels = data
     generator = torch.Generator().manual_seed(seed)
@@ -95,11 +96,11 @@ def views_of(images: Tensor, name: str) -> Iterator[Tensor]:
 @torch.inference_mode()
 def probabilities(net: nn.Module, images: Tensor, views: str = "1") -> Tensor:
     """Softmax of each view, (views, N, classes), for uint8 images (N, 1, 28, 28)."""
-    net.eval()
-    batches = [
-        torch.stack([net(in_layout(view)).softmax(1) for view in views_of(to_float(part), views)])
-        for part in images.split(500)
-    ]
+    with _evaluating(net):
+        batches = [
+            torch.stack([net(in_layout(v)).softmax(1) for v in views_of(to_float(part), views)])
+            for part in images.split(500)
+        ]
     return torch.cat(batches, dim=1)
 
 

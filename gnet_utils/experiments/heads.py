@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils import experiments
-from gnet_utils.counting import count_macs
+from gnet_utils.counting import _evaluating, count_macs
 from gnet_utils.data import load_fashion_mnist, split_train_validation, to_float
 from gnet_utils.experiments.start import remove_batch_norm, spread, start_like_tutorials
 from gnet_utils.models import FashionGoogLeNet
@@ -126,7 +126,10 @@ class Setting:
     steps: int = 200
 
     def net(self, seed: int = 0) -> FashionGoogLeNet:
-        """The untrained network. The same seed gives the same body with and without heads."""
+        """The untrained network. The same seed gives the same body with and without heads.
+
+        Sets torch's random state to the seed.
+        """
         kind = HeadedGoogLeNet if self.heads else FashionGoogLeNet
         options = {} if self.heads else {"stem": "patch"}
         net = kind(self.width, dropout=0.0, project_first=True, **options)
@@ -232,10 +235,10 @@ def gradients(net: nn.Module, probe: Data, weight: float) -> dict[str, dict[str,
 @torch.no_grad()
 def accuracies(net: nn.Module, data: Data) -> list[float]:
     """Share of right answers in eval mode: of the last head, then of the others."""
-    net.eval()
     parts = [part.split(1000) for part in data]
     ask = net.exits if isinstance(net, HeadedGoogLeNet) else lambda images: (net(images),)
-    answers = [ask(in_layout(to_float(images))) for images in parts[0]]
+    with _evaluating(net):
+        answers = [ask(in_layout(to_float(images))) for images in parts[0]]
     return [round(accuracy(torch.cat(logits), data[1]), 4) for logits in zip(*answers, strict=True)]
 
 
