@@ -1,12 +1,15 @@
 """Exercises and predictions of notebook 06, auxiliary heads and the flow of gradients."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gnet_utils.exercises import Exercise, Prediction, kind_of, number
+from gnet_utils.exercises import Exercise, Mistake, Prediction, kind_of, number
+from gnet_utils.exercises.trials import call
 from gnet_utils.models import GOOGLENET_BLOCKS
 from gnet_utils.models.googlenet import GoogLeNetOutput
 
@@ -18,12 +21,11 @@ UNREACHED = {"4e", "5a", "5b"}
 def judge_reach(answer: Any) -> str | None:
     """Whether the answer names the blocks that the second head's loss does not reach."""
     if isinstance(answer, str):
-        answer = answer.replace(",", " ").split()
-    if not isinstance(answer, (list, tuple, set, frozenset)) or not all(
-        isinstance(name, str) for name in answer
-    ):
+        answer = (word for word in re.findall(r"\w+", answer) if word != "and")
+    names = list(answer) if isinstance(answer, Iterable) else [answer]
+    if not all(isinstance(name, str) for name in names):
         return 'names of blocks are asked for, such as ("3a", "3b").'
-    named = {name.removeprefix("inception_").strip().lower() for name in answer}
+    named = {name.strip().lower().removeprefix("inception_") for name in names}
     if not named:
         return "no block is named: does the second head's loss reach all nine?"
     if unknown := named - GOOGLENET_BLOCKS.keys():
@@ -43,7 +45,7 @@ def judge_reach(answer: Any) -> str | None:
     if named == UNREACHED | {"4b", "4c", "4d"}:
         return "these are the blocks that the first head does not reach; the second is asked for."
     if missing := UNREACHED - named:
-        return f"one is missing, {sorted(missing)[-1]}: a loss reaches only what lies before it."
+        return f"{sorted(missing)[-1]} is missing: a loss reaches only what lies before it."
     return f"{sorted(named - UNREACHED)[-1]} lies before the second head: it gets a gradient."
 
 
@@ -52,32 +54,42 @@ def judge_reach(answer: Any) -> str | None:
 
 def judge_total(answer: Any) -> str | None:
     """Whether a function (output, labels) gives last + 0.3 (aux1 + aux2), also without heads."""
-    if not callable(answer):
-        return f"a function is asked for, this is {kind_of(answer)}: answer = total_loss."
     random = torch.Generator().manual_seed(6)
     parts = [(3 * torch.randn(8, 10, generator=random)).requires_grad_() for _ in range(3)]
     labels = torch.randint(0, 10, (8,), generator=random)
-    got = answer(GoogLeNetOutput(*parts), labels)
-    if got is None:
-        return "the function returns nothing: does it end with return?"
-    if not isinstance(got, Tensor):
-        return f"it returns {kind_of(got)}, not a tensor: backward() needs the tensor."
-    if got.ndim:
-        return f"one number is the loss, it returns the shape {tuple(got.shape)}."
+    got = _loss(call(answer, GoogLeNetOutput(*parts), labels, how="with an output of three heads"))
     last, aux1, aux2 = (F.cross_entropy(logits, labels) for logits in parts)
     if mistake := _named_mistake(got, last, aux1, aux2, parts, labels):
         return mistake
     if not torch.isclose(got, last + 0.3 * (aux1 + aux2), atol=1e-4):
         return f"for losses {last:.2f}, {aux1:.2f}, {aux2:.2f} it gives {got:.2f}."
-    if got.grad_fn is None:
-        return "the number is right, but cut off from the network: no item(), no detach()."
-    try:
-        alone = answer(parts[0], labels)
-    except Exception as error:  # what the reader's code does with one tensor can be anything
-        return f"with the logits alone, as in eval(), it stops with {type(error).__name__}."
-    if not isinstance(alone, Tensor) or alone.ndim or not torch.isclose(alone, last, atol=1e-4):
-        return "with the logits alone, as in eval(), the plain cross-entropy should come out."
+    for name, logits in zip(GoogLeNetOutput._fields, parts, strict=True):
+        if not _reaches(got, logits):
+            return f"the number is right, but {name} is cut off from it: no item(), no detach()."
+    for count in (8, 3, 1):  # three pictures are not three heads
+        logits, how = parts[0][:count], f"with the logits alone, as in eval(), {count} pictures,"
+        alone = _loss(call(answer, logits, labels[:count], how=how))
+        if not torch.isclose(alone, F.cross_entropy(logits, labels[:count]), atol=1e-4):
+            return f"{how} the plain cross-entropy should come out."
+        if not _reaches(alone, parts[0]):
+            return f"{how} the number is right, but cut off from the network."
     return None
+
+
+def _loss(got: Any) -> Tensor:
+    if not isinstance(got, Tensor):
+        raise Mistake(f"it returns {kind_of(got)}, not a tensor: backward() needs the tensor.")
+    if got.numel() != 1:
+        raise Mistake(f"one number is the loss, it returns the shape {tuple(got.shape)}.")
+    return got.float().reshape(())
+
+
+def _reaches(loss: Tensor, logits: Tensor) -> bool:
+    """Whether a gradient of `loss` arrives at `logits`."""
+    if not loss.requires_grad:
+        return False
+    (grad,) = torch.autograd.grad(loss, logits, retain_graph=True, allow_unused=True)
+    return grad is not None
 
 
 def _named_mistake(got, last, aux1, aux2, parts, labels) -> str | None:
@@ -85,6 +97,10 @@ def _named_mistake(got, last, aux1, aux2, parts, labels) -> str | None:
     odds = [F.cross_entropy(logits.softmax(1), labels) for logits in parts]
     mistakes = [
         (last, "that is the last head's loss alone; the other two add 0.3 of theirs."),
+        (
+            8 * (last + 0.3 * (aux1 + aux2)),
+            "these are sums over the pictures: cross_entropy takes the mean by itself.",
+        ),
         (last + aux1 + aux2, "all three count fully: the two auxiliary losses weigh 0.3 each."),
         (0.3 * (last + aux1 + aux2), "the last head's loss has weight 1, not 0.3."),
         (last + 0.3 * (aux1 + aux2) / 2, "each head has weight 0.3; you took the mean of the two."),
@@ -127,7 +143,19 @@ def softmax_first(output: Any, labels: Tensor) -> Tensor:
 
 
 def cut_off(output: Any, labels: Tensor) -> Tensor:
-    return never_without_heads(output, labels).detach()
+    heads = sum(F.cross_entropy(logits, labels).item() for logits in output[1:])
+    return F.cross_entropy(output[0], labels) + 0.3 * heads
+
+
+def summed(output: Any, labels: Tensor) -> Tensor:
+    losses = [F.cross_entropy(logits, labels, reduction="sum") for logits in output]
+    return losses[0] + 0.3 * (losses[1] + losses[2])
+
+
+def confused_by_three(output: Any, labels: Tensor) -> Tensor:
+    if len(output) == 3:
+        return never_without_heads(GoogLeNetOutput(*output), labels)
+    return F.cross_entropy(output, labels)
 
 
 def never_without_heads(output: Any, labels: Tensor) -> Tensor:
@@ -154,6 +182,7 @@ EXERCISES = {
             0.25**12: "that is the ratio turned round: how many times larger is asked for.",
             20 / 8: "that compares the lengths of the two ways; each layer costs a factor.",
             0.25**8: "that is what the second gradient keeps; compare it with the first.",
+            0.25**20: "that is what the first gradient keeps; compare the second with it.",
             0.3 * 4**12: "you took the weight 0.3 in; here both losses have weight 1.",
         },
         hints=[
@@ -180,7 +209,7 @@ EXERCISES = {
             (("5a", "5b"), "a head after 4e"),
             (("4c", "4d", "4e", "5a", "5b"), "after 4a and 4b"),
             (("4b", "4c", "4d", "4e", "5a", "5b"), "the first head does not reach"),
-            (("4e", "5a"), "one is missing"),
+            (("4e", "5a"), "5b is missing"),
             (("3a", "4e", "5a", "5b"), "lies before the second head"),
         ],
     ),
@@ -196,6 +225,7 @@ EXERCISES = {
             78_112: "the last linear layer is missing.",
             15_146: "that takes one place of the pooled map; the linear layer reads all nine.",
             20_890: "that is the head of width 0.125 from above.",
+            28_928: "these are the MACs of the head of width 0.125 from above.",
             80_714: "that is with a batch norm: 64 numbers in place of the convolution's biases.",
         },
         hints=[
@@ -223,8 +253,10 @@ EXERCISES = {
             (logits_added, "added up the logits"),
             (softmax_first, "leave softmax out"),
             (as_float, "backward() needs the tensor"),
-            (cut_off, "cut off from the network"),
-            (never_without_heads, "as in eval(), it stops"),
+            (summed, "sums over the pictures"),
+            (cut_off, "aux1 is cut off"),
+            (never_without_heads, "as in eval(), 8 pictures, it stops"),
+            (confused_by_three, "as in eval(), 3 pictures, it stops"),
         ],
     ),
     "mix": number(
@@ -236,6 +268,8 @@ EXERCISES = {
             1.1: "the shares add up to 1 already: do not divide by three.",
             1.92: "the 30% that go to the end are missing.",
             1.3: "that is what is saved; what is spent is asked for.",
+            4.6: "that is the cost when every picture goes to the end.",
+            3.08: "that is the net of the table, at the threshold 0.8; this is another net.",
             3_300_000: "right in single MACs; give millions.",
             330: "50, 20 and 30 are percent: divide by 100.",
         },

@@ -1,6 +1,5 @@
 """Exercises and predictions of notebook 07, ResNet: deeper, and still trainable."""
 
-import copy
 from typing import Any
 
 import torch
@@ -8,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils.exercises import Exercise, Prediction, kind_of, number
+from gnet_utils.exercises.trials import call, check_module
 from gnet_utils.models import BasicBlock
 
 # 07.identity --------------------------------------------------------------------------------------
@@ -15,39 +15,63 @@ from gnet_utils.models import BasicBlock
 
 def judge_identity(answer: Any) -> str | None:
     """Whether a basic block of 16 channels gives back what it gets, still able to learn."""
-    if isinstance(answer, type) and issubclass(answer, nn.Module):
-        return f"this is the class {answer.__name__}, not a block made from it: add brackets."
-    if not isinstance(answer, nn.Module):
-        return f"the block is asked for, this is {kind_of(answer)}."
-    convs = [layer for layer in answer.modules() if isinstance(layer, nn.Conv2d)]
-    if sum(conv.weight.numel() for conv in convs) != 2 * 9 * 16 * 16:
-        return "the block must keep its two 3x3 convolutions of 16 channels: change numbers only."
+    check_module(answer)
+    if _shapes(answer) != _shapes(identity_block()):
+        return (
+            "the block must keep its two 3x3 convolutions of 16 channels and the batch norm of "
+            "each: change numbers, not layers."
+        )
     maps = torch.rand(4, 16, 7, 7, generator=torch.Generator().manual_seed(7))
-    block = copy.deepcopy(answer).float().cpu()
-    with torch.no_grad():
-        got = block.train()(maps)
+    got = answer.train()(maps.clone())  # a ReLU in place may write into its input
     if not isinstance(got, Tensor) or got.shape != maps.shape:
         return f"maps of the shape {tuple(maps.shape)} should keep it."
     if not got.any():
         return "it gives zeros for everything: F(x) is zero, and nothing is added to it."
     if torch.allclose(got, 2 * maps, atol=1e-3):
         return "it gives 2x: F(x) itself is the identity, and the shortcut adds x once more."
-    if not torch.allclose(got, maps, atol=1e-3):
-        return f"F(x) is not zero yet: the output differs from x by up to {_gap(got, maps)}."
+    if not torch.allclose(got, maps, atol=1e-5):
+        return f"F(x) is not zero yet: in train() mode the output is off by {_gap(got, maps)}."
+    return _learning_mistake(answer, maps, got)
+
+
+def _shapes(block: nn.Module) -> list[tuple[int, ...]]:
+    return sorted(tuple(numbers.shape) for numbers in block.state_dict().values())
+
+
+def _learning_mistake(block: nn.Module, maps: Tensor, got: Tensor) -> str | None:
+    """What keeps a block that gives its `maps` back from learning by small steps; None if it can.
+
+    Changes the block.
+    """
     if not all(p.requires_grad for p in block.parameters()):
         return "it gives x, but its numbers are frozen: it could never become anything else."
-    (block(maps) * maps).sum().backward()
-    weights = [p for name, p in block.named_parameters() if name.endswith("weight")]
-    if not any(p.grad is not None and p.grad.any() for p in weights):
+    weights = {name: p for name, p in block.named_parameters() if name.endswith("weight")}
+    if got.requires_grad:
+        (got * maps).sum().backward()
+    if not any(p.grad is not None and p.grad.any() for p in weights.values()):
+        zero = [name for name, p in weights.items() if got.requires_grad and not p.any()]
+        cause = f"zero are {', '.join(zero)}" if zero else "nothing goes through F"
         return (
-            "it gives x, but no weight of F gets a gradient, so all that F could ever learn is a "
-            "bias: make only the last factor zero, not everything."
+            f"it gives x, but no weight of F gets a gradient, so all that F could ever learn is a "
+            f"bias: {cause}; only the last factor may be zero."
+        )
+    with torch.no_grad():
+        for p in block.parameters():
+            if p.grad is not None:
+                p -= 1e-6 * p.grad
+        after = block(maps.clone())
+    if _gap(after, got) > 0.01:
+        return (
+            f"it gives x, but a step of a millionth of the gradient moves its output by "
+            f"{_gap(after, got)}: batch norm blows up what the last convolution gives, however "
+            "small; make the factor after it zero instead."
         )
     return None
 
 
-def _gap(got: Tensor, wanted: Tensor) -> str:
-    return f"{(got - wanted).abs().max().item():.2f}"
+def _gap(got: Tensor, wanted: Tensor) -> float:
+    """The largest difference, to two digits."""
+    return float(f"{(got - wanted).abs().max():.2g}")
 
 
 def identity_block(shortcut: bool = True, last: float = 0.0) -> BasicBlock:
@@ -57,35 +81,48 @@ def identity_block(shortcut: bool = True, last: float = 0.0) -> BasicBlock:
     return block
 
 
-def dead_block() -> BasicBlock:
-    """A wrong answer: everything is zero, so only a bias can ever be learned."""
-    block = BasicBlock(16, 16, 1, nn.Identity())
-    for parameter in block.parameters():
-        nn.init.zeros_(parameter)
+def zeroed(*names: str) -> BasicBlock:
+    """Wrong answers: a block with zeros in these parameters, in all of them without a name."""
+    block = identity_block(last=1.0)
+    for name, parameter in block.named_parameters():
+        if name in names or not names:
+            nn.init.zeros_(parameter)
+    return block
+
+
+def without_last_norm() -> BasicBlock:
+    """A wrong answer: the last batch norm is gone, and its convolution zero."""
+    block = zeroed("body.2.0.weight")
+    block.body[2][1] = nn.Identity()
     return block
 
 
 # 07.shortcut --------------------------------------------------------------------------------------
 
 
+SHORTCUT_CASES = (  # maps (N, C, H, W), channels that come out, stride
+    ((2, 2, 4, 4), 4, 2),
+    ((1, 3, 7, 10), 5, 2),
+    ((2, 2, 9, 6), 3, 3),
+    ((2, 2, 4, 4), 3, 1),
+    ((2, 3, 6, 6), 3, 2),
+)
+
+
 def judge_shortcut(answer: Any) -> str | None:
     """Whether a function (x, out_channels, stride) is the paper's option A."""
-    if not callable(answer) or isinstance(answer, nn.Module):
-        return f"a function is asked for, this is {kind_of(answer)}: answer = pad_shortcut."
-    for channels, out, stride, side in ((2, 4, 2, 4), (3, 5, 2, 7), (2, 3, 1, 4)):
-        random = torch.Generator().manual_seed(7)
-        maps = torch.rand(2, channels, side, side, generator=random) + 0.5
-        got = answer(maps.clone(), out, stride)
-        if got is None:
-            return "the function returns nothing: does it end with return?"
+    random = torch.Generator().manual_seed(7)
+    for shape, out, stride in SHORTCUT_CASES:
+        maps = torch.rand(shape, generator=random) + 0.5
+        how = f"for maps {shape}, {out} channels and stride {stride}"
+        got = call(answer, maps.clone(), out, stride, how=how)
         if not isinstance(got, Tensor):
             return f"it should return a tensor, it returns {kind_of(got)}."
         if got.ndim != 4:
             return f"maps (N, C, H, W) should come back, got the shape {tuple(got.shape)}."
-        wanted = F.pad(maps[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, out - channels))
-        if got.shape == wanted.shape and torch.equal(got, wanted):
-            continue
-        return _shortcut_mistake(maps, got, wanted, stride)
+        wanted = F.pad(maps[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, out - maps.shape[1]))
+        if got.shape != wanted.shape or not torch.equal(got.to(wanted), wanted):
+            return f"{how}: {_shortcut_mistake(maps, got, wanted, stride)}"
     return None
 
 
@@ -94,11 +131,12 @@ def _shortcut_mistake(maps: Tensor, got: Tensor, wanted: Tensor, stride: int) ->
     if got.shape[1] == channels + out:
         return f"it adds {out} channels: only the missing ones, {out} - {channels}, are new."
     if got.shape[2:] != wanted.shape[2:]:
-        return f"the map should become {wanted.shape[2]} pixels wide, it is {got.shape[-1]} wide."
+        sizes = [f"{maps.shape[2]}x{maps.shape[3]}" for maps in (wanted, got)]
+        return f"the map should have {sizes[0]} pixels, it has {sizes[1]}."
     if got.shape != wanted.shape:
         return f"the shape should be {tuple(wanted.shape)}, it is {tuple(got.shape)}."
-    pooled = F.avg_pool2d(maps, stride, ceil_mode=True)
-    if torch.allclose(got[:, :channels], pooled):
+    got = got.to(wanted)
+    if stride > 1 and torch.allclose(got[:, :channels], pooled(maps, channels, stride)):
         return "it takes means of neighbours; option A takes every second pixel as it is."
     if not got[:, : out - channels].any() and torch.equal(got[:, -channels:], wanted[:, :channels]):
         return "the zeros came first: the old channels keep their places, the zeros follow."
@@ -141,11 +179,13 @@ EXERCISES = {
             "nn.init.zeros_(block.body[-1][1].weight); its bias is zero already.",
         ],
         wrong=[
-            (BasicBlock, "not a block made from it"),
-            (nn.Sequential(nn.Identity()), "keep its two 3x3"),
+            (BasicBlock, "not a module made of it"),
+            (without_last_norm(), "keep its two 3x3"),
             (identity_block(last=1.0), "F(x) is not zero yet"),
             (identity_block(shortcut=False), "zeros for everything"),
-            (dead_block(), "no weight of F gets a gradient"),
+            (zeroed(), "zero are body.0.0.weight, body.0.1.weight, body.2.0.weight"),
+            (zeroed("body.0.1.weight"), "zero are body.0.1.weight;"),
+            (zeroed("body.2.0.weight"), "batch norm blows up"),
         ],
     ),
     "bottleneck": number(
@@ -161,6 +201,9 @@ EXERCISES = {
             720_896: "the 3x3 reads 128 channels, the first 1x1 has cut them.",
             280_064: "the batch norms' numbers are in it: convolution weights alone.",
             279_296: "biases are in it; these convolutions have none.",
+            69_632: "that is the bottleneck of the table above, 256 channels and 64 inside.",
+            73_728: "that is the basic block of the table above, two 3x3 at 64 channels.",
+            1_179_648: "that is the basic block of the table above, two 3x3 at 256 channels.",
         },
         hints=[
             "Three convolutions: 1x1 down, 3x3, 1x1 up.",
@@ -179,7 +222,7 @@ EXERCISES = {
         ],
         wrong=[
             (16, "a function is asked for"),
-            (without_stride, "pixels wide"),
+            (without_stride, "should have 2x2 pixels, it has 4x4"),
             (all_new, "only the missing ones"),
             (pooled, "means of neighbours"),
             (zeros_first, "the zeros came first"),
@@ -218,6 +261,7 @@ EXERCISES = {
             132: "a bottleneck has more than two convolutions, and the outer layers are missing.",
             399: "you counted the batch norms; the name counts convolutions and the linear layer.",
             202: "you counted the two poolings; they have no weights.",
+            152: "that one has 3, 8, 36 and 3 blocks.",
         },
         hints=[
             "How many blocks, and how many convolutions in each?",

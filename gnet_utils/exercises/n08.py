@@ -6,62 +6,72 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gnet_utils.exercises import Exercise, Prediction, kind_of, number
+from gnet_utils.exercises import Exercise, Mistake, Prediction, kind_of, number
+from gnet_utils.exercises.trials import call
 
 # 08.ten -------------------------------------------------------------------------------------------
 
 
-def cut_ten(image: Tensor, size: int) -> Tensor:
-    """The ten crops of image (C, H, W): corners and centre, then the same mirrored."""
+def cut_ten(image: Tensor, size: int, round_up: tuple[int, int] = (0, 0)) -> Tensor:
+    """The ten crops of image (C, H, W): corners and centre, then the same mirrored.
+
+    The centre of an odd rest begins a half pixel too early, too late where `round_up` is 1.
+    """
     height, width = image.shape[1:]
     down, right = height - size, width - size
-    corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
+    centre = ((down + round_up[0]) // 2, (right + round_up[1]) // 2)
+    corners = [(0, 0), (0, right), (down, 0), (down, right), centre]
     five = torch.stack([image[:, y : y + size, x : x + size] for y, x in corners])
     return torch.cat([five, five.flip(3)])
 
 
 def judge_ten(answer: Any) -> str | None:
     """Whether a function (image, size) makes the ten crops, in any order."""
-    if not callable(answer):
-        return f"a function is asked for, this is {kind_of(answer)}: answer = ten_crops."
-    for shape, size in (((3, 32, 32), 28), ((1, 40, 52), 24)):
+    for shape, size in (((3, 32, 32), 28), ((1, 40, 52), 24), ((3, 31, 45), 24)):
         image = torch.arange(torch.Size(shape).numel(), dtype=torch.float32).reshape(shape)
-        got = answer(image.clone(), size)
-        if got is None:
-            return "the function returns nothing: does it end with return?"
+        how = f"for a picture {shape} and size {size}"
+        try:
+            got = call(answer, image.clone(), size, how=how)
+        except Mistake as mistake:
+            if any(words in str(mistake) for words in ("equal size", "must match")):
+                return f"{how} crops of several sizes come out: does each lie in the picture?"
+            raise
         if isinstance(got, (list, tuple)) and got and isinstance(got[0], Tensor):
             return "it returns a list: torch.stack makes one tensor of it."
         if not isinstance(got, Tensor):
             return f"it should return a tensor, it returns {kind_of(got)}."
         if mistake := _compare(got, image, size):
-            return mistake
+            return f"{how}: {mistake}"
     return None
 
 
 def _compare(got: Tensor, image: Tensor, size: int) -> str | None:
     channels, expected = len(image), cut_ten(image, size)
+    corners = expected[:4]
+    # The larger half of an odd rest may lie on either side.
+    centres = [cut_ten(image, size, up)[4:5] for up in ((0, 0), (0, 1), (1, 0), (1, 1))]
     if got.shape == (5, channels, size, size):
         return "five crops come out: each of them is also mirrored."
     if got.shape != expected.shape:
         return f"{tuple(expected.shape)} should come out, got {tuple(got.shape)}."
-    if not _has(got, expected[4:5]):
-        if _has(got, cut_ten(image, size)[:4]):
+    if not any(_has(got, centre) for centre in centres):
+        if _has(got, corners):
             return "the corners are right, the centre is not: half of the rest lies on each side."
         return "the crop of the centre is missing."
-    if not _has(got, expected[:4]):
+    if not _has(got, corners):
         if len({tuple(crop.flatten().tolist()) for crop in got}) < 10:
             return "some crops come out twice: four different corners are needed."
         return "a corner is missing: the crops must touch the edges of the picture."
-    if _has(got, expected[:5].flip(2)):
+    if _has(got, corners.flip(2)):
         return "these are turned upside down: mirror left to right, the last axis."
-    if not _has(got, expected[5:]):
+    if not _has(got, corners.flip(3)) or not any(_has(got, one.flip(3)) for one in centres):
         return "the five crops are there, their mirror images are not."
     return None
 
 
 def _has(got: Tensor, wanted: Tensor) -> bool:
     """Whether each crop of `wanted` is among those of `got`."""
-    return all(any(torch.equal(crop, one) for one in got) for crop in wanted)
+    return all(any(torch.equal(crop, one) for one in got.to(wanted)) for crop in wanted)
 
 
 def five_only(image: Tensor, size: int) -> Tensor:
@@ -98,6 +108,19 @@ def whole(image: Tensor, size: int) -> Tensor:
     return image.expand(10, -1, -1, -1)
 
 
+def rows_for_columns(image: Tensor, size: int) -> Tensor:
+    down, right = image.shape[1] - size, image.shape[2] - size
+    corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
+    five = torch.stack([image[:, x : x + size, y : y + size] for y, x in corners])
+    return torch.cat([five, five.flip(3)])
+
+
+def even_only(image: Tensor, size: int) -> Tensor:
+    ten, (down, right) = cut_ten(image, size), ((side - size) // 2 for side in image.shape[1:])
+    centre = image[None, :, down:-down, right:-right]
+    return torch.cat([ten[:4], centre, ten[5:9], centre.flip(3)])
+
+
 WRONG_TEN: list[tuple[Any, str]] = [
     (10, "a function is asked for"),
     (five_only, "each of them is also mirrored"),
@@ -107,6 +130,8 @@ WRONG_TEN: list[tuple[Any, str]] = [
     (one_corner, "come out twice"),
     (twice, "their mirror images are not"),
     (whole, "should come out"),
+    (rows_for_columns, "for a picture (1, 40, 52) and size 24 crops of several sizes"),
+    (even_only, "for a picture (3, 31, 45) and size 24 crops of several sizes"),
 ]
 
 
@@ -164,6 +189,9 @@ EXERCISES = {
             2.18 / 144: "that is the whole gain by all passes; the question begins at 10 crops.",
             2.18 / 134: "2.18 is the gain since 1 crop; the question begins at 10.",
             0.01: "that is rounded too far: give two digits that are not zero.",
+            0.009: "that is rounded too far: one digit more.",
+            0.92: "that is what the first nine passes save together.",
+            2.18: "that is what all passes save together, from 1 crop to 144.",
             1.26: "that is the gain of all these passes together.",
             106.35: "that is passes for each point; turn the ratio round.",
         },
@@ -212,6 +240,7 @@ EXERCISES = {
             0.002728: "that is the fraction; percent are asked for.",
             100 - MAJORITY: "that is the probability that the majority is right.",
             2.569: "three of seven are no majority.",
+            0.3: "that is rounded too far: one digit more.",
         },
         hints=[
             "The majority is wrong when 4, 5, 6 or 7 networks are.",

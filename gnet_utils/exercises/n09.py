@@ -7,13 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gnet_utils.exercises import Exercise, Prediction, as_number, kind_of, number
+from gnet_utils.exercises import Exercise, Mistake, Prediction, as_number, kind_of, number
+from gnet_utils.exercises.trials import call
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.probing import ablate
 
 # 09.ablate ----------------------------------------------------------------------------------------
-
-SILENCED = "inception_4b.branch_5x5"
 
 
 def small_net() -> nn.Module:
@@ -28,38 +27,45 @@ def small_net() -> nn.Module:
 
 def judge_ablate(answer: Any) -> str | None:
     """Whether a function (net, images, name) -> logits silences one part, for this call only."""
-    if not callable(answer):
-        return f"a function is asked for, this is {kind_of(answer)}."
-    net = small_net()
+    for name in ("inception_4b.branch_5x5", "inception_3a.branch_1x1", "conv2", "inception_5b"):
+        with torch.no_grad():
+            if mistake := _ablate_mistake(answer, name):
+                return mistake
+    return None
+
+
+def _ablate_mistake(answer: Any, name: str) -> str | None:
+    net, how = small_net(), f'for "{name}"'
+    kept = {key: numbers.clone() for key, numbers in net.state_dict().items()}
     images = torch.randn(4, 1, 28, 28)
-    with torch.no_grad():
-        whole = net(images)
-        with ablate(net, [SILENCED]):
-            wanted = net(images)
-        with ablate(net, [SILENCED.partition(".")[0]]):
-            no_block = net(images)
-        got = answer(net, images, SILENCED)
-        after = net.eval()(images)
-    if got is None:
-        return "the function returns nothing: does it end with return?"
+    whole = net(images)
+    with ablate(net, [name]):
+        wanted = net(images)
+    with ablate(net, [name.partition(".")[0]]):
+        no_block = net(images)
+    got = call(answer, net, images.clone(), name, how=how)
     if not isinstance(got, Tensor) or got.shape != whole.shape:
         shape = tuple(getattr(got, "shape", ()))
-        return f"logits {tuple(whole.shape)} should come back, got {shape or type(got).__name__}."
+        return f"logits {tuple(whole.shape)} should come back, got {shape or kind_of(got)}."
     if _same(got, whole):
-        return "the logits are those of the whole net: a hook must return what it puts in place."
-    if _same(got, no_block):
+        return f"{how} the whole net answers: a hook must return what it puts in place."
+    if "." in name and _same(got, no_block):
         return "that silences the whole block: get_submodule takes the full name, dots and all."
     if _same(got, wanted.softmax(1)):
         return "these are probabilities: the logits are asked for."
     if not _same(got, wanted):
-        return "these are not the logits of the net with zeros in that place."
-    if not _same(after, whole):
-        return "afterwards the net still answers without that part: remove the hook."
+        return f"{how} these are not the logits of the net with zeros in that place."
+    if net.training:
+        return "afterwards the net is in train() mode: it came in eval() mode."
+    if not _same(net(images), whole):
+        if all(torch.equal(numbers, kept[key]) for key, numbers in net.state_dict().items()):
+            return "afterwards the net still answers without that part: remove the hook."
+        return "afterwards the net has other numbers: put zeros in place of the output alone."
     return None
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and torch.allclose(a, b, atol=1e-4)
+    return a.shape == b.shape and torch.allclose(a.to(b), b, atol=1e-4)
 
 
 def silence(
@@ -82,6 +88,26 @@ def silence(
         return finish(logits)
 
     return without
+
+
+def zeros_in_the_weights(net: nn.Module, images: Tensor, name: str) -> Tensor:
+    """A wrong answer: right logits, and a net that never recovers."""
+    for layer in net.get_submodule(name).modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.weight.data.zero_()
+            layer.bias.data.zero_()
+    return net(images)
+
+
+def left_in_training(net: nn.Module, images: Tensor, name: str) -> Tensor:
+    logits = silence()(net.eval(), images, name)
+    net.train()
+    return logits
+
+
+def two_levels_only(net: nn.Module, images: Tensor, name: str) -> Tensor:
+    block, branch = name.split(".")
+    return silence()(net, images, f"{block}.{branch}")
 
 
 # 09.cam -------------------------------------------------------------------------------------------
@@ -115,48 +141,93 @@ def cam_averaged(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
     return (weight[classes] * maps.mean((2, 3))).relu()
 
 
+def cam_columns(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
+    return (weight[:, classes][:, :, None, None] * maps).sum(1).relu()
+
+
+def cam_without_axes(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
+    return (weight[classes] * maps).sum(1).relu()
+
+
+def cam_squeezed(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
+    return right_cam(maps, weight, classes).squeeze()
+
+
+CAM_SLIPS = (
+    (cam_without_relu, "some places are negative: the ReLU is missing."),
+    (cam_relu_first, "the ReLU comes after the sum: here it cut the negative weights away."),
+    (cam_unweighted, "that adds the maps as they are: weigh each by the class's weight for it."),
+    (cam_all_classes, "the weights of all ten classes are in it: take each picture's own row."),
+    (
+        cam_first_class,
+        "every picture gets the first picture's class: weight[classes] has one row for each.",
+    ),
+)
+AXIS_SLIPS = (  # they run only where some sizes are equal
+    (cam_columns, "weight[:, classes] takes columns: a class is a row of the weight."),
+    (
+        cam_without_axes,
+        "the weights meet places, not maps: give weight[classes] two more axes at the end.",
+    ),
+)
+
+
 def judge_cam(answer: Any) -> str | None:
-    """Whether a function (maps, weight, classes) gives class activation maps, up to a factor."""
-    if not callable(answer):
-        return f"a function is asked for, this is {kind_of(answer)}."
-    torch.manual_seed(9)
-    maps, weight, classes = (
-        torch.rand(5, 6, 3, 4),
-        torch.randn(10, 6),
-        torch.tensor([3, 1, 4, 1, 5]),
-    )
-    got = answer(maps.clone(), weight.clone(), classes.clone())
-    if got is None:
-        return "the function returns nothing: does it end with return?"
-    if not isinstance(got, Tensor) or got.shape != (5, 3, 4):
-        shape = tuple(getattr(got, "shape", ()))
-        if shape == (5, 6):
+    """Whether a function (maps, weight, classes) gives class activation maps.
+
+    Each picture's map counts up to a positive factor: some divide by the number of places, or
+    by the largest value.
+    """
+    try:
+        mistakes = (_cam_mistake(answer, shape) for shape in ((5, 6, 3, 4), (1, 6, 3, 4)))
+        return next(filter(None, mistakes), None)
+    except Mistake as mistake:
+        return _cam_slip_of_axes(answer) or str(mistake)
+
+
+def _cam_mistake(answer: Any, shape: tuple[int, int, int, int]) -> str | None:
+    count, channels, *places = shape
+    case = _cam_case(shape)
+    how = f"for maps {shape}, weight {(10, channels)} and {count} classes"
+    got = call(answer, *(part.clone() for part in case), how=how)
+    if not isinstance(got, Tensor) or got.shape != (count, *places):
+        given = tuple(getattr(got, "shape", ()))
+        if given == (count, channels):
             return "the places are gone: add over the maps, not over the places."
-        return f"5 pictures with maps of 3x4 should give (5, 3, 4), got {shape or got!r:.30}."
-
-    def is_like(other: Callable) -> bool:
-        """Equal up to a positive factor: some divide by the number of places."""
-        wanted = other(maps, weight, classes)
-        return _same(got / got.abs().max().clamp_min(1e-9), wanted / wanted.abs().max())
-
-    if is_like(right_cam):
+        return f"{how} {(count, *places)} should come back, got {given or kind_of(got)}."
+    if _like(got, right_cam(*case)):
         return None
-    for wrong, message in (
-        (cam_without_relu, "some places are negative: the ReLU is missing."),
-        (cam_relu_first, "the ReLU comes after the sum: here it cut the negative weights away."),
-        (
-            cam_unweighted,
-            "that adds the maps as they are: weigh each by the class's weight for it.",
-        ),
-        (cam_all_classes, "the weights of all ten classes are in it: take each picture's own row."),
-        (
-            cam_first_class,
-            "every picture gets the first picture's class: weight[classes] has one row for each.",
-        ),
-    ):
-        if is_like(wrong):
-            return message
-    return "these are not the class's weights times the maps, added over the maps, then ReLU."
+    slips = (message for wrong, message in CAM_SLIPS if _like(got, wrong(*case)))
+    return next(slips, "these are not the class's weights times the maps, added, then ReLU.")
+
+
+def _cam_slip_of_axes(answer: Any) -> str | None:
+    """The slip of an answer that fails on real sizes, seen where all sizes are equal."""
+    case = _cam_case((10, 10, 10, 10))
+    try:
+        got = call(answer, *case, how="")
+    except Mistake:
+        return None
+    is_map = isinstance(got, Tensor) and got.shape == (10, 10, 10)
+    slips = (message for wrong, message in AXIS_SLIPS if is_map and _like(got, wrong(*case)))
+    return next(slips, None)
+
+
+def _cam_case(shape: tuple[int, int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Maps of this shape, weights of ten classes, and a class for each picture."""
+    generator = torch.Generator().manual_seed(10)  # each picture has positive places and negative
+    maps = torch.randn(shape, generator=generator).relu()
+    weight = torch.randn(10, shape[1], generator=generator)
+    return maps, weight, torch.tensor([3, 1, 4, 1, 5, 9, 2, 6, 5, 3])[: shape[0]]
+
+
+def _like(got: Tensor, wanted: Tensor) -> bool:
+    """Whether each picture's map is the wanted one, up to a positive factor."""
+    scaled = (
+        heat / heat.abs().amax((1, 2), keepdim=True).clamp_min(1e-9)
+        for heat in (got.detach().to(wanted), wanted)
+    )
+    return _same(*scaled)
 
 
 # 09.likeness --------------------------------------------------------------------------------------
@@ -184,22 +255,29 @@ def nan_for_flat(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum() / (a.norm() * b.norm())
 
 
+def two_deviations(a: Tensor, b: Tensor) -> Tensor:
+    return covariance(a, b) / (a.std() * b.std()).clamp_min(1e-12)
+
+
+def one_guard(a: Tensor, b: Tensor) -> Tensor:
+    return torch.zeros(()) if b.std() == 0 else nan_for_flat(a, b)
+
+
+LIKENESS_SLIPS = (
+    (cosine, "the means are still in it: two bright maps look alike without any pattern."),
+    (covariance, "it grows with the brightness of the maps: divide by both lengths."),
+    (without_sign, "the sign is lost: opposite maps should give a negative number."),
+    (two_deviations, "std() divides by n - 1 and mean() by n: take the same for both."),
+)
+
+
 def judge_likeness(answer: Any) -> str | None:
     """Whether a function of two maps (H, W) is Pearson's correlation, 0 for a flat map."""
-    if not callable(answer):
-        return f"a function is asked for, this is {kind_of(answer)}."
-    torch.manual_seed(9)
-    a = torch.rand(6, 5) + 1
-    pairs = [(a, 2 - 0.6 * a + 0.2 * torch.rand(6, 5)), (a, a + torch.rand(6, 5))]
-    got = []
-    for pair in pairs:
-        value = answer(*(each.clone() for each in pair))
-        if value is None:
-            return "the function returns nothing: does it end with return?"
-        value = as_number(value)
-        if isinstance(value, str):
-            return value
-        got.append(value)
+    generator = torch.Generator().manual_seed(9)
+    a = torch.rand(6, 5, generator=generator) + 1
+    noise = torch.rand(2, 6, 5, generator=generator)
+    pairs = [(a, 2 - 0.6 * a + 0.2 * noise[0]), (a, a + noise[1])]
+    got = [_likeness(answer, *pair, "for two maps (6, 5)") for pair in pairs]
 
     def is_like(other: Callable) -> bool:
         return all(
@@ -207,19 +285,31 @@ def judge_likeness(answer: Any) -> str | None:
             for value, pair in zip(got, pairs, strict=True)
         )
 
-    for wrong, message in (
-        (cosine, "the means are still in it: two bright maps look alike without any pattern."),
-        (covariance, "it grows with the brightness of the maps: divide by both lengths."),
-        (without_sign, "the sign is lost: opposite maps should give a negative number."),
-    ):
-        if is_like(wrong):
-            return message
     if not is_like(right_likeness):
-        return f"two maps whose correlation is {right_likeness(*pairs[0]):.2f} give {got[0]:.2f}."
-    flat = as_number(answer(a, torch.ones(6, 5)))
-    if isinstance(flat, str) or abs(flat) > 1e-3:
-        return "a map that is the same everywhere must give 0, not nan: guard the division."
+        slips = (message for wrong, message in LIKENESS_SLIPS if is_like(wrong))
+        right = right_likeness(*pairs[0])
+        return next(slips, f"two maps whose correlation is {right:.2f} give {got[0]:.2f}.")
+    flat = torch.ones(6, 5)
+    for where, pair in (
+        ("second map is", (a, flat)),
+        ("first map is", (flat, a)),
+        ("maps are", (flat, flat)),
+    ):
+        try:
+            value = _likeness(answer, *pair, "")
+        except Mistake:
+            value = math.nan
+        if not abs(value) <= 1e-3:
+            return f"when the {where} the same everywhere, 0 is wanted: guard the division."
     return None
+
+
+def _likeness(answer: Any, a: Tensor, b: Tensor, how: str) -> float:
+    got = call(answer, a.clone(), b.clone(), how=how)
+    value = as_number(got)
+    if isinstance(value, str):
+        raise Mistake(f"{how}: {value}")
+    return value
 
 
 # The table ----------------------------------------------------------------------------------------
@@ -254,12 +344,16 @@ EXERCISES = {
             "handle = ...; logits = net(images); handle.remove(); return logits",
         ],
         wrong=[
-            (silence(replace=False), "those of the whole net"),
+            (silence(replace=False), "the whole net answers"),
             (silence(remove=False), "remove the hook"),
             (silence(name_of=lambda name: name.partition(".")[0]), "silences the whole block"),
             (silence(finish=lambda logits: logits.softmax(1)), "these are probabilities"),
             (silence(finish=lambda logits: None), "returns nothing"),
             (silence(finish=lambda logits: logits.argmax(1)), "should come back"),
+            (silence(name_of=lambda name: "inception_4b.branch_5x5"), 'for "inception_3a.branch'),
+            (two_levels_only, 'for "conv2" it stops with ValueError'),
+            (zeros_in_the_weights, "other numbers"),
+            (left_in_training, "train() mode"),
         ],
     ),
     "cam": Exercise(
@@ -277,6 +371,9 @@ EXERCISES = {
             (cam_all_classes, "each picture's own row"),
             (cam_first_class, "the first picture's class"),
             (cam_averaged, "the places are gone"),
+            (cam_columns, "a class is a row"),
+            (cam_without_axes, "two more axes"),
+            (cam_squeezed, "(1, 3, 4) should come back, got (3, 4)"),
         ],
     ),
     "field": number(
@@ -310,6 +407,8 @@ EXERCISES = {
             (covariance, "divide by both lengths"),
             (without_sign, "sign is lost"),
             (nan_for_flat, "guard the division"),
+            (two_deviations, "divides by n - 1"),
+            (one_guard, "when the first map is the same everywhere"),
         ],
     ),
 }

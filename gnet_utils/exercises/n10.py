@@ -1,23 +1,24 @@
 """Exercises and predictions of notebook 10, after Inception."""
 
 import copy
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
-from gnet_utils.exercises import Exercise, Prediction, kind_of, number
+from gnet_utils.exercises import Exercise, Mistake, Prediction, kind_of, number
+from gnet_utils.exercises.trials import call
 
 # 10.fold ------------------------------------------------------------------------------------------
 
 
-def lived(channels: int = 6) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
-    """A convolution with bias and the batch norm after it, all numbers away from their defaults."""
+def lived(*shape: Any, **options: Any) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    """nn.Conv2d(*shape, **options) and its batch norm, all numbers away from their defaults."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(10)
-        conv, norm = nn.Conv2d(6, channels, 3, padding=1), nn.BatchNorm2d(channels, eps=0.01)
+        conv = nn.Conv2d(*shape, **options)
+        norm = nn.BatchNorm2d(conv.out_channels, eps=0.01)
         with torch.no_grad():
             norm.weight.uniform_(0.5, 2)
             norm.bias.normal_()
@@ -85,31 +86,52 @@ SLIPS = {  # typical mistakes: what they compute, and what is said about them
 }
 
 
+RAISED = {  # words of PyTorch's errors, and the slip behind them
+    "leaf Variable": "change the numbers of a layer under torch.no_grad(), or through .data.",
+    "as parameter": "a layer takes nn.Parameter(...) in place of its weight or bias.",
+    "must match the size": (
+        "the factor must lie along the first axis of the weights, [:, None, None, None]."
+    ),
+}
+
+
 def judge_fold(answer: Any) -> str | None:
     """Whether a function turns (conv, norm) into one convolution with the same outputs."""
-    if not inspect.isfunction(answer):
-        return f"a function of (conv, norm) is asked for, this is {kind_of(answer)}."
-    conv, norm = lived()
-    images = torch.linspace(-2, 2, 2 * 6 * 9 * 9).sin().view(2, 6, 9, 9) * 3
-    with torch.no_grad():
-        before, expected = conv(images), norm(conv(images))
-    given = copy.deepcopy(conv)
-    folded = answer(given, norm)
+    layers = [lived(6, 6, 3, padding=1), lived(4, 6, (3, 5), stride=2, padding=(1, 2))]
+    try:
+        mistakes = (_fold_mistake(answer, conv, norm) for conv, norm in layers)
+        return next(filter(None, mistakes), None)
+    except Mistake as mistake:
+        slips = (slip for words, slip in RAISED.items() if words in str(mistake))
+        return next(slips, str(mistake))
+
+
+def _fold_mistake(answer: Any, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> str | None:
+    given = copy.deepcopy(conv), copy.deepcopy(norm)
+    folded = call(answer, *given, how="called with (conv, norm)")
     if not isinstance(folded, nn.Conv2d):
         return f"it should return an nn.Conv2d, it returns {kind_of(folded)}."
+    for layer, kept in zip(given, (conv, norm), strict=True):
+        numbers = layer.state_dict()
+        if any(not torch.equal(numbers[name], kept.state_dict()[name]) for name in numbers):
+            return f"it changes the {type(layer).__name__} that it is given: work on a copy."
+    if folded.bias is None:
+        return "its convolution has no bias: the shift of the batch norm is lost."
+    images = torch.linspace(-2, 2, 2 * conv.in_channels * 81).sin().view(2, -1, 9, 9) * 3
     with torch.no_grad():
-        if not torch.equal(given(images), before):
-            return "it changes the convolution that it is given: work on a copy."
-        if folded.bias is None:
-            return "its convolution has no bias: the shift of the batch norm is lost."
-        got = folded(images)
+        before, expected = conv(images), norm(conv(images))
+        got = call(folded.float(), images, how=f"run on images {tuple(images.shape)}")
         if got.shape != expected.shape:
-            return f"outputs of shape {tuple(got.shape)}, expected {tuple(expected.shape)}."
+            return (
+                f"its convolution is another one than {conv}: outputs of {tuple(got.shape)}, "
+                f"expected {tuple(expected.shape)}."
+            )
         if torch.allclose(got, expected, atol=1e-4):
             return None
         if torch.allclose(got, before, atol=1e-5):
             return "nothing is folded yet: the outputs are those of the convolution alone."
-        for message, slip in SLIPS.items():
+        same_channels = conv.in_channels == conv.out_channels  # else a slip cannot run
+        for message, slip in SLIPS.items() if same_channels else ():
             if torch.allclose(got, slip(conv, norm)(images), atol=1e-4):
                 return message
     off = (got - expected).abs().max()
@@ -128,6 +150,34 @@ def fold_in_place(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
         conv.weight.copy_(folded.weight)
         conv.bias.copy_(folded.bias)
     return conv
+
+
+def fold_with_gradients(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """A wrong answer: PyTorch refuses to write into weights that learn."""
+    folded = copy.deepcopy(conv)
+    folded.weight *= right_factor(norm)[:, None, None, None]
+    return folded
+
+
+def fold_without_parameter(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """A wrong answer: a plain tensor as the weight of a layer."""
+    folded = copy.deepcopy(conv)
+    folded.weight = conv.weight * right_factor(norm)[:, None, None, None]
+    return folded
+
+
+def fold_along_the_last_axis(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """A wrong answer: the factor has no axes for channels in, rows and columns."""
+    folded = copy.deepcopy(conv)
+    folded.weight.data *= right_factor(norm)
+    return folded
+
+
+def fold_of_stride_1(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """A wrong answer: a new layer without the stride of the old one."""
+    folded = fold_by(right_factor, right_bias)(conv, norm)
+    folded.stride = (1, 1)
+    return folded
 
 
 def fold_without_bias(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
@@ -170,6 +220,7 @@ EXERCISES = {
             6_547_968: "a 5x5 window has 25 weights, not 5.",
             3_596_800: "that is a 10x10 output: with padding the map stays 14x14.",
             503_552: "that multiplies by 14, the map has 14 * 14 places.",
+            67_840: "these are the weights of the separable 3x3 above, 256 to 256 channels.",
         },
         hints=[
             "Two layers: a 5x5 window for each input channel, then a 1x1 over channels.",
@@ -194,6 +245,8 @@ EXERCISES = {
             -0.8669: "the minus in front is missing: a cross-entropy is never negative.",
             0.2410: "that has one small target; there are nine.",
             2.3026: "that is the loss of a net that gives every class a tenth.",
+            3.7136: "that is the best gap between the logits; the loss there is asked for.",
+            4.51: "that is the gap for smoothing 0.1; the lowest loss for 0.2 is asked for.",
         },
         hints=[
             "Cross-entropy is lowest when the probabilities equal the targets.",
@@ -238,7 +291,11 @@ EXERCISES = {
             (fold_in_place, "work on a copy"),
             (fold_without_bias, "shift of the batch norm is lost"),
             (lambda conv, norm: nn.Sequential(conv, norm), "returns a Sequential"),
-            (nn.Identity(), "a function of (conv, norm)"),
+            (nn.Identity(), "called with (conv, norm) it stops with TypeError"),
+            (fold_with_gradients, "under torch.no_grad()"),
+            (fold_without_parameter, "takes nn.Parameter"),
+            (fold_along_the_last_axis, "along the first axis of the weights"),
+            (fold_of_stride_1, "another one than Conv2d(4, 6"),
         ],
     ),
 }

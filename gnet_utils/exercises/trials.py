@@ -1,6 +1,7 @@
-"""Modules of the reader, judged by what they do: a ReLU may be a layer, F.relu or a clamp.
+"""Modules and functions of the reader, judged by what they do.
 
-`run` lets a module work on a batch and notes each convolution, written as a layer or as F.conv2d.
+`run` lets a module work on a batch and notes each convolution, written as a layer or as F.conv2d;
+a ReLU may be a layer, F.relu or a clamp. `call` calls a function, of whatever kind.
 """
 
 from collections.abc import Callable
@@ -83,6 +84,22 @@ def _check_sizes(maps: Any) -> None:
             f"maps of {', '.join(sizes)} cannot be stacked: a convolution without padding or a "
             "pooling without stride=1 shrinks its map."
         )
+
+
+def call(answer: Any, *arguments: Any, how: str) -> Any:
+    """What the reader's function gives; `how` it was called, such as "with (conv, norm)".
+
+    Raises Mistake where the answer is no function, fails, or returns nothing.
+    """
+    if not callable(answer):
+        raise Mistake(f"a function is asked for, this is {kind_of(answer)}.")
+    try:
+        got = answer(*arguments)
+    except Exception as error:
+        raise Mistake(f"{how} it stops with {first_line(error)}") from error
+    if got is None:
+        raise Mistake("the function returns nothing: does it end with return?")
+    return got
 
 
 def check_module(answer: Any) -> None:
