@@ -112,7 +112,8 @@ def run_tests(
         elif (expression or not names) and any((ROOT / "tests").glob("test_*.py")):
             jobs.insert(0, Job("unit tests", _unit_command(expression, stand_in)))
         workers = min(os.cpu_count() or 1, MAX_WORKERS, len(jobs))
-        print(f"Testing on {source.kind} data: {len(jobs)} runs, {workers} at a time.", flush=True)
+        runs = f"{len(jobs)} run{'s' * (len(jobs) > 1)}"
+        print(f"Testing on {source.kind} data: {runs}, {workers} at a time.", flush=True)
         with ThreadPoolExecutor(workers) as pool:
             waiting = [pool.submit(_run, job, folder, workers) for job in jobs]
             for done in as_completed(waiting):

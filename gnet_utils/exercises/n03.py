@@ -65,11 +65,12 @@ def judge_row(answer: Any) -> str | None:
     if not found:
         return "there is no convolution in this module."
     wanted = convolutions(Inception(512, *GOOGLENET_BLOCKS["4d"]))
-    in_channels = {shape[0] for shape in found if shape[2] == 1}
+    in_channels = sorted({shape[0] for shape in found if shape[2] == 1})
     if len(found) < len(wanted):
         return f"a block has 6 convolutions, this has {len(found)}: the reductions are missing."
     if 512 not in in_channels:
-        return f"it cannot read 512 channels, the output of 4c; its 1x1 layers read {in_channels}."
+        read = " and ".join(map(str, in_channels)) or "none"
+        return f"it cannot read 512 channels, the output of 4c: its 1x1 layers read {read}."
     if {(288, 144, 3), (64, 32, 5)} & set(found):
         return "a reduction is wider than what follows: the reduce width comes before the output."
     if found != wanted:
@@ -205,7 +206,7 @@ EXERCISES = {
             (Inception, "add brackets"),
             (528, "a module is asked for"),
             (Inception(192, *GOOGLENET_BLOCKS["4d"]), "cannot read 512 channels"),
-            (Inception(528, *GOOGLENET_BLOCKS["4d"]), "cannot read 512 channels"),
+            (Inception(528, *GOOGLENET_BLOCKS["4d"]), "its 1x1 layers read 528."),
             (Inception(512, 112, 288, 144, 64, 32, 64), "wider than what follows"),
             (Inception(512, *GOOGLENET_BLOCKS["4c"]), "one too many"),
             (Inception(512, 112, 144, 288, 32, 64, 32), "512 -> 32 is one too many"),
