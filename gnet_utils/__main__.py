@@ -231,7 +231,7 @@ def _lasting(minutes: float, recipe, training):
     if parallel.world() > 1:
         raise UsageError("--minutes is for one process: each would measure a speed of its own")
     epochs = bench.epochs_within(minutes, recipe, training)
-    print(f"{epochs:g} epochs fit into {minutes:g} minutes here.", flush=True)
+    print(f"{epochs:g} epochs fit into {minutes:g} min here.", flush=True)
     return dataclasses.replace(recipe, epochs=epochs)
 
 
@@ -305,7 +305,8 @@ def slides(options: argparse.Namespace) -> None:
     from gnet_utils.slides import make_slides
 
     pages = make_slides(find_notebooks(options.notebooks))
-    print(f"{len(pages)} pages of slides: open {pages[0].with_name('index.html')} in a browser")
+    index = pages[0].with_name("index.html")
+    print(f"Slides of {len(pages)} notebook{'s' * (len(pages) > 1)}: open {index} in a browser")
 
 
 def _report_data(source=None) -> None:

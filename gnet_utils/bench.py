@@ -160,8 +160,8 @@ def epochs_within(minutes: float, recipe: Recipe, data: tuple) -> float:
     epochs = math.floor(4 * 0.95 * 60 * minutes * rate / len(data[0])) / 4
     if not epochs:
         raise UsageError(
-            f"{minutes:g} minutes are too few: at {rate:,.0f} images/s a quarter of an epoch takes "
-            f"{len(data[0]) / 4 / rate / 60:.1f} minutes here"
+            f"{minutes:g} min are too few: at {rate:,.0f} images/s a quarter of an epoch takes "
+            f"{len(data[0]) / 4 / rate / 60:.1f} min here"
         )
     return epochs
 

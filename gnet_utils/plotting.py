@@ -35,6 +35,11 @@ BRANCH_COLOURS = {
 }
 
 
+def counted(number: int, noun: str) -> str:
+    """How many of something: "1 channel", "1,024 channels"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def use_course_style() -> None:
     """Make every figure of this notebook look like the others of the course."""
     mpl.rcParams.update(
@@ -167,7 +172,7 @@ def draw_block(block: nn.Module, in_channels: int | None = None, ax: Axes | None
         channels = in_channels
         for x, next_x, (label, made) in zip(xs, [*xs[1:], None], chain, strict=True):
             channels = made or channels
-            _box(ax, x, y, f"{label}\n{made} channels" if made else label, colour, box)
+            _box(ax, x, y, f"{label}\n{counted(made, 'channel')}" if made else label, colour, box)
             if next_x is not None:
                 ends = (x + box / 2, y), (next_x - box / 2, y)
                 _band(ax, *ends, unit * channels, colour, 0.45)
@@ -177,8 +182,9 @@ def draw_block(block: nn.Module, in_channels: int | None = None, ax: Axes | None
         ax.text(3.57, y, f"{out}", ha="center", va="center", color=COLOURS["ink"])
         top -= unit * out
     ax.bar(0.1, unit * in_channels, 0.2, bottom=middle - unit * in_channels / 2, color="#BBBBBB")
-    ax.text(-0.05, middle, f"input\n{in_channels}\nchannels", ha="right", va="center")
-    ax.text(4.6, middle, f"concat\n{sum(outs)}\nchannels", ha="left", va="center")
+    before, after = (counted(n, "channel").replace(" ", "\n") for n in (in_channels, sum(outs)))
+    ax.text(-0.05, middle, f"input\n{before}", ha="right", va="center")
+    ax.text(4.6, middle, f"concat\n{after}", ha="left", va="center")
     return ax.figure
 
 

@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
@@ -182,8 +182,11 @@ class History:
             raise ValueError("a loss is no pair of step and value")
         return history
 
-    def plot(self):
-        """Loss of the batches (smoothed) and accuracy after each epoch, as a Figure."""
+    def plot(self, so_far: Sequence[tuple[float, float]] = ()):
+        """Loss of the batches (smoothed) and accuracy after each epoch, as a Figure.
+
+        so_far: pairs (epochs done, accuracy since the last whole epoch), drawn as a line.
+        """
         from matplotlib.figure import Figure
 
         from gnet_utils.plotting import COLOURS
@@ -193,6 +196,9 @@ class History:
         steps = [step for step, _ in self.losses]
         left.plot(steps, smooth([loss for _, loss in self.losses]), color=COLOURS["blue"])
         left.set(xlabel="step", ylabel="training loss", ylim=(0, None), title="Loss")
+        if so_far:
+            shown = [(epoch, 100 * share) for epoch, share in so_far]
+            right.plot(*zip(*shown, strict=True), color=COLOURS["gray"], lw=1, label="epoch so far")
         most = self.recipe.get("epochs", math.inf)  # the last epoch may be a part of one
         numbers = [min(entry["epoch"], most) for entry in self.epochs]
         for key, name, colour in (
@@ -437,6 +443,7 @@ class _Run:
                 self.look(unseen, sums, bar)
                 self.history.seconds = earlier + time.perf_counter() - began
                 if plot is not None:
+                    plot.so_far.append((self.step / self.epoch_steps, sums[1] / sums[2]))
                     plot.draw_if_due()
         # The loss was that of the weights before the last step: look at those after it.
         astray = [name for name, t in self.net.state_dict().items() if not t.isfinite().all()]
@@ -624,7 +631,7 @@ class _LivePlot:
     def __init__(self, history: History):
         from IPython.display import display
 
-        self.history = history
+        self.history, self.so_far = history, []
         self.handle = display({"text/plain": "training begins"}, raw=True, display_id=True)
         self.draw()
 
@@ -637,7 +644,8 @@ class _LivePlot:
 
         with Timer() as timer:
             bundle, metadata = bundle_of(
-                self.history.plot(), "Training loss by step, and accuracy after each epoch."
+                self.history.plot(self.so_far),
+                "Training loss by step, and accuracy after each epoch.",
             )
             if self.handle is not None:
                 self.handle.update(bundle, raw=True, metadata=metadata)

@@ -22,6 +22,7 @@ LABEL = {"description_width": "9em"}
 WIDE = ipywidgets.Layout(width="24em", max_width="95%")
 FITTED = ipywidgets.Layout(width="auto")
 WARNING = "color: #b00020; background: white; padding: 0 4px"  # readable on any page
+PUT_BACK = "without own picture"
 
 
 # Controls -----------------------------------------------------------------------------------------
@@ -76,14 +77,16 @@ def explore(
     controls: Mapping[str, ipywidgets.Widget],
     presets: Mapping[str, Mapping[str, Any]] | None = None,
     code: Callable[..., str] | None = None,
+    replaced: Sequence[str] = (),
 ) -> None:
     """Show `controls` and the picture `draw(**values)`, drawn again whenever a control moves.
 
     draw: takes one keyword for each control and returns a Figure; a ValueError or CourseError
-        from it is shown above the picture, which stays as it was.
+        from it is shown in place of the picture: the last one belongs to other controls.
     alt: one sentence that says what the first picture shows.
     presets: names of buttons, each with the values that it sets.
     code: takes the same keywords, returns a line of code to copy, shown under the picture.
+    replaced: the controls that have nothing to do while the reader's own picture is shown.
 
     Raises what `draw` raises for the first picture: then the notebook is wrong.
     """
@@ -91,16 +94,28 @@ def explore(
     picture = ipywidgets.Image(format="png", layout=own_size)
     message, line = ipywidgets.HTML(), ipywidgets.HTML()
     busy = False  # while a preset sets several controls, the picture waits for the last one
-    # Own pictures, decoded once. Their controls are emptied: what these hold would be saved with
-    # the notebook, and a broken file would stop every later redraw.
+    # Own pictures, decoded once. Of the files their controls keep no content: it would be saved
+    # with the notebook.
     own = {n: None for n, c in controls.items() if isinstance(c, ipywidgets.FileUpload)}
+    back = ipywidgets.Button(description=PUT_BACK, layout=FITTED, disabled=True)
 
     def draw_now() -> None:
         values = {n: own.get(n, c.value) for n, c in controls.items()}
         picture.value = to_png(draw(**values))
-        message.value = ""
+        picture.layout.visibility = "visible"
+        message.value = note()
         if code is not None:
             line.value = f"<code>{_escape(code(**values))}</code>"
+
+    def note() -> str:
+        """Rest the controls that an own picture replaces; what is to be said of it."""
+        shown = any(picture is not None for picture in own.values())
+        back.disabled = not shown
+        for name in replaced:
+            controls[name].disabled = shown
+        idle = " and ".join(f'"{controls[name].description}"' for name in replaced)
+        chosen = f", and {idle} can be chosen again" if idle else ""
+        return f'Your own picture. "{PUT_BACK}" takes it away{chosen}.' if shown else ""
 
     def redraw(_=None) -> None:
         if busy:
@@ -112,6 +127,7 @@ def explore(
 
     def say(error: Exception) -> None:
         message.value = f'<b style="{WARNING}">{_escape(str(error))}</b>'
+        picture.layout.visibility, line.value = "hidden", ""
 
     def use(values: Mapping[str, Any]) -> None:
         nonlocal busy
@@ -124,19 +140,24 @@ def explore(
         redraw()
 
     def take(name: str) -> None:
+        nonlocal busy
+        if busy or not controls[name].value:
+            return
         try:
-            decoded = _uploaded(controls[name])
-        except (ValueError, CourseError) as error:
+            own[name] = _uploaded(controls[name])
+            draw_now()
+        except (ValueError, CourseError) as error:  # it would stop every later picture
+            own[name] = None
+            note()
             say(error)
-        else:
-            if decoded is None:  # it was emptied, below
-                return
-            own[name] = decoded
-            redraw()
-        _empty(controls[name])
+        busy = True
+        _forget_content(controls[name], taken=own[name] is not None)
+        busy = False
 
     def put_back(_) -> None:
-        own.update(dict.fromkeys(own))
+        for name in own:
+            own[name] = None
+            _forget_content(controls[name], taken=False)
         redraw()
 
     buttons = []
@@ -145,9 +166,8 @@ def explore(
         button.on_click(lambda _, values=values: use(values))
         buttons.append(button)
     if own:
-        button = ipywidgets.Button(description="without own picture", layout=FITTED)
-        button.on_click(put_back)
-        buttons.append(button)
+        back.on_click(put_back)
+        buttons.append(back)
     for name, control in controls.items():
         answer = (lambda _, name=name: take(name)) if name in own else redraw
         control.observe(answer, names="value")
@@ -174,12 +194,12 @@ def _uploaded(control: ipywidgets.FileUpload) -> np.ndarray | None:
     return decode_picture(bytes(file["content"]), name=name or file["name"])
 
 
-def _empty(control: ipywidgets.FileUpload) -> None:
-    """Forget the uploaded file, in the browser too."""
+def _forget_content(control: ipywidgets.FileUpload, taken: bool) -> None:
+    """Forget what was in the uploaded file, in the browser too, where a `taken` one is counted."""
     if isinstance(control.value, dict):  # ipywidgets 7: the value follows these
-        control.metadata, control.data, control._counter = [], [], 0
+        control.metadata, control.data, control._counter = [], [], int(taken)
     else:
-        control.value = ()
+        control.value = [{**file, "content": b""} for file in control.value if taken]
 
 
 def _show(box: ipywidgets.Widget, alt: str, png: bytes = b"") -> None:
@@ -247,7 +267,9 @@ def score(notebook: str) -> None:
         print(f"No prediction made yet, of {len(predictions)} in this notebook.")
         return
     right = [name for name, p in guessed.items() if _guesses[name] == p.right]
-    print(f"You were right in {len(right)} of {len(guessed)}.")
+    missing = len(predictions) - len(guessed)
+    rest = f" {missing} of {len(predictions)} predictions not made yet." if missing else ""
+    print(f"You were right in {len(right)} of {len(guessed)}.{rest}")
     for name in guessed:
         if name not in right:
             _explain(name, predictions[name])

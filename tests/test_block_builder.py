@@ -34,6 +34,14 @@ def test_a_branch_that_is_off_costs_nothing_and_is_not_drawn():
     assert "5x5" not in shown and "5x5" in texts(block_builder())
 
 
+def test_one_channel_is_not_called_channels():
+    shown = texts(block_builder(in_channels=1, out_5x5=1, use_1x1=False))
+    assert "5x5 conv\n1 channel" in shown and "input\n1\nchannel" in shown
+    assert "\n1 channels" not in shown and "\n1\nchannels" not in shown
+    lone = {f"use_{name}": name == "1x1" for name in BRANCHES}
+    assert "1 channel out, 2 parameters" in texts(block_builder(1, 1, out_1x1=1, **lone))
+
+
 def test_shares_of_a_block_without_weights_are_drawn():
     only_pool = {f"use_{name}": False for name in ("1x1", "3x3", "5x5")}
     assert "192 channels out, 0 parameters" in texts(block_builder(**only_pool, reductions=False))

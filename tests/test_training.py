@@ -532,6 +532,19 @@ def test_the_live_plot_takes_a_hundredth_of_the_time(monkeypatch):
     assert len(drawn) * 50 / clock[0] == pytest.approx(training.PLOT_SHARE, rel=0.05)
 
 
+def test_both_halves_of_the_live_plot_begin_in_the_first_epoch(data, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(training, "PLOT_SHARE", float("inf"))  # draw at each step
+    monkeypatch.setattr("gnet_utils.plotting.bundle_of", lambda f, _: drawn.append(f) or ({}, {}))
+    run(data, live_plot=True)
+    loss, accuracy = drawn[2].axes
+    assert [len(ax.lines[0].get_xdata()) for ax in (loss, accuracy)] == [2, 2]
+    assert accuracy.lines[0].get_xdata()[-1] < 1, "the first epoch is not over"
+    last = drawn[-1].axes[1]
+    line, dots = (line.get_xydata() for line in last.lines)
+    assert all(np.abs(line - dot).sum(1).min() < 1e-2 for dot in dots), "the dots end the lines"
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

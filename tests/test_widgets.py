@@ -57,15 +57,16 @@ def test_the_picture_follows_a_control_and_the_page_gets_a_still_picture(shown):
     assert picture.value != before and bytes(picture.value).startswith(b"\x89PNG")
 
 
-def test_a_bad_value_is_said_inside_the_widget_and_the_picture_stays(shown):
+def test_a_bad_value_is_said_in_place_of_the_picture_which_belonged_to_another(shown):
     height = widgets.slider("height", 3, 0, 20)
     widgets.explore(bar, "a bar", {"height": height})
     picture, message = part(box_of(shown), ipywidgets.Image), part(box_of(shown), ipywidgets.HTML)
     before = picture.value
     height.value = 10
-    assert "at most 9, got &lt;ten>" in message.value and picture.value == before
+    assert "at most 9, got &lt;ten>" in message.value and picture.layout.visibility == "hidden"
     height.value = 4
-    assert message.value == "" and picture.value != before
+    assert message.value == "" and picture.layout.visibility == "visible"
+    assert picture.value != before
 
 
 def test_a_preset_sets_all_its_controls_and_draws_once(shown):
@@ -123,16 +124,52 @@ def test_an_own_picture_is_taken_once_and_can_be_put_back(shown, monkeypatch):
     )
     file, height = widgets.upload(), widgets.slider("height", 3, 0, 20)
     widgets.explore(bar, "a bar", {"height": height, "file": file})
-    picture, message = part(box_of(shown), ipywidgets.Image), part(box_of(shown), ipywidgets.HTML)
+    picture = part(box_of(shown), ipywidgets.Image)
     built_in = picture.value
     file.value = given("gray.png", png(np.full((4, 5, 3), 7, np.uint8)))
     own = picture.value
-    assert own != built_in and file.value == ()  # else it would be saved with the notebook
+    assert own != built_in and len(file.value) == 1, "the button counts it: Own picture (1)"
+    assert file.value[0]["content"] == b"", "its content would be saved with the notebook"
     height.value = 5
-    assert picture.value == own and len(decoded) == 1 and message.value == ""
+    assert picture.value == own and len(decoded) == 1
     box_of(shown).children[0].children[-1].click()
     height.value = 3
-    assert picture.value == built_in
+    assert picture.value == built_in and file.value == ()
+
+
+def test_controls_that_an_own_picture_replaces_rest_and_a_line_says_so(shown):
+    file, number = widgets.upload(), widgets.slider("test picture", 3, 0, 20)
+    controls = {"height": number, "file": file}
+    widgets.explore(bar, "a bar", controls, replaced=["height"])
+    message, back = part(box_of(shown), ipywidgets.HTML), box_of(shown).children[0].children[-1]
+    assert back.disabled and not number.disabled and message.value == ""
+    file.value = given("gray.png", png(np.full((4, 5, 3), 7, np.uint8)))
+    assert not back.disabled and number.disabled
+    assert "Your own picture" in message.value and '"test picture" can be chosen' in message.value
+    back.click()
+    assert back.disabled and not number.disabled and message.value == ""
+
+
+def test_the_result_for_another_picture_does_not_stay_under_a_refused_one(shown):
+    file, height = widgets.upload(), widgets.slider("height", 3, 0, 20)
+
+    def draw(height, file):
+        if file is not None and file.mean() == 0:
+            raise ValueError("nothing stands out")
+        return bar(height)
+
+    code = "a line of code: {height}, {file}".format
+    widgets.explore(draw, "a bar", {"height": height, "file": file}, code=code)
+    picture, message = part(box_of(shown), ipywidgets.Image), part(box_of(shown), ipywidgets.HTML)
+    line = box_of(shown).children[-1]
+    black = given("black.png", png(np.zeros((4, 5, 3), np.uint8)))
+    for refused in (given("no.png", b"not a picture"), black):
+        file.value = refused
+        assert message.value.startswith("<b") and picture.layout.visibility == "hidden"
+        assert line.value == "" and file.value == ()
+        height.value += 1  # the course's own picture
+        assert message.value == "" and picture.layout.visibility == "visible"
+        assert "a line of code" in line.value
 
 
 def test_a_broken_upload_is_said_inside_the_widget_which_goes_on(shown):
@@ -141,7 +178,7 @@ def test_a_broken_upload_is_said_inside_the_widget_which_goes_on(shown):
     picture, message = part(box_of(shown), ipywidgets.Image), part(box_of(shown), ipywidgets.HTML)
     before = picture.value
     file.value = given("no.png", b"not a picture")
-    assert "no.png" in message.value and picture.value == before and file.value == ()
+    assert "no.png" in message.value and file.value == ()
     height.value = 5
     assert message.value == "" and picture.value != before
 
@@ -201,3 +238,17 @@ def test_an_unknown_prediction_is_an_error_so_that_its_cell_fails():
         widgets.predict("00.unknown")
     with pytest.raises(ValueError, match="no predictions in notebook '99'"):
         widgets.score("99")
+
+
+def test_predictions_not_made_are_not_passed_over(monkeypatch, capsys):
+    asked = {f"00.p{n}": Prediction(("less", "more"), 1, "It grows.") for n in range(6)}
+    monkeypatch.setattr(widgets, "predictions_of", lambda notebook: asked)
+    monkeypatch.setattr(widgets, "_guesses", {"00.p0": 1, "00.p1": 1, "00.p2": 0, "00.p3": 0})
+    widgets.score("00")
+    said = capsys.readouterr().out.splitlines()[0]
+    assert said == "You were right in 2 of 4. 2 of 6 predictions not made yet."
+
+
+def test_an_unknown_prediction_is_one_sentence(capsys):
+    widgets.predict("00.unknown")
+    assert capsys.readouterr().out == "There is no prediction '00.unknown'.\n"

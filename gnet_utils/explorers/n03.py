@@ -9,7 +9,7 @@ from torch import nn
 
 from gnet_utils.counting import conv_macs, conv_parameters
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
-from gnet_utils.plotting import BRANCH_COLOURS, COLOURS, draw_block
+from gnet_utils.plotting import BRANCH_COLOURS, COLOURS, counted, draw_block
 
 BRANCHES = ("1x1", "3x3", "5x5", "pool")
 SWITCHES = {f"use_{name}": True for name in BRANCHES} | {"reductions": True}
@@ -69,7 +69,7 @@ def block_builder(
     shares = figure.add_axes((0.18, 0.09, 0.79, 0.27))
     draw_block(block, in_channels, drawing)
     drawing.set_title(
-        f"{total.channels:,} channels out, {total.parameters:,} parameters, "
+        f"{counted(total.channels, 'channel')} out, {counted(total.parameters, 'parameter')}, "
         f"{total.macs / 1e6:,.1f} M MACs on {map_size}x{map_size}",
         loc="left",
         fontsize=11,

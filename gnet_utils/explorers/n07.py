@@ -9,7 +9,7 @@ from torch import nn
 
 from gnet_utils.experiments import recorded
 from gnet_utils.experiments.depth import DEPTHS
-from gnet_utils.plotting import COLOURS
+from gnet_utils.plotting import COLOURS, counted
 
 KINDS = {"plain": COLOURS["orange"], "residual": COLOURS["blue"]}  # the same all over notebook 07
 MOMENTS = 6  # gradients are recorded at so many steps, from the first to the last
@@ -97,7 +97,7 @@ def draw_residual(ax: Axes, block: nn.Module, in_channels: int, title: str) -> N
     bottom = -len(convs) - 1
     ax.set(xlim=(-1.5, 2.2), ylim=(bottom - 0.9, 0.45), title=title)
     ax.axis("off")
-    ax.text(0, 0, f"x: {in_channels} channels", **centred)
+    ax.text(0, 0, f"x: {counted(in_channels, 'channel')}", **centred)
     for row, conv in enumerate(convs, start=1):
         ax.annotate("", (0, -row + 0.25), (0, -row + 0.77), arrowprops=arrow)
         kernel = "x".join(map(str, conv.kernel_size))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gnet_utils.data import CLASS_NAMES, to_float
 from gnet_utils.explorers.n05 import as_the_net_sees
-from gnet_utils.plotting import BRANCH_COLOURS, COLOURS
+from gnet_utils.plotting import BRANCH_COLOURS, COLOURS, counted
 from gnet_utils.probing import ablate, branch_names, feature_maps
 
 BRANCHES = ("1x1", "3x3", "5x5", "pool")
@@ -60,7 +60,8 @@ def xray(
         kind = name.rpartition("_")[2]
         ax = figure.add_axes((0.33, 0.755 - 0.236 * row, 0.655, 0.175))
         draw_maps(ax, found[name][0], "off" if name in zeroed else "")
-        text = f"{kind}: {found[name].shape[1]} maps; without it {CLASS_NAMES[best]} "
+        maps = counted(found[name].shape[1], "map")
+        text = f"{kind}: {maps}; without it {CLASS_NAMES[best]} "
         ax.set_title(text + f"{whole[best]:.0%} → {alone[name]:.0%}", fontsize=9, loc="left")
         stripe = {"transform": ax.transAxes, "color": BRANCH_COLOURS[kind], "clip_on": False}
         ax.add_patch(Rectangle((-0.018, 0), 0.01, 1, **stripe))
