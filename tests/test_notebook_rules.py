@@ -309,6 +309,16 @@ def style(notebook: dict) -> list[str]:
 # ---------------------------------------------------------------- exercises
 
 
+def score_comes_with_predict(notebook: dict) -> list[str]:
+    """Who has made a prediction can ask `score` at once, in a cell of their own."""
+    imports = ((c, re.findall(r"widgets import (.*)", c["source"])) for c in code_cells(notebook))
+    return [
+        f"{short(cell)} imports predict without score"
+        for cell, names in imports
+        if "predict" in " ".join(names) and "score" not in " ".join(names)
+    ]
+
+
 def exercises_have_solutions(notebook: dict) -> list[str]:
     """Each exercise: a heading, a stub that checks the answer, then a folded solution that parses.
 
@@ -385,6 +395,7 @@ RULES = [
     headings_in_order,
     asks_for_predictions,
     style,
+    score_comes_with_predict,
     exercises_have_solutions,
     exercises_exist,
     not_answered,
@@ -502,6 +513,10 @@ BREACHES: list[tuple[Callable, Callable[[dict], object]]] = [
     (asks_for_predictions, lambda nb: nb["cells"][1].update(source="## One")),
     (style, lambda nb: nb["cells"][3].update(source="Simply look.")),
     (style, lambda nb: nb["cells"][3].update(source="Well done \U0001f680")),
+    (
+        score_comes_with_predict,
+        lambda nb: _sources(nb, {PRINT: "from gnet_utils.widgets import predict"}),
+    ),
     (exercises_have_solutions, lambda nb: nb["cells"].pop(SOLUTION)),
     (exercises_have_solutions, lambda nb: nb["cells"][SOLUTION]["metadata"].clear()),
     (exercises_have_solutions, lambda nb: nb["cells"].pop(STUB - 1)),
