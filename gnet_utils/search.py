@@ -165,7 +165,7 @@ def trained_accuracy(
     Data: uint8 images (N, 1, 28, 28), labels (N,).
     """
     torch.manual_seed(seed)
-    # merged: the same network in fewer, larger pieces, so that twenty candidates fit in a minute
+    # merged: the same network in fewer, larger pieces, which take less time
     net = fusing.merge(TinyInception(widths)).to(memory_format=torch.channels_last)
     chooser = torch.Generator().manual_seed(seed)
     rounds = math.ceil(steps * batch / len(train[0]))

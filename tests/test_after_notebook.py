@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import random
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 from gnet_utils import experiments, search
 from gnet_utils.counting import count_macs, count_parameters
 from gnet_utils.exercises import n10 as exercises
+from gnet_utils.experiments import RUNS
 from gnet_utils.experiments import search as recording
 from gnet_utils.explorers import n10
 from gnet_utils.models import GOOGLENET_BLOCKS
@@ -238,3 +240,37 @@ def test_a_right_fold_passes_and_each_slip_is_told_apart():
 
 def test_the_fold_of_pytorch_passes_too():
     assert exercises.judge_fold(nn.utils.fuse_conv_bn_eval) is None
+
+
+TEXT = "\n".join(cell["source"] for cell in read(NOTEBOOK)["cells"])
+
+
+def test_a_narrower_inner_layer_lets_two_3x3_save_28_percent_in_4e_too():
+    reduce, out = GOOGLENET_BLOCKS["4e"].reduce_5x5, GOOGLENET_BLOCKS["4e"].out_5x5
+    inner = round(2 * reduce * out / (reduce + out))
+    assert inner == 51 and "51 channels in 4e" in TEXT
+    assert 9 * inner * (reduce + out) / (25 * reduce * out) == pytest.approx(0.72, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("**random search 3.29 ± 0.15%** with 3.2 million", "both with about 3.3 million"),
+        ("the first 7x7 as a row of 3x3", "split 7x7 windows"),
+        ("GoogLeNet came first and VGG second", "second and first in 2014"),
+        ("on a processor with fast bfloat16", "So this net is faster than section 2's"),
+        ("\\sqrt{\\text{lost} + \\text{won}}", "by less than the standard error of 1,000 pictures"),
+        ("the first 7x7", "the time goes into starting some two hundred small layers"),
+        ("In `channels_last`", "each number fetched is used only 9 or 25 times"),
+        ("One count rises", "Counts fall far, milliseconds less"),
+    ],
+)
+def test_claims_are_as_strong_as_their_evidence(right, wrong):
+    assert right in TEXT and wrong not in TEXT
+
+
+def test_the_minute_recipe_takes_under_half_a_minute_where_it_was_recorded():
+    runs = [json.loads((RUNS / f"minute-seed{seed}.json").read_text()) for seed in range(3)]
+    assert max(run["seconds"] for run in runs) < 30
+    shares = [run["results"]["test_accuracy"] for run in runs]
+    assert np.mean(shares) == pytest.approx(0.905, abs=0.0005)

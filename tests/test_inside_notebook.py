@@ -6,12 +6,15 @@ import torch
 from matplotlib.patches import Rectangle
 from torch import nn
 
-from gnet_utils.data import CLASS_NAMES, to_float
+from gnet_utils.data import CLASS_NAMES, load_fashion_mnist, to_float
 from gnet_utils.explorers.n09 import BRANCHES, MAPS, block_names, odds_without, strip, xray
 from gnet_utils.models import FashionGoogLeNet
+from gnet_utils.notebooks import NOTEBOOKS, read
 from gnet_utils.plotting import BRANCH_COLOURS
-from gnet_utils.probing import feature_maps
+from gnet_utils.probing import ablate, branch_names, feature_maps, mean_maps
+from gnet_utils.training import load_trained
 
+NOTEBOOK = NOTEBOOKS / "09_inside_an_inception_network.ipynb"
 PICTURE = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
 
 
@@ -118,3 +121,52 @@ def test_states_that_cannot_be_are_refused_in_one_sentence(state, words, net):
 
 def test_the_blocks_come_in_order(net):
     assert block_names(net)[0] == "inception_3a" and len(block_names(net)) == 9
+
+
+# What the notebook says ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def garments() -> dict[str, torch.Tensor]:
+    """The Shirts and Coats among the notebook's 1,000 test pictures, and the stored net's means."""
+    trained, _ = load_trained("five_minutes-seed0")
+    images, labels = load_fashion_mnist("test", source="real")
+    training, _ = load_fashion_mnist("train", source="real")
+    means = mean_maps(trained, to_float(training[:500]), branch_names(trained))
+    of = {k: to_float(images[:1000][labels[:1000] == CLASS_NAMES.index(k)]) for k in CLASSES}
+    return {"net": trained, "means": means, **of}
+
+
+CLASSES = ("Shirt", "Coat")
+
+
+def points_lost(garments: dict, garment: str, names: list[str]) -> float:
+    """What replacing these branches by their means costs one class."""
+    trained, pictures, k = garments["net"], garments[garment], CLASS_NAMES.index(garment)
+    with torch.no_grad():
+        whole = (trained(pictures).argmax(1) == k).float().mean()
+        with ablate(trained, names, garments["means"]):
+            cut = (trained(pictures).argmax(1) == k).float().mean()
+    return float(100 * (whole - cut))
+
+
+def test_one_5x5_costs_shirt_as_much_as_all_nine(garments):
+    one = points_lost(garments, "Shirt", ["inception_3b.branch_5x5"])
+    nine = points_lost(garments, "Shirt", branch_names(garments["net"], "5x5"))
+    assert one == pytest.approx(22.7, abs=2.1) and nine == pytest.approx(21.6, abs=2.1)
+
+
+def test_all_5x5_cost_coat_more_than_the_single_cuts_added_up(garments):
+    names = branch_names(garments["net"], "5x5")
+    single = [points_lost(garments, "Coat", [name]) for name in names]
+    assert max(single) == single[1] == pytest.approx(10.4, abs=2)
+    assert points_lost(garments, "Coat", names) > sum(single) + 20
+    assert points_lost(garments, "Coat", ["inception_3a.branch_3x3"]) > 50
+
+
+def test_the_classes_are_asked_cut_by_cut_not_as_a_mean_over_blocks():
+    cells = [cell["source"] for cell in read(NOTEBOOK)["cells"]]
+    code = next(source for source in cells if source.startswith("whole = by_class("))
+    assert 'cost[block, "5x5"]' in code and ".mean(0)" not in code
+    text = "\n".join(cells)
+    assert "can stand in" not in text and "adds little to any class" not in text

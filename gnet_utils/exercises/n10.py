@@ -309,7 +309,7 @@ PREDICTIONS = {
     "p2": Prediction(
         options=["about three times", "clearly less than three times", "more than three times"],
         right=1,
-        because="Pooling and the 1x1 layers stay as they are, and pooling takes time without MACs.",
+        because="Pooling and the 1x1 layers stay; in the default layout pooling takes most.",
     ),
     "p3": Prediction(
         options=["it falls towards 0", "it falls and stays level", "it falls and rises again"],

@@ -1,6 +1,6 @@
 """A search over branch widths under a budget of MACs: evolution, chance and hand (notebook 10).
 
-    python -m gnet_utils.experiments.search --seeds 3      all runs, 20 minutes on a busy machine
+    python -m gnet_utils.experiments.search --seeds 3      all runs, half an hour on a busy machine
     python -m gnet_utils.experiments.search evolve_400k    one run, by name
 
 For each budget: `evolve` and `random` search with equal numbers of candidates, then `final`, where
