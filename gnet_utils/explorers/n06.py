@@ -95,7 +95,7 @@ def replay(net: str = "heads", initialisation: str = "kaiming", step: int = 0) -
     for each in dict.fromkeys(["plain", net]):
         draw_losses(left, f"{each}_{initialisation}", each)
     left.axvline(step, color=COLOURS["ink"], lw=1, ls=":")
-    left.set(xlabel="step", ylabel="loss of the last classifier", ylim=(0, 2.7))
+    left.set(xlabel="step", ylabel="loss of the last classifier", ylim=(0, None))
     left.legend(loc="lower left", fontsize=9)
     left.set_title(INITIALISATIONS[initialisation], fontsize=10)
 
