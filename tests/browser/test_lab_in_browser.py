@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from gnet_utils.notebooks import find_notebooks
@@ -254,3 +255,48 @@ def test_a_notebook_that_was_never_run_shows_its_pictures(browser, lab):
         pictures = page.locator(".jp-RenderedImage img")
         stored = len(re.findall(r'"image/(?:png|jpeg)": "', QUICK[0].read_text()))
         assert pictures.count() == stored > 0
+
+
+UPLOAD = """
+import sys
+sys.path.insert(0, "..")
+from gnet_utils.explorers.n08 import crop_viewer
+from gnet_utils.widgets import choice, explore, upload
+controls = {"picture": choice("picture", ("market", "hopper")), "own": upload()}
+explore(crop_viewer, "a crop", controls, replaced=["picture"])
+"""
+
+
+@pytest.mark.browser
+def test_an_own_picture_is_counted_and_taken_away_in_the_browser(browser, lab):
+    name, troubles = "own_picture.ipynb", []
+    cells = [nbformat.v4.new_code_cell(UPLOAD)]
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    nbformat.write(notebook, lab.course / "notebooks" / name)
+    files = lab.course / "data" / "pictures"
+    with open_notebook(browser, lab, name, troubles) as page:
+        run_all(page)
+        (box,) = explorers(page)
+        button = box.locator("button", has_text=re.compile("Own picture"))
+        select = box.locator("select")
+        first = picture(box)
+        for content, counted, message in (
+            (files / "plate.png", "Own picture (1)", "Your own picture"),
+            (files / "draw.py", "Own picture (0)", "draw.py is no picture"),
+            (files / "plate.png", "Own picture (1)", "Your own picture"),
+        ):
+            with page.expect_file_chooser() as chosen:
+                button.click()
+            chosen.value.set_files(content)
+            box.get_by_text(message).wait_for()
+            page.wait_for_function(
+                "([b, t]) => b.innerText.trim() === t", arg=[button.element_handle(), counted]
+            )
+            assert select.is_disabled() == box.locator("img").is_visible() == ("(1)" in counted)
+        assert picture(box) != first
+        box.get_by_text("without own picture", exact=True).click()
+        page.wait_for_function("s => !s.disabled", arg=select.element_handle())
+        assert "Own picture (0)" in button.inner_text()
+        shut_down(page, lab, name)
+    assert [text for text in troubles if not NOT_OURS.search(text)] == []
