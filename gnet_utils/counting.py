@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map_only
-from torch.utils.flop_counter import FlopCounterMode
 
 from gnet_utils.models import GoogLeNet
 
@@ -104,7 +103,7 @@ def count_activations(module: nn.Module, input_shape: Sequence[int]) -> int:
 def layer_table(module: nn.Module, input_shape: Sequence[int]) -> list[Layer]:
     """Every convolution and linear layer, in the order in which they run.
 
-    Raises ValueError for an impossible shape, and for multiply-adds that are no such layer's.
+    Raises ValueError for an impossible shape, and for products outside of such layers.
     """
     _check_module(module)
     rows = []
@@ -126,15 +125,29 @@ def layer_table(module: nn.Module, input_shape: Sequence[int]) -> list[Layer]:
         )
 
     named = ((n, m) for n, m in module.named_modules() if isinstance(m, (*CONVOLUTIONS, nn.Linear)))
-    with _observed(named, note), FlopCounterMode(display=False) as flops:
+    with _observed(named, note), _Products() as products:
         _run(module, input_shape)
-    ours, all_macs = sum(row.macs for row in rows), flops.get_total_flops() // 2
-    if ours != all_macs:
+    if len(products.names) != len(rows):  # each layer makes one
         raise ValueError(
-            f"convolution and linear layers make {ours:,} of the module's {all_macs:,} "
-            "multiply-adds: to count them all, write the others as nn.Conv2d or nn.Linear"
+            f"convolution and linear layers make {len(rows)} of the module's {len(products.names)} "
+            f"products ({', '.join(sorted(set(products.names)))}): to count them all, write the "
+            "others as nn.Conv2d or nn.Linear"
         )
     return rows
+
+
+class _Products(TorchFunctionMode):
+    """While it lasts, notes the names of the functions that make multiply-adds."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        name = function.__name__.strip("_")
+        if name in ("linear", "matmul", "mm", "bmm", "einsum") or name.startswith("conv"):
+            self.names.append(name)
+        return function(*args, **(kwargs or {}))
 
 
 def stage_table(model: nn.Module, input_shape: Sequence[int]) -> list[Layer]:

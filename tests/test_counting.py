@@ -218,16 +218,19 @@ class Functional(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("module", "macs"),
+    ("module", "words"),
     [
-        (Functional(), 108 * 36),
-        (nn.Sequential(nn.Conv2d(3, 3, 1), Functional()), 9 * 64 + 108 * 36),
-        (nn.ConvTranspose2d(3, 4, 2), 48 * 64),
+        (Functional(), r"make 0 of the module's 1 products \(conv2d\)"),
+        (
+            nn.Sequential(nn.Conv2d(3, 3, 1), Functional()),
+            r"make 1 of the module's 2 products \(conv2d\)",
+        ),
+        (nn.ConvTranspose2d(3, 4, 2), r"0 of the module's 1 products \(conv_transpose2d\)"),
     ],
     ids=["functional", "one of two", "transposed"],
 )
-def test_multiply_adds_outside_of_layers_are_refused_and_not_left_out(module, macs):
-    with pytest.raises(ValueError, match=f"of the module's {macs:,} multiply-adds"):
+def test_multiply_adds_outside_of_layers_are_refused_and_not_left_out(module, words):
+    with pytest.raises(ValueError, match=words):
         count_macs(module, (1, 3, 8, 8))
 
 
