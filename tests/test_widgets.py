@@ -247,8 +247,3 @@ def test_predictions_not_made_are_not_passed_over(monkeypatch, capsys):
     widgets.score("00")
     said = capsys.readouterr().out.splitlines()[0]
     assert said == "You were right in 2 of 4. 2 of 6 predictions not made yet."
-
-
-def test_an_unknown_prediction_is_one_sentence(capsys):
-    widgets.predict("00.unknown")
-    assert capsys.readouterr().out == "There is no prediction '00.unknown'.\n"

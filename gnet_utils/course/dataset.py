@@ -90,6 +90,8 @@ def settings() -> tuple:
 
 def load(source: str | None = None) -> tuple[dict[str, Tensor], DataSource]:
     """All four tensors (see SHAPES), and where they come from. Errors as load_fashion_mnist."""
+    if not (source is None or isinstance(source, str)):
+        raise TypeError(f'source must be "real", "stand-in" or not given, got {source!r:.60}')
     asked = source or os.environ.get("GNET_DATA_SOURCE") or None
     if asked not in (None, "real", "stand-in"):
         raise UsageError(

@@ -199,7 +199,8 @@ def test_the_shell_of_all_explorers_keeps_nothing_and_the_count_sees_a_leak(leak
     widgets.explore(lambda size: small_figure(size, kept), "x", {"size": size})
     figures, held, megabytes, _ = growth({"size": size})
     if leaking:
-        assert figures == REDRAWS and held == REDRAWS * 4000 and megabytes > GROWTH
+        # Its megabytes say nothing here: a process that was larger before has room for them.
+        assert figures == REDRAWS and held == REDRAWS * 4000
     else:
         assert (figures, held) == (0, 0) and megabytes < GROWTH
 
