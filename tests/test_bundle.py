@@ -96,7 +96,7 @@ def test_the_plain_zip_keeps_solutions_and_teachers_notes(tmp_path):
 @pytest.mark.data
 def test_the_zip_with_data_runs_anywhere_without_network(tmp_path, monkeypatch, capsys):
     """Unpacked in a folder with a hard name, notebook 00 finds its own package and its own data."""
-    if os.environ.get("GNET_DATA_SOURCE") == "stand-in" or data.data_source().kind != "real":
+    if os.environ.get("GNET_DATA_SOURCE") == "stand-in" or data.prepare().kind != "real":
         pytest.skip("the real data are not here: there is nothing to pack")
     place = tmp_path / HARD_NAME
     place.mkdir()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gnet_utils.data import data_source, load_fashion_mnist
+from gnet_utils.data import load_fashion_mnist, prepare
 from gnet_utils.recipes import get_recipe
 from gnet_utils.training import CHECKPOINTS, evaluate, load_trained
 
@@ -12,7 +12,7 @@ NAMES = sorted(file.stem for file in CHECKPOINTS.glob("*.safetensors"))
 @pytest.mark.data
 @pytest.mark.parametrize("name", NAMES)
 def test_a_checkpoint_keeps_its_promise(name):
-    if data_source().kind != "real":
+    if prepare().kind != "real":
         pytest.skip("the accuracy belongs to the real Fashion-MNIST")
     network, about = load_trained(name)
     size = get_recipe(about["recipe"]).picture_size

@@ -36,7 +36,7 @@ def test_a_split_has_the_official_shape_types_and_class_balance(split: str, coun
 
 @pytest.mark.data
 def test_mean_and_std_are_those_of_the_training_set() -> None:
-    if data.data_source().kind != "real":
+    if data.prepare().kind != "real":
         pytest.skip("the constants belong to the real Fashion-MNIST")
     images, _ = data.load_fashion_mnist("train")
     pixels = images.double() / 255

@@ -10,7 +10,7 @@ from torch import nn
 
 from gnet_utils import notebooks
 from gnet_utils.counting import count_macs
-from gnet_utils.data import data_source, load_fashion_mnist, to_float
+from gnet_utils.data import load_fashion_mnist, prepare, to_float
 from gnet_utils.errors import CourseError
 from gnet_utils.experiments import heads, recorded
 from gnet_utils.experiments.heads import (
@@ -238,7 +238,7 @@ def test_the_last_classifier_is_the_best_while_heads_count_0_3_not_when_they_cou
 
 @pytest.mark.data
 def test_early_exits_lose_nothing_that_shows_at_0_8_and_0_4_points_at_0_7():
-    if data_source().kind != "real":
+    if prepare().kind != "real":
         pytest.skip("the text speaks of the real Fashion-MNIST")
     net, (images, labels) = load_exits()[0], load_fashion_mnist("test")
     with torch.no_grad():
@@ -308,7 +308,7 @@ def test_the_stored_net_of_the_exits_is_the_one_its_setting_builds():
 
 @pytest.mark.data
 def test_the_stored_net_answers_at_all_three_exits_as_well_as_it_says():
-    if data_source().kind != "real":
+    if prepare().kind != "real":
         pytest.skip("the accuracy belongs to the real Fashion-MNIST")
     net, about = load_exits()
     images, labels = load_fashion_mnist("test")

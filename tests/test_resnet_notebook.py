@@ -12,7 +12,7 @@ from torch import nn
 
 from gnet_utils import exercises, experiments, notebooks
 from gnet_utils.counting import count_parameters
-from gnet_utils.data import data_source, load_fashion_mnist, to_float
+from gnet_utils.data import load_fashion_mnist, prepare, to_float
 from gnet_utils.errors import CourseError
 from gnet_utils.experiments import depth
 from gnet_utils.experiments.depth import DUEL, LADDER, Net, matched_width, run_net, train
@@ -183,7 +183,7 @@ def of_44_layers(kind: str, seed: int) -> FashionResNet:
 
 @pytest.mark.data
 def test_untrained_the_gradient_grows_backwards_and_the_sums_make_large_logits():
-    if data_source().kind != "real":
+    if prepare().kind != "real":
         pytest.skip("the text speaks of the real Fashion-MNIST")
     images, labels = (part[:128] for part in load_fashion_mnist("train"))
     ratios, spreads = {}, {}

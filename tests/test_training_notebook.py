@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gnet_utils import exercises, experiments, notebooks
-from gnet_utils.data import data_source, load_fashion_mnist, to_float
+from gnet_utils.data import load_fashion_mnist, prepare, to_float
 from gnet_utils.environment import ROOT
 from gnet_utils.errors import CourseError
 from gnet_utils.experiments import start
@@ -140,7 +140,7 @@ def test_behind_batch_norm_the_initialisation_costs_more_steps_than_the_warm_up(
 
 @pytest.mark.data
 def test_nets_on_the_plateau_differ_by_0_004_in_their_logits_the_others_by_0_04():
-    if data_source().kind != "real":
+    if prepare().kind != "real":
         pytest.skip("the text speaks of the real Fashion-MNIST")
     images = load_fashion_mnist("train")[0][:64].float() / 255
 

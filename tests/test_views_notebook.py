@@ -9,7 +9,7 @@ import torch
 
 from gnet_utils import experiments, notebooks
 from gnet_utils.augment import PLACES, SCALES, SQUARES, crop_boxes
-from gnet_utils.data import data_source, load_fashion_mnist
+from gnet_utils.data import load_fashion_mnist, prepare
 from gnet_utils.exercises.n08 import EXERCISES, cut_ten, judge_ten, outvoted
 from gnet_utils.experiments import augmentation
 from gnet_utils.experiments.augmentation import (
@@ -260,7 +260,7 @@ def test_gains_on_the_same_pictures_are_not_judged_by_the_error_of_one_accuracy(
 
 @pytest.mark.data
 def test_the_mirror_image_changes_15_answers_of_1000():
-    if data_source().kind != "real":
+    if prepare().kind != "real":
         pytest.skip("the text speaks of the real Fashion-MNIST")
     images, labels = (part[:1000] for part in load_fashion_mnist("test"))
     net = load_trained("five_minutes-seed0")[0].to(memory_format=torch.channels_last)
