@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 # PyTorch's threads wait for one another by spinning (libgomp, read when torch is imported). Where
 # another program needs a core, as on a class server, the spinning takes it from the very thread
-# that is waited for, and training becomes many times slower. Sleeping costs little.
+# that is waited for, and training becomes several times slower. Sleeping costs little.
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 _shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None

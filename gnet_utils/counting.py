@@ -213,7 +213,7 @@ def _run(module: nn.Module, input_shape: Sequence[int], device: str | None = Non
         raise ValueError(f"{expected}, got {input_shape!r:.60}")
     like = next(module.parameters(), torch.zeros(()))
     try:
-        with _evaluating(module), torch.no_grad():
+        with evaluating(module), torch.no_grad():
             module(torch.zeros(shape, dtype=like.dtype, device=device or like.device))
     except (RuntimeError, IndexError, TypeError, OverflowError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -221,7 +221,7 @@ def _run(module: nn.Module, input_shape: Sequence[int], device: str | None = Non
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
     """Eval mode, every module's own mode restored afterwards."""
     modes = [(m, m.training) for m in module.modules()]
     module.eval()
@@ -263,7 +263,7 @@ def measure_ms(
     times, threads = [], torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with _evaluating(module), torch.inference_mode():
+        with evaluating(module), torch.inference_mode():
             for _ in range(3):
                 module(images)
             deadline = time.perf_counter() + seconds

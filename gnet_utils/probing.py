@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnet_utils.counting import ReceptiveField
+from gnet_utils.counting import ReceptiveField, evaluating
 from gnet_utils.data import MEAN, STD
 
 BLACK, WHITE = -MEAN / STD, (1 - MEAN) / STD  # after to_float
@@ -57,7 +57,7 @@ def feature_maps(model: nn.Module, images: Tensor, *names: str) -> dict[str, Ten
 
     hooks = [_part(model, name).register_forward_hook(keep(name)) for name in names]
     try:
-        with _evaluating(model):
+        with evaluating(model):
             logits = model(images)
     finally:
         for hook in hooks:
@@ -167,7 +167,7 @@ def occlusion(
         )
     tops, lefts = range(0, height - size + 1, step), range(0, width - size + 1, step)
     falls = []
-    with _evaluating(model):
+    with evaluating(model):
         for image, label in zip(images, classes, strict=True):
             covered = image.repeat(len(tops) * len(lefts) + 1, 1, 1, 1)  # the last stays whole
             places = ((top, left) for top in tops for left in lefts)
@@ -270,14 +270,3 @@ def _part(model: nn.Module, name: str) -> nn.Module:
             f"{type(model).__name__} has no part {name!r}: its stages are {known}; a branch is "
             'named like "inception_3a.branch_5x5"'
         ) from None
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}  # they need not be the same
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from gnet_utils import augment, fusing, parallel
-from gnet_utils.counting import _evaluating
+from gnet_utils.counting import evaluating
 from gnet_utils.data import to_float
 from gnet_utils.environment import ROOT, is_quick
 from gnet_utils.errors import CourseError, UsageError
@@ -99,7 +99,7 @@ def evaluate(
     """
     check_data(data, "data")
     sums, classes = Accumulator(3), 1 + int(data[1].max())
-    with _evaluating(model):
+    with evaluating(model):
         for images, labels in zip(*(part.split(batch_size) for part in data), strict=True):
             batch = resized(to_float(images), picture_size)
             shown = augment.views(batch, views)

@@ -1,1 +1,1 @@
-"""What runs the course and is not for reading: data in the cache, and more to come here."""
+"""What runs the course and is not for reading: the data's download, cache and stand-in."""

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils import augment, experiments
-from gnet_utils.counting import _evaluating
+from gnet_utils.counting import evaluating
 from gnet_utils.data import load_fashion_mnist, split_train_validation, to_float
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.training import Data, evaluate, in_layout
@@ -96,7 +96,7 @@ def views_of(images: Tensor, name: str) -> Iterator[Tensor]:
 @torch.inference_mode()
 def probabilities(net: nn.Module, images: Tensor, views: str = "1") -> Tensor:
     """Softmax of each view, (views, N, classes), for uint8 images (N, 1, 28, 28)."""
-    with _evaluating(net):
+    with evaluating(net):
         batches = [
             torch.stack([net(in_layout(v)).softmax(1) for v in views_of(to_float(part), views)])
             for part in images.split(500)

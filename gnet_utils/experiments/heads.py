@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils import experiments
-from gnet_utils.counting import _evaluating, count_macs
+from gnet_utils.counting import count_macs, evaluating
 from gnet_utils.data import load_fashion_mnist, split_train_validation, to_float
 from gnet_utils.experiments.start import remove_batch_norm, spread, start_like_tutorials
 from gnet_utils.models import FashionGoogLeNet
@@ -237,7 +237,7 @@ def accuracies(net: nn.Module, data: Data) -> list[float]:
     """Share of right answers in eval mode: of the last head, then of the others."""
     parts = [part.split(1000) for part in data]
     ask = net.exits if isinstance(net, HeadedGoogLeNet) else lambda images: (net(images),)
-    with _evaluating(net):
+    with evaluating(net):
         answers = [ask(in_layout(to_float(images))) for images in parts[0]]
     return [round(accuracy(torch.cat(logits), data[1]), 4) for logits in zip(*answers, strict=True)]
 

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from gnet_utils.counting import _evaluating
+from gnet_utils.counting import evaluating
 from gnet_utils.data import CLASS_NAMES, COURSE, to_float
 from gnet_utils.errors import CourseError
 from gnet_utils.experiments.start import Start
@@ -132,7 +132,7 @@ def plain_ground(looks: np.ndarray, border: np.ndarray) -> tuple[np.ndarray, flo
 def probabilities(net: nn.Module, images: Tensor) -> Tensor:
     """What `net` gives each class: (N, 10) on the CPU for uint8 images (N, 1, 28, 28)."""
     device = next(net.parameters()).device
-    with _evaluating(net), torch.no_grad():
+    with evaluating(net), torch.no_grad():
         logits = net(to_float(images).to(device))
     return logits.float().softmax(1).cpu()
 
