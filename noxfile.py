@@ -17,8 +17,8 @@ import nox
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
-from gnet_utils.environment import CPU_INDEX  # noqa: E402
-from gnet_utils.testing import NBVAL  # noqa: E402
+from gnet_utils.course.environment import CPU_INDEX  # noqa: E402
+from gnet_utils.course.testing import NBVAL  # noqa: E402
 
 NOTEBOOKS = sorted(ROOT.glob("notebooks/[0-9][0-9]_*.ipynb"))
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
@@ -70,9 +70,8 @@ def colab(session: nox.Session) -> None:
         content = place / path.stem / "content"
         content.mkdir(parents=True)
         shutil.copy(ROOT / "gnet-course.zip", content)
-        put = (
-            "import sys; from pathlib import Path; from gnet_utils.testing import with_solutions; "
-        )
+        put = "import sys; from pathlib import Path; "
+        put += "from gnet_utils.course.testing import with_solutions; "
         put += "with_solutions(Path(sys.argv[1]), Path(sys.argv[2]))"
         session.run("python", "-c", put, str(path), str(content))
         command = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *NBVAL]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gnet_utils.course import dataset  # the one place where data come from outside
-from gnet_utils.course.dataset import COURSE, DataSource, cache_folder
+from gnet_utils.course.dataset import DataSource, cache_folder
 from gnet_utils.pictures import (  # the fixed names of the course
     DEMO_PICTURES,
     decode_picture,
@@ -22,7 +22,6 @@ from gnet_utils.pictures import (  # the fixed names of the course
 
 __all__ = [
     "CLASS_NAMES",
-    "COURSE",
     "DEMO_PICTURES",
     "MEAN",
     "STD",

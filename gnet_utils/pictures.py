@@ -13,9 +13,9 @@ from types import ModuleType
 
 import numpy as np
 
-from gnet_utils.errors import CourseError
+from gnet_utils.base import ROOT, CourseError
 
-PICTURES = Path(__file__).resolve().parents[1] / "data" / "pictures"
+PICTURES = ROOT / "data" / "pictures"
 DEMO_PICTURES = ("hopper", "market", "plate")
 LARGEST_FILE = 100_000_000  # bytes
 LARGEST_PICTURE = 64_000_000  # pixels; checked in the header, before memory is taken

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 
 from torch import nn
 
-from gnet_utils.errors import UsageError
+from gnet_utils.base import UsageError
 from gnet_utils.models import FashionGoogLeNet, GoogLeNet
 
 

@@ -27,11 +27,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from gnet_utils import augment, fusing, parallel
+from gnet_utils import augment
+from gnet_utils.base import ROOT, CourseError, UsageError, is_quick
 from gnet_utils.counting import evaluating
+from gnet_utils.course import parallel
 from gnet_utils.data import to_float
-from gnet_utils.environment import ROOT, is_quick
-from gnet_utils.errors import CourseError, UsageError
+from gnet_utils.models import fused
 from gnet_utils.muon import Muon, normed_convolutions
 from gnet_utils.recipes import Recipe, build_network, get_recipe, other_settings
 
@@ -387,7 +388,7 @@ class _Run:
         self.step = self.epoch = 0
         self.stopped = ""
 
-        self.net = fusing.merge(model) if recipe.merged else model
+        self.net = fused.merge(model) if recipe.merged else model
         if not model.training:
             self.net.train()
         if recipe.channels_last:
@@ -537,7 +538,7 @@ class _Run:
     def bring_back(self) -> None:
         """Bring what was learned so far into the caller's network."""
         if self.recipe.merged:
-            fusing.unmerge_into(self.net, self.model)
+            fused.unmerge_into(self.net, self.model)
 
     def snapshot(self) -> dict[str, Tensor]:
         """Copies of all numbers of the run: weights, running statistics, momentum."""

@@ -13,8 +13,8 @@ import numpy as np
 from IPython.display import display
 from matplotlib.figure import Figure
 
+from gnet_utils.base import CourseError
 from gnet_utils.data import decode_picture
-from gnet_utils.errors import CourseError
 from gnet_utils.exercises import Prediction, predictions_of
 from gnet_utils.plotting import bundle_of, to_png
 

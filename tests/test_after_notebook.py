@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from gnet_utils import experiments, search
+from gnet_utils import experiments
 from gnet_utils.counting import count_macs, count_parameters
+from gnet_utils.course.notebooks import NOTEBOOKS, read
 from gnet_utils.exercises import n10 as exercises
-from gnet_utils.experiments import RUNS
+from gnet_utils.experiments import RUNS, evolution
 from gnet_utils.experiments import search as recording
 from gnet_utils.explorers import n10
 from gnet_utils.models import GOOGLENET_BLOCKS
 from gnet_utils.models.factorised import AsymmetricInception, TwoThreeInception
-from gnet_utils.notebooks import NOTEBOOKS, read
 
 BUDGETS = (200_000, 400_000, 1_600_000)
 NOTEBOOK = NOTEBOOKS / "10_after_inception.ipynb"
@@ -36,31 +36,31 @@ def some_data(count: int = 128) -> tuple[torch.Tensor, torch.Tensor]:
 def test_the_formula_counts_what_the_network_does():
     chance = random.Random(0)
     for budget in BUDGETS:
-        widths = search.random_widths(chance, budget)
-        counted = count_macs(search.TinyInception(widths), (1, 1, 28, 28))
-        assert search.macs_of(widths) == counted
+        widths = evolution.random_widths(chance, budget)
+        counted = count_macs(evolution.TinyInception(widths), (1, 1, 28, 28))
+        assert evolution.macs_of(widths) == counted
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_every_candidate_uses_its_budget_and_never_more(budget):
     chance = random.Random(1)
-    widths = search.hand_made(budget)
+    widths = evolution.hand_made(budget)
     for _ in range(30):
-        assert 0.94 * budget < search.macs_of(widths) <= budget
-        assert min(widths) >= search.NARROWEST
-        widths = search.mutate(widths, chance, budget)
-        drawn = search.random_widths(chance, budget)
-        assert 0.94 * budget < search.macs_of(drawn) <= budget
+        assert 0.94 * budget < evolution.macs_of(widths) <= budget
+        assert min(widths) >= evolution.NARROWEST
+        widths = evolution.mutate(widths, chance, budget)
+        drawn = evolution.random_widths(chance, budget)
+        assert 0.94 * budget < evolution.macs_of(drawn) <= budget
 
 
 def test_a_budget_too_small_for_any_network_is_refused():
     with pytest.raises(ValueError, match="too small"):
-        search.fit_to_budget([1.0] * 12, 20_000)
+        evolution.fit_to_budget([1.0] * 12, 20_000)
 
 
 def test_a_child_keeps_most_of_its_parent():
-    parent = search.hand_made(1_600_000)
-    child = search.mutate(parent, random.Random(0), 1_600_000)
+    parent = evolution.hand_made(1_600_000)
+    child = evolution.mutate(parent, random.Random(0), 1_600_000)
     assert child != parent
     ratios = sorted(c / p for c, p in zip(child, parent, strict=True))
     assert ratios[9] / ratios[2] < 1.5  # eight in the middle stay in proportion
@@ -71,7 +71,7 @@ def test_evolution_climbs_a_clear_slope_further_than_chance():
         return widths[0] / sum(widths)
 
     best = {}
-    for look in (search.evolve, search.random_search):
+    for look in (evolution.evolve, evolution.random_search):
         found = [
             max(score for _, score in look(broad_1x1, 400_000, 40, random.Random(seed)))
             for seed in range(5)
@@ -83,16 +83,16 @@ def test_evolution_climbs_a_clear_slope_further_than_chance():
 def test_both_searches_begin_with_the_same_candidates_and_try_equally_many():
     tried = [
         look(lambda widths: 0.0, 400_000, 12, random.Random(3))
-        for look in (search.evolve, search.random_search)
+        for look in (evolution.evolve, evolution.random_search)
     ]
     assert [len(found) for found in tried] == [12, 12]
     assert tried[0][:8] == tried[1][:8] and tried[0][8:] != tried[1][8:]
 
 
 def test_the_same_seed_gives_the_same_score():
-    widths = search.hand_made(200_000)
+    widths = evolution.hand_made(200_000)
     scores = [
-        search.trained_accuracy(widths, some_data(), some_data(64), steps=2, batch=16, seed=seed)
+        evolution.trained_accuracy(widths, some_data(), some_data(64), steps=2, batch=16, seed=seed)
         for seed in (0, 0)
     ]
     assert scores[0] == scores[1]
@@ -107,8 +107,8 @@ def test_the_recorded_searches_kept_the_rules():
         for run in runs[f"{kind}_400k"]:
             assert len(run["candidates"]) == recording.CANDIDATES
             for candidate in run["candidates"]:
-                assert search.macs_of(candidate["widths"]) == candidate["macs"] <= run["budget"]
-            assert run["hand"]["widths"] == list(search.hand_made(run["budget"]))
+                assert evolution.macs_of(candidate["widths"]) == candidate["macs"] <= run["budget"]
+            assert run["hand"]["widths"] == list(evolution.hand_made(run["budget"]))
 
 
 def test_the_finals_train_the_winners_of_their_own_search():
@@ -174,7 +174,7 @@ def test_the_bars_are_the_output_channels_of_the_candidate():
 
 
 def test_the_shares_of_the_branches_are_all_of_the_work_of_the_blocks():
-    shares = n10.branch_shares(search.hand_made(400_000))
+    shares = n10.branch_shares(evolution.hand_made(400_000))
     assert sum(shares.values()) == pytest.approx(100)
     assert max(shares, key=shares.get) == "3x3"
 
@@ -221,9 +221,9 @@ def test_the_search_shown_is_the_search_recorded():
         for node in ast.walk(ast.parse(shown))
         if isinstance(node, ast.FunctionDef)
     }
-    names = {"score_of": "score", "search.fit_to_budget": "fit_to_budget"}
-    names["search.random_widths"] = "random_widths"
-    for function in (search.mutate, search.random_search, search.evolve):
+    names = {"score_of": "score", "evolution.fit_to_budget": "fit_to_budget"}
+    names["evolution.random_widths"] = "random_widths"
+    for function in (evolution.mutate, evolution.random_search, evolution.evolve):
         body = bodies[function.__name__]
         for there, here in names.items():
             body = body.replace(there, here)

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gnet_utils import __main__ as cli
-from gnet_utils import bench
-from gnet_utils.environment import ROOT
-from gnet_utils.errors import CourseError
+from gnet_utils.base import ROOT, CourseError
+from gnet_utils.course import bench
+from gnet_utils.course import commands as cli
 from gnet_utils.recipes import RECIPES, build_network
 from gnet_utils.training import History
 

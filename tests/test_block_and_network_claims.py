@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from gnet_utils import counting
+from gnet_utils.course.notebooks import code_cells, read
 from gnet_utils.data import demo_picture
 from gnet_utils.explorers.n04 import square, to_images
 from gnet_utils.models import GOOGLENET_BLOCKS, GoogLeNet
-from gnet_utils.notebooks import code_cells, read
 
 ROOT = Path(__file__).resolve().parents[1]
 

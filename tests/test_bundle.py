@@ -14,8 +14,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from gnet_utils import __main__ as cli
-from gnet_utils import check_kernel, data, notebooks, slides
+from gnet_utils import check_kernel, data
+from gnet_utils.course import commands as cli
+from gnet_utils.course import notebooks, slides
 
 HARD_NAME = "Kurs für Anfänger"  # a space and umlauts
 new = nbformat.v4

@@ -13,9 +13,10 @@ import nbformat
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from gnet_utils import __main__ as cli
-from gnet_utils import data, environment, notebooks, testing
-from gnet_utils.errors import CourseError, UsageError
+from gnet_utils import data
+from gnet_utils.base import CourseError, UsageError
+from gnet_utils.course import commands as cli
+from gnet_utils.course import environment, notebooks, testing
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ["lab", "test", "train", "bench", "data", "render", "bundle", "slides"]
@@ -32,7 +33,7 @@ def sentence(done: subprocess.CompletedProcess) -> str:
 
 @pytest.fixture
 def own_course(course: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The copied course, as the one that gnet_utils.notebooks works on."""
+    """The copied course, as the one that gnet_utils.course.notebooks works on."""
     monkeypatch.setattr(notebooks, "ROOT", course)
     monkeypatch.setattr(testing, "ROOT", course)
     monkeypatch.setattr(notebooks, "NOTEBOOKS", course / "notebooks")
@@ -65,7 +66,7 @@ def compared(source: str, text: str) -> dict:
 def test_help_needs_nothing_installed(name):
     """-I -S: without site-packages, as on a fresh machine."""
     code = "import sys; sys.path.insert(0, '.'); sys.argv[0] = 'x';"
-    code += "from gnet_utils.__main__ import main; main()"
+    code += "from gnet_utils.course.commands import main; main()"
     arguments = [name, "--help"] if name else ["--help"]
     command = [sys.executable, "-I", "-S", "-c", code, *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -178,7 +179,9 @@ def test_lab_opens_notebook_00_and_keeps_the_token(monkeypatch, capsys, own_cour
     assert "--no-browser" in command
     assert not [part for part in command if "token" in part or "password" in part]
     assert ("--allow-root" in command) is (hasattr(os, "geteuid") and os.geteuid() == 0)
-    assert os.environ["JUPYTER_CONFIG_PATH"] == os.pathsep.join([str(ROOT / "gnet_utils"), "own"])
+    assert os.environ["JUPYTER_CONFIG_PATH"] == os.pathsep.join(
+        [str(ROOT / "gnet_utils" / "course"), "own"]
+    )
     assert capsys.readouterr().out.splitlines()[-1].startswith("Data: ")
 
 
@@ -256,7 +259,7 @@ def test_an_unknown_notebook_is_one_sentence(own_course, name, capsys):
 @pytest.fixture
 def pytest_runs(own_course, monkeypatch) -> list[list[str]]:
     """The arguments of each pytest run that a command would start; none is started."""
-    from gnet_utils import testing
+    from gnet_utils.course import testing
 
     runs = []
 
@@ -386,7 +389,8 @@ def test_train_lists_its_recipes_and_names_them_for_an_unknown_one(capsys):
 def test_minutes_become_epochs_once_and_a_run_that_goes_on_keeps_them(
     few_pictures, tmp_path, monkeypatch, capsys
 ):
-    from gnet_utils import bench, training
+    from gnet_utils import training
+    from gnet_utils.course import bench
 
     log, real = tmp_path / "minute-seed0.json", training.Path.unlink
 

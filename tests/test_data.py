@@ -18,8 +18,8 @@ import torch
 from tiny_data import TEST, TRAIN, draw_garments, the_right_data
 
 from gnet_utils import data
+from gnet_utils.base import ROOT, CourseError
 from gnet_utils.course import dataset
-from gnet_utils.errors import CourseError
 
 # ---------------------------------------------------------------- what a reader gets
 
@@ -62,7 +62,7 @@ def test_two_processes_on_one_empty_cache_get_equal_data_for_the_work_of_one(
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", code],
-            cwd=data.COURSE,
+            cwd=ROOT,
             env=variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""gnet_utils.environment: one command makes, completes and repairs .venv, or says what to do."""
+"""course/environment.py: one command makes, completes and repairs .venv, or says what to do."""
 
 import ast
 import json
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from gnet_utils import environment
-from gnet_utils.errors import CourseError
+from gnet_utils.base import CourseError, is_quick
+from gnet_utils.course import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
@@ -225,7 +225,7 @@ def test_quick_runs_are_asked_for_by_a_variable(monkeypatch, value, quick):
     monkeypatch.delenv("GNET_QUICK", raising=False)
     if value is not None:
         monkeypatch.setenv("GNET_QUICK", value)
-    assert environment.is_quick() is quick
+    assert is_quick() is quick
 
 
 # ---------------------------------------------------------------- command lines

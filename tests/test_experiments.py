@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gnet_utils import experiments
-from gnet_utils.errors import CourseError
+from gnet_utils.base import CourseError
 from gnet_utils.recipes import get_recipe, other_settings
 from gnet_utils.training import History
 

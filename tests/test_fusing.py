@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from gnet_utils import fusing, models
-from gnet_utils.models import FashionGoogLeNet, GoogLeNet
+from gnet_utils import models
+from gnet_utils.models import FashionGoogLeNet, GoogLeNet, fused
 
 
 def with_blocks(kind: type) -> nn.Module:
@@ -45,21 +45,21 @@ def moved(name: str) -> tuple[nn.Module, torch.Tensor]:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("change", [fusing.merge, fusing.fold])
+@pytest.mark.parametrize("change", [fused.merge, fused.fold])
 def test_outputs_are_equal(name, change):
     net, images = moved(name)
     with torch.no_grad():
         expected = net(images)
         made = change(net).eval()
         torch.testing.assert_close(made(images), expected, rtol=1e-4, atol=1e-4)
-        merged = sum(isinstance(module, fusing.MergedInception) for module in made.modules())
+        merged = sum(isinstance(module, fused.MergedInception) for module in made.modules())
         assert merged == sum(isinstance(module, models.Inception) for module in net.modules())
         assert expected.std() > 0.05  # constant outputs would prove nothing
 
 
 def test_a_wrong_norm_would_be_seen():
     net, images = moved("fashion")
-    folded = fusing.fold(net)
+    folded = fused.fold(net)
     with torch.no_grad():
         folded.inception_4c.front[0].weight.mul_(1.01)
         assert not torch.allclose(folded(images), net(images), rtol=1e-4, atol=1e-4)
@@ -67,7 +67,7 @@ def test_a_wrong_norm_would_be_seen():
 
 def test_folding_leaves_no_batch_norm_and_fewer_convolutions():
     net, _ = moved("fashion")
-    folded = fusing.fold(net)
+    folded = fused.fold(net)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
 
     def convolutions(module):
@@ -79,14 +79,14 @@ def test_folding_leaves_no_batch_norm_and_fewer_convolutions():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_a_merged_network_learned_goes_back(name):
     net, images = moved(name)
-    merged = fusing.merge(net).train()
+    merged = fused.merge(net).train()
     merged(images).square().sum().backward()
     with torch.no_grad():
         for parameter in merged.parameters():
             parameter -= 0.01 * parameter.grad
     before = net(images).detach()
     start = [p.detach().clone() for p in net.parameters()]
-    fusing.unmerge_into(merged, net)
+    fused.unmerge_into(merged, net)
     with torch.no_grad():
         torch.testing.assert_close(net(images), merged.eval()(images), rtol=1e-4, atol=1e-4)
         assert not torch.allclose(net(images), before)
@@ -97,8 +97,8 @@ def test_what_a_merged_network_learned_goes_back(name):
 def test_a_frozen_sibling_stays_frozen():
     net, images = moved("fashion")
     net.inception_3a.branch_1x1.requires_grad_(False)
-    merged = fusing.merge(net)
-    assert isinstance(merged.inception_3b, fusing.MergedInception)
+    merged = fused.merge(net)
+    assert isinstance(merged.inception_3b, fused.MergedInception)
     assert isinstance(merged.inception_3a, models.Inception)
     with torch.no_grad():
         torch.testing.assert_close(merged.eval()(images), net(images), rtol=1e-4, atol=1e-4)
@@ -143,7 +143,7 @@ def other_block(change: str) -> nn.Module:
     elif change == "stride":
         block.branch_1x1[0] = nn.Conv2d(8, 4, 3, padding=1, bias=False)
     elif change == "groups":
-        for unit in fusing.siblings(block):
+        for unit in fused.siblings(block):
             unit[0] = nn.Conv2d(8, 2 * unit[0].out_channels, 1, groups=2, bias=False)
             unit[1] = nn.BatchNorm2d(unit[0].out_channels, eps=0.001)
         block.branch_3x3[1][0] = nn.Conv2d(6, 5, 3, padding=1, bias=False)
@@ -175,16 +175,16 @@ def test_only_what_is_exactly_the_known_block_is_merged(change):
     net, maps = other_block(change).eval(), torch.randn(2, 8, 7, 7)
     if change == "mode":
         net["two"].branch_1x1[1].train()
-    merged = fusing.merge(net)
+    merged = fused.merge(net)
     shared = change in ("shared weights", "the same block twice")
-    assert isinstance(merged["one"], fusing.MergedInception) is not shared
+    assert isinstance(merged["one"], fused.MergedInception) is not shared
     assert type(merged["two"]) is type(net["two"])
     if change != "forward":  # a copy's patched forward is that of the first
         for name in net:
             torch.testing.assert_close(merged[name](maps), net[name](maps))
     for parameter in merged.parameters():
         parameter.data += 0.01
-    fusing.unmerge_into(merged, net)
+    fused.unmerge_into(merged, net)
     for name in net:
         torch.testing.assert_close(net[name](maps), merged[name](maps))
 
@@ -205,7 +205,7 @@ def test_folding_leaves_what_it_does_not_know():
     for norm in (part[1] for part in net):
         if norm.running_mean is not None:
             norm.running_mean.normal_(), norm.running_var.uniform_(0.5, 2)
-    folded, maps = fusing.fold(net), torch.randn(4, 4, 5, 5)
+    folded, maps = fused.fold(net), torch.randn(4, 4, 5, 5)
     left = [isinstance(part[1], nn.BatchNorm2d) for part in folded]
     assert left == [False, True, True, True]
     torch.testing.assert_close(folded(maps), net(maps), rtol=1e-4, atol=1e-4)
@@ -214,12 +214,12 @@ def test_folding_leaves_what_it_does_not_know():
 def test_folding_a_network_in_training_mode_is_refused():
     net = FashionGoogLeNet(0.125)
     with pytest.raises(ValueError, match=r"call network.eval\(\) first"):
-        fusing.fold(net)
+        fused.fold(net)
     net.eval().inception_4a.branch_1x1.train()
     with pytest.raises(ValueError, match=r"call network.eval\(\) first"):
-        fusing.fold(net)
+        fused.fold(net)
 
 
 def test_unmerging_from_another_network_is_refused():
     with pytest.raises(ValueError, match="made by merge"):
-        fusing.unmerge_into(nn.Linear(1, 1), FashionGoogLeNet(0.125))
+        fused.unmerge_into(nn.Linear(1, 1), FashionGoogLeNet(0.125))

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gnet_utils import notebooks
+from gnet_utils.base import CourseError
 from gnet_utils.counting import count_macs
+from gnet_utils.course import notebooks
 from gnet_utils.data import load_fashion_mnist, prepare, to_float
-from gnet_utils.errors import CourseError
 from gnet_utils.experiments import heads, recorded
 from gnet_utils.experiments.heads import (
     EXITS,

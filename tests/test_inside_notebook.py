@@ -6,10 +6,10 @@ import torch
 from matplotlib.patches import Rectangle
 from torch import nn
 
+from gnet_utils.course.notebooks import NOTEBOOKS, read
 from gnet_utils.data import CLASS_NAMES, load_fashion_mnist, to_float
 from gnet_utils.explorers.n09 import BRANCHES, MAPS, block_names, odds_without, strip, xray
 from gnet_utils.models import FashionGoogLeNet
-from gnet_utils.notebooks import NOTEBOOKS, read
 from gnet_utils.plotting import BRANCH_COLOURS
 from gnet_utils.probing import ablate, branch_names, feature_maps, mean_maps
 from gnet_utils.training import load_trained

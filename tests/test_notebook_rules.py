@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from gnet_utils import exercises
-from gnet_utils.notebooks import (
+from gnet_utils.course.notebooks import (
     MAX_BYTES,
     NOTEBOOKS,
     WIDGET_VIEW,
@@ -162,7 +162,7 @@ def cleaned_by_render(notebook: dict) -> list[str]:
 def same_setup_cell(notebook: dict) -> list[str]:
     cells = code_cells(notebook)
     if not cells or cells[0]["source"] != setup_cell():
-        return ["the first code cell is not the set-up cell of gnet_utils/setup_cell.py"]
+        return ["the first code cell is not the set-up cell of gnet_utils/course/setup_cell.py"]
     return []
 
 

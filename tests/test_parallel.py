@@ -10,16 +10,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gnet_utils import parallel
-from gnet_utils.environment import ROOT
-from gnet_utils.errors import CourseError
+from gnet_utils.base import ROOT, CourseError
+from gnet_utils.course import parallel
 
 WORKER = """
 import itertools, os, signal, sys
 from pathlib import Path
 import torch
 from safetensors.torch import save_file
-from gnet_utils import parallel, training
+from gnet_utils.course import parallel
+from gnet_utils import training
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.recipes import Recipe
 from gnet_utils.training import evaluate, fit

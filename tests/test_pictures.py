@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from gnet_utils import pictures
-from gnet_utils.errors import CourseError
+from gnet_utils.base import CourseError
 from gnet_utils.pictures import decode_picture, demo_picture, load_picture
 
 LUMA = np.array([0.2989, 0.5870, 0.1140])

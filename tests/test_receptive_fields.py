@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision import models as zoo
 
-from gnet_utils import fusing
 from gnet_utils.counting import ReceptiveField, receptive_fields
 from gnet_utils.experiments.heads import HeadedGoogLeNet
 from gnet_utils.models import (
@@ -20,6 +19,7 @@ from gnet_utils.models import (
     ResNet,
     SeparableInception,
     TwoThreeInception,
+    fused,
 )
 
 WIDTHS = (4, 3, 5, 2, 6, 4)  # of a small Inception block
@@ -209,11 +209,11 @@ def test_torchvisions_googlenet_sees_43_pixels_after_3a_and_571_at_the_end():
 def test_merged_and_folded_nets_see_what_the_readable_one_sees():
     net = on_meta(GoogLeNet, norm="batch").eval()
     wanted = receptive_fields(net)
-    assert receptive_fields(fusing.merge(net)) == wanted
-    assert receptive_fields(fusing.fold(net)) == wanted
+    assert receptive_fields(fused.merge(net)) == wanted
+    assert receptive_fields(fused.fold(net)) == wanted
     narrow = FashionGoogLeNet(0.125, stem="patch", project_first=True)
     shape = (1, 1, 28, 28)
-    assert receptive_fields(fusing.merge(narrow), shape) == receptive_fields(narrow, shape)
+    assert receptive_fields(fused.merge(narrow), shape) == receptive_fields(narrow, shape)
 
 
 def test_a_residual_net_halves_its_maps_five_times_and_not_once_more_in_each_shortcut():

@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gnet_utils import exercises, experiments, notebooks
+from gnet_utils import exercises, experiments
+from gnet_utils.base import CourseError
 from gnet_utils.counting import count_parameters
+from gnet_utils.course import notebooks
 from gnet_utils.data import load_fashion_mnist, prepare, to_float
-from gnet_utils.errors import CourseError
 from gnet_utils.experiments import depth
 from gnet_utils.experiments.depth import DUEL, LADDER, Net, matched_width, run_net, train
 from gnet_utils.explorers import n07

@@ -8,8 +8,8 @@ import nbformat
 import pytest
 from PIL import Image
 
-from gnet_utils import __main__ as cli
-from gnet_utils import notebooks, slides
+from gnet_utils.course import commands as cli
+from gnet_utils.course import notebooks, slides
 
 new = nbformat.v4
 

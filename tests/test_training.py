@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from gnet_utils import models, training
-from gnet_utils.errors import CourseError
+from gnet_utils.base import CourseError
 from gnet_utils.recipes import RECIPES, Recipe, build_network, get_recipe
 from gnet_utils.training import (
     Accumulator,

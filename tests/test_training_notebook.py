@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from gnet_utils import exercises, experiments, notebooks
+from gnet_utils import exercises, experiments
+from gnet_utils.base import ROOT, CourseError
+from gnet_utils.course import notebooks
 from gnet_utils.data import load_fashion_mnist, prepare, to_float
-from gnet_utils.environment import ROOT
-from gnet_utils.errors import CourseError
 from gnet_utils.experiments import start
 from gnet_utils.experiments.start import RUNS, Start, first_steps, spread
 from gnet_utils.explorers import n05
@@ -193,7 +193,7 @@ def test_two_runs_are_compared_by_what_differs():
 
 
 def test_missing_runs_are_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(n05, "COURSE", tmp_path)
+    monkeypatch.setattr(n05, "ROOT", tmp_path)
     with pytest.raises(CourseError, match="no recorded runs"):
         n05.first_steps_recorded()
 

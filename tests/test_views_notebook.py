@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from gnet_utils import experiments, notebooks
+from gnet_utils import experiments
 from gnet_utils.augment import PLACES, SCALES, SQUARES, crop_boxes
+from gnet_utils.course import notebooks
 from gnet_utils.data import load_fashion_mnist, prepare
 from gnet_utils.exercises.n08 import EXERCISES, cut_ten, judge_ten, outvoted
 from gnet_utils.experiments import augmentation

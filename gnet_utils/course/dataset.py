@@ -34,11 +34,9 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
+from gnet_utils.base import ROOT, CourseError, UsageError
 from gnet_utils.course import garments
-from gnet_utils.environment import CERTIFICATE
-from gnet_utils.errors import CourseError, UsageError
-
-COURSE = Path(__file__).resolve().parents[2]
+from gnet_utils.course.environment import CERTIFICATE
 
 SHAPES = {
     "train_images": (60_000, 1, 28, 28),
@@ -182,7 +180,7 @@ def _say(sentence: str) -> None:
 
 def cache_folder() -> Path:
     """The folder that keeps prepared data: GNET_CACHE_DIR, else data/cache in the course."""
-    return COURSE / Path(os.environ.get("GNET_CACHE_DIR") or "data/cache").expanduser()
+    return ROOT / Path(os.environ.get("GNET_CACHE_DIR") or "data/cache").expanduser()
 
 
 def _cached(
@@ -194,8 +192,8 @@ def _cached(
     written, each process keeps the set in its memory.
     """
     path = cache_folder() / f"{name}.safetensors"
-    inside = path.is_relative_to(COURSE)  # no machine's own folders in a committed notebook
-    place = path.relative_to(COURSE).as_posix() if inside else f"{path.name} in GNET_CACHE_DIR"
+    inside = path.is_relative_to(ROOT)  # no machine's own folders in a committed notebook
+    place = path.relative_to(ROOT).as_posix() if inside else f"{path.name} in GNET_CACHE_DIR"
     if tensors := _read(path):
         return tensors, f"read from the cache, {place}"
     if name in _unsaved:
@@ -261,7 +259,7 @@ def _bring() -> tuple[dict[str, Tensor], str]:
     if share := os.environ.get("GNET_DATA_DIR"):
         _say("Preparing Fashion-MNIST from GNET_DATA_DIR, once.")
         try:
-            files = {key: _from_share(COURSE / Path(share).expanduser(), key) for key in SHAPES}
+            files = {key: _from_share(ROOT / Path(share).expanduser(), key) for key in SHAPES}
             return _parse(files), "copied from the folder that GNET_DATA_DIR names"
         except CourseError as error:
             _say(f"GNET_DATA_DIR cannot be used: {error}.")

@@ -13,11 +13,10 @@ import platform
 import time
 from collections.abc import Callable, Collection
 from datetime import date
-from pathlib import Path
 
-from gnet_utils.errors import CourseError
+from gnet_utils.base import ROOT, CourseError
 
-RUNS = Path(__file__).resolve().parents[2] / "data" / "runs"
+RUNS = ROOT / "data" / "runs"
 
 
 def record(experiment: str, name: str, seed: int, run: Callable[[], dict], **about: object) -> dict:

@@ -15,7 +15,14 @@ import torch
 
 from gnet_utils import experiments
 from gnet_utils.data import load_fashion_mnist, split_train_validation
-from gnet_utils.search import Widths, evolve, hand_made, macs_of, random_search, trained_accuracy
+from gnet_utils.experiments.evolution import (
+    Widths,
+    evolve,
+    hand_made,
+    macs_of,
+    random_search,
+    trained_accuracy,
+)
 
 BUDGETS = {"400k": 400_000}  # a further line is a further budget
 CANDIDATES = 24  # of each search

@@ -9,9 +9,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from gnet_utils.base import ROOT, CourseError
 from gnet_utils.counting import evaluating
-from gnet_utils.data import CLASS_NAMES, COURSE, to_float
-from gnet_utils.errors import CourseError
+from gnet_utils.data import CLASS_NAMES, to_float
 from gnet_utils.experiments.start import Start
 from gnet_utils.pictures import opencv
 from gnet_utils.plotting import COLOURS
@@ -24,7 +24,7 @@ def first_steps_recorded() -> dict[str, dict[str, Any]]:
 
     Raises CourseError when there are none.
     """
-    files = sorted((COURSE / "data" / "runs" / "start").glob("*.json"))
+    files = sorted((ROOT / "data" / "runs" / "start").glob("*.json"))
     if not files:
         raise CourseError(
             "data/runs/start holds no recorded runs: fetch the whole course, or make them with "

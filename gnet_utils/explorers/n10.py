@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gnet_utils.experiments import recorded
+from gnet_utils.experiments.evolution import STEM, block_macs, macs_of, out_channels
 from gnet_utils.plotting import BRANCH_COLOURS, COLOURS
-from gnet_utils.search import STEM, block_macs, macs_of, out_channels
 
 BRANCHES = ("1x1", "3x3", "5x5", "pool")
 OUTPUTS = (0, 2, 4, 5)  # places of the branches' output channels among the six widths of a block

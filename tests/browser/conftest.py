@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from gnet_utils import notebooks
+from gnet_utils.course import notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("GNET_CACHE_DIR") or ROOT / "data" / "cache").resolve()

@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from gnet_utils.notebooks import find_notebooks, read
+from gnet_utils.course.notebooks import find_notebooks, read
 
 PATHS = find_notebooks()
 VERSION = "4.14.1"

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from gnet_utils.notebooks import find_notebooks
+from gnet_utils.course.notebooks import find_notebooks
 
 EXPLORING = [p for p in find_notebooks() if re.search(r"^ *\"explore\(", p.read_text(), re.M)]
 QUICK = EXPLORING[:1]

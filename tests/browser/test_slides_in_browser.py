@@ -2,8 +2,8 @@
 
 import pytest
 
-from gnet_utils.notebooks import find_notebooks
-from gnet_utils.slides import make_slides
+from gnet_utils.course.notebooks import find_notebooks
+from gnet_utils.course.slides import make_slides
 
 SMALLEST = 0.7  # of the usual size of letters, less the last step
 PATHS = find_notebooks()
@@ -72,7 +72,7 @@ def test_what_cannot_fit_is_seen(browser, tmp_path, monkeypatch):
     """The measurement itself: without shrinking, long lines and long tables stick out."""
     import nbformat
 
-    from gnet_utils import notebooks
+    from gnet_utils.course import notebooks
 
     new = nbformat.v4
     wide = new.new_code_cell("x = 1", outputs=[new.new_output("stream", text="long " * 60)])
@@ -81,7 +81,9 @@ def test_what_cannot_fit_is_seen(browser, tmp_path, monkeypatch):
     notebook = new.new_notebook(cells=[high, wide, paragraph])
     path = tmp_path / "99_long.ipynb"
     notebooks.write(notebook, path)
-    monkeypatch.setattr("gnet_utils.slides.as_rendered", notebooks.read)  # it has no clean copy
+    monkeypatch.setattr(
+        "gnet_utils.course.slides.as_rendered", notebooks.read
+    )  # it has no clean copy
     (deck,) = make_slides([path], tmp_path / "slides")
     page = open_deck(browser, deck, [])
     fitted = page.evaluate(MEASURE)

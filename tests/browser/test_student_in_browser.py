@@ -4,8 +4,8 @@ import pytest
 from playwright.sync_api import Page
 from test_lab_in_browser import open_notebook, red_output, run_all
 
+from gnet_utils.course.notebooks import find_notebooks, read, solutions
 from gnet_utils.exercises import exercises_of, predictions_of
-from gnet_utils.notebooks import find_notebooks, read, solutions
 
 (PATH,) = find_notebooks(["02"])
 SPINDLE = """nn.Sequential(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gnet_utils import notebooks
+from gnet_utils.course import notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 600  # one cell, on a machine that does other things too

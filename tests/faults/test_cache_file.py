@@ -13,8 +13,8 @@ import torch
 from tiny_data import TEST, TRAIN, draw_garments, forget, the_right_data
 
 from gnet_utils import data
+from gnet_utils.base import ROOT, CourseError
 from gnet_utils.course import dataset
-from gnet_utils.errors import CourseError
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.9, 0.999, "other set", "text"])
@@ -122,6 +122,6 @@ def test_a_relative_cache_is_one_folder_wherever_python_runs(
 ) -> None:
     monkeypatch.setenv("GNET_CACHE_DIR", "my cache é")
     monkeypatch.chdir(tmp_path)
-    assert data.cache_folder() == data.COURSE / "my cache é"
+    assert data.cache_folder() == ROOT / "my cache é"
     monkeypatch.setenv("GNET_CACHE_DIR", "~/cache")
     assert data.cache_folder() == Path.home() / "cache"

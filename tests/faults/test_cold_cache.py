@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from gnet_utils import data
+from gnet_utils.base import ROOT
 from gnet_utils.course import dataset
 
 PROCESSES = 30
@@ -78,7 +79,7 @@ def main(folder: Path, count: int) -> None:
 def test_thirty_processes_on_one_cold_cache_get_equal_data_for_the_work_of_one(tmp_path):
     expected, kind = digest(), data.data_source().kind
     cache = tmp_path / "cache"
-    variables = {**os.environ, "GNET_CACHE_DIR": str(cache), "PYTHONPATH": str(data.COURSE)}
+    variables = {**os.environ, "GNET_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
     if kind == "stand-in" or not os.environ.get("GNET_DATA_DIR"):
         variables["GNET_DATA_SOURCE"] = "stand-in"
         expected = None

@@ -8,8 +8,8 @@ import pytest
 from tiny_data import the_right_data
 
 from gnet_utils import data
+from gnet_utils.base import CourseError
 from gnet_utils.course import dataset
-from gnet_utils.errors import CourseError
 
 CUTS = [f"cut{part / 5}" for part in range(5)]
 MANNERS = ["missing", "redirect", "hang", "login", "garbage", "wrong_length", *CUTS]

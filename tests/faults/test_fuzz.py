@@ -27,8 +27,8 @@ from torch import nn  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from gnet_utils import augment, counting, data, exercises, pictures  # noqa: E402
+from gnet_utils.base import CourseError  # noqa: E402
 from gnet_utils.course import dataset  # noqa: E402
-from gnet_utils.errors import CourseError  # noqa: E402
 
 ALL = os.environ.get("GNET_FAULTS", "") not in ("", "0")
 DOCUMENTED = (ValueError, TypeError, CourseError)
@@ -133,6 +133,9 @@ def test_counts_of_random_networks_agree_with_pytorchs(chain, batch, height, wid
     net.train()
     assert 2 * counting.count_macs(net, picture.shape) == flops.get_total_flops()
     assert net.training
+    with counting.evaluating(net):
+        assert not any(layer.training for layer in net.modules())
+    assert all(layer.training for layer in net.modules())
     buffers = sum(b.numel() for b in net.buffers())
     state = sum(value.numel() for value in net.state_dict().values())
     assert counting.count_parameters(net) == state - buffers

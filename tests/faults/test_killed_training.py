@@ -22,8 +22,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from gnet_utils import __main__ as cli
 from gnet_utils import data, training
+from gnet_utils.course import commands as cli
 from gnet_utils.recipes import RECIPES, Recipe, build_network
 from gnet_utils.training import History, fit
 

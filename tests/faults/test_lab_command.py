@@ -21,8 +21,8 @@ import pytest
 import websocket
 from traitlets.config import Config
 
-from gnet_utils import __main__ as cli
-from gnet_utils import environment
+from gnet_utils.course import commands as cli
+from gnet_utils.course import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = re.compile(r"http://(localhost|127\.0\.0\.1):(\d+)/lab\S*[?&]token=([0-9a-f]{20,})")
@@ -227,7 +227,7 @@ def test_the_lab_is_told_to_stay_on_this_machine_and_never_to_drop_its_token(mon
 def token(**settings: str) -> str:
     """The token of a lab with these settings of the reader."""
     ours, theirs = Config(), Config({"PasswordIdentityProvider": settings})
-    path = ROOT / "gnet_utils" / "jupyter_server_config.py"
+    path = ROOT / "gnet_utils" / "course" / "jupyter_server_config.py"
     runpy.run_path(str(path), {"get_config": lambda: ours})
     return ours.ServerApp.identity_provider_class(config=theirs).token
 

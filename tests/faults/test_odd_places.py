@@ -12,7 +12,8 @@ import torch
 from kernels import Kernel, code_cells
 from torch import nn
 
-from gnet_utils import environment, notebooks, pictures, training
+from gnet_utils import pictures, training
+from gnet_utils.course import environment, notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["with space", "Übung – 课程 (1)", "it's 100% $HOME", "-dash", "ends with dot.d"]
@@ -41,8 +42,8 @@ def copy_course(folder: Path) -> Path:
 
 
 LOOK = (
-    "import os; from gnet_utils import environment;"
-    "print(os.path.dirname(environment.__file__)); print(environment.ROOT)"
+    "import os; from gnet_utils.course import environment; from gnet_utils import base;"
+    "print(os.path.dirname(base.__file__)); print(base.ROOT)"
 )
 
 
@@ -132,7 +133,7 @@ def test_commands_and_notebooks_work_without_a_home():
     variables = {k: v for k, v in os.environ.items() if k not in environment.HOME_FOLDERS}
     variables |= {"HOME": NOWHERE, "GNET_QUICK": "1"}
     code = (
-        "from gnet_utils import environment, notebooks\n"
+        "from gnet_utils.course import environment, notebooks\n"
         "environment.replace_home()\n"
         "import nbformat\n"
         "n = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("

@@ -28,8 +28,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from gnet_utils import pictures, training, widgets
+from gnet_utils.base import CourseError
 from gnet_utils.course import dataset
-from gnet_utils.errors import CourseError
 from gnet_utils.explorers import n01, n04
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.recipes import Recipe, get_recipe

@@ -32,9 +32,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from gnet_utils.errors import CourseError
+from gnet_utils.base import ROOT, CourseError
 
-ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 REQUIREMENTS = ROOT / "requirements.txt"
 CONSTRAINTS = ROOT / "tests" / "constraints.txt"
@@ -78,11 +77,6 @@ CAUSES = {
         "settings of pip or uv"
     ),
 }
-
-
-def is_quick() -> bool:
-    """True when GNET_QUICK asks for short training runs, as the tests do."""
-    return os.environ.get("GNET_QUICK", "") not in ("", "0")
 
 
 def missing_packages(names: Collection[str] = ()) -> list[str]:
@@ -416,7 +410,7 @@ def _install(cpu: bool) -> None:
 def _verify() -> None:
     """Raise CourseError unless .venv has every package, and torch and torchvision fit."""
     check = (
-        "from gnet_utils.environment import missing_packages as m; print(', '.join(m()));"
+        "from gnet_utils.course.environment import missing_packages as m; print(', '.join(m()));"
         "import torch, torchvision; torchvision.ops.nms"
     )
     done = subprocess.run([venv_python(), "-c", check], cwd=ROOT, capture_output=True, text=True)

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from gnet_utils.environment import ROOT
-from gnet_utils.errors import UsageError
-from gnet_utils.notebooks import find_notebooks, put_solutions, read, write
+from gnet_utils.base import ROOT, UsageError
+from gnet_utils.course.notebooks import find_notebooks, put_solutions, read, write
 
 CELL_SECONDS = 300
 MAX_WORKERS = 4  # each takes up to about 2 GB of memory
@@ -76,7 +75,11 @@ def run_tests(
         if workers > 1:  # the cells of a notebook must stay together, and in order
             command += ["-n", str(workers), "--dist", "loadscope"]
         threads = str(max(1, (os.cpu_count() or 1) // workers))
-        env = {**os.environ, "OMP_NUM_THREADS": threads, "PYTEST_PLUGINS": "gnet_utils.testing"}
+        env = {
+            **os.environ,
+            "OMP_NUM_THREADS": threads,
+            "PYTEST_PLUGINS": "gnet_utils.course.testing",
+        }
         return subprocess.run([*command, *arguments], cwd=ROOT, env=env).returncode
 
 

@@ -1,6 +1,6 @@
 """Slides from the notebooks, for a projector and without a network: `python -m gnet_utils slides`.
 
-One HTML file per notebook in `slides/`, with reveal.js beside it (`gnet_utils/reveal`, version
+One HTML file per notebook in `slides/`, with reveal.js beside it (the folder `reveal` here, version
 6.0.2 of the npm package, MIT licence, unchanged; `deck.css` and `deck.js` there are the course's).
 
 A rule makes slides out of cells: a heading starts a slide, `##` also a new column; text, code and
@@ -25,11 +25,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gnet_utils.environment import ROOT
-from gnet_utils.notebooks import CHECK, as_rendered, without_folded
+from gnet_utils.base import ROOT
+from gnet_utils.course.notebooks import CHECK, as_rendered, without_folded
 
 SLIDES = ROOT / "slides"
-REVEAL = ROOT / "gnet_utils" / "reveal"
+REVEAL = ROOT / "gnet_utils" / "course" / "reveal"
 
 # Pixels on a slide of 1280 x 720, as deck.css sets them; only estimates where text is wrapped.
 WIDTH, HEIGHT = 1184, 590  # for content, below the heading

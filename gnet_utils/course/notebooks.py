@@ -27,8 +27,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gnet_utils.environment import ROOT
-from gnet_utils.errors import CourseError, UsageError
+from gnet_utils.base import ROOT, CourseError, UsageError
 
 NOTEBOOKS = ROOT / "notebooks"
 PICTURES = ROOT / "data" / "pictures"
@@ -87,7 +86,11 @@ def find_notebooks(names: Iterable[str] = ()) -> list[Path]:
 
 def setup_cell() -> str:
     """Source of the first code cell, the same in all notebooks."""
-    return (ROOT / "gnet_utils" / "setup_cell.py").read_text(encoding="utf-8").rstrip("\n")
+    return _setup_file().read_text(encoding="utf-8").rstrip("\n")
+
+
+def _setup_file() -> Path:
+    return ROOT / "gnet_utils" / "course" / "setup_cell.py"
 
 
 def code_cells(notebook: dict) -> list[dict]:
@@ -395,9 +398,10 @@ def write_repository(url: str) -> None:
     match = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", url)
     if not match:
         raise UsageError(f"--repo must be https://github.com/OWNER/NAME, got {url!r}")
-    cell = ROOT / "gnet_utils" / "setup_cell.py"
     line = f'REPO_URL = "https://github.com/{match[1]}"'
-    cell.write_text(re.sub(r'REPO_URL = ".*"', line, setup_cell()) + "\n", encoding="utf-8")
+    _setup_file().write_text(
+        re.sub(r'REPO_URL = ".*"', line, setup_cell()) + "\n", encoding="utf-8"
+    )
     branch = _default_branch(f"https://github.com/{match[1]}")
     paths = find_notebooks()
     for path in paths + [clean_copy(path) for path in paths if clean_copy(path).exists()]:

@@ -20,12 +20,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gnet_utils import fusing
+from gnet_utils.base import ROOT, CourseError, UsageError, is_quick
 from gnet_utils.counting import count_macs, format_table
 from gnet_utils.data import load_fashion_mnist
-from gnet_utils.environment import ROOT, is_quick
-from gnet_utils.errors import CourseError, UsageError
-from gnet_utils.models import GoogLeNet
+from gnet_utils.models import GoogLeNet, fused
 from gnet_utils.recipes import Recipe, build_network, get_recipe
 from gnet_utils.training import (
     BY_HAND,
@@ -224,7 +222,7 @@ def inference(batch: int, pairs: int, device: torch.device) -> dict:
     channels_last = images.contiguous(memory_format=torch.channels_last)
     read = GoogLeNet(norm="batch", aux=False).to(device).eval()
     settle(read)
-    folded = fusing.fold(read).to(memory_format=torch.channels_last)
+    folded = fused.fold(read).to(memory_format=torch.channels_last)
     theirs = googlenet(weights=None, aux_logits=False, init_weights=False).to(device).eval()
     calls = {
         "as_read": lambda: read(images),

@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnet_utils import fusing
 from gnet_utils.data import to_float
-from gnet_utils.models import GOOGLENET_BLOCKS, Inception
+from gnet_utils.models import GOOGLENET_BLOCKS, Inception, fused
 from gnet_utils.models.layers import conv_unit, initialise
 from gnet_utils.training import accuracy
 
@@ -166,7 +165,7 @@ def trained_accuracy(
     """
     torch.manual_seed(seed)
     # merged: the same network in fewer, larger pieces, which take less time
-    net = fusing.merge(TinyInception(widths)).to(memory_format=torch.channels_last)
+    net = fused.merge(TinyInception(widths)).to(memory_format=torch.channels_last)
     chooser = torch.Generator().manual_seed(seed)
     rounds = math.ceil(steps * batch / len(train[0]))
     order = torch.cat([torch.randperm(len(train[0]), generator=chooser) for _ in range(rounds)])

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from gnet_utils.errors import CourseError
+from gnet_utils.base import CourseError
 
 
 def start() -> torch.device:
