@@ -1,0 +1,75 @@
+"""How long a lesson takes a student: one formula for its head, README, notebook 00 and TEACHING.
+
+    python -m gnet_utils.course.minutes
+
+100 words of text and 12 lines of code a minute, 2 minutes a prediction; an exercise whose solution
+is one value takes 6 minutes, one that is written (a function, a class, a loop) 12. Rounded to 5.
+Two lessons of the first edition were worked through by hand: 02 took 123 minutes (134 foretold),
+07 took 110 (109).
+"""
+
+import re
+from typing import NamedTuple
+
+from gnet_utils.counting import format_table
+from gnet_utils.course.notebooks import code_cells, find_notebooks, read, setup_cell, solutions
+
+WORDS_A_MINUTE = 100
+LINES_A_MINUTE = 12
+MINUTES_A_PREDICTION = 2
+MINUTES_A_VALUE = 6
+MINUTES_A_WRITING = 12
+
+
+class Minutes(NamedTuple):
+    """Minutes of a lesson: reading and running it, and with all of its exercises."""
+
+    reading: int
+    with_exercises: int
+
+
+def minutes(notebook: dict) -> Minutes:
+    """What the formula gives for a notebook."""
+    words, lines, predictions = sizes(notebook)
+    written = [is_written(source) for _, _, source in solutions(notebook)]
+    reading = reading_minutes(words, lines, predictions)
+    exercises = exercise_minutes(written.count(True), written.count(False))
+    return Minutes(_to_5(reading), _to_5(reading + exercises))
+
+
+def reading_minutes(words: int, lines: int, predictions: int) -> float:
+    """Minutes to read so many words and lines of code and to answer so many predictions."""
+    return words / WORDS_A_MINUTE + lines / LINES_A_MINUTE + predictions * MINUTES_A_PREDICTION
+
+
+def exercise_minutes(written: int, values: int) -> float:
+    """Minutes for so many exercises that are written, and so many that ask for one value."""
+    return written * MINUTES_A_WRITING + values * MINUTES_A_VALUE
+
+
+def sizes(notebook: dict) -> tuple[int, int, int]:
+    """Words of text, lines of code and predictions; solutions and the set-up cell do not count."""
+    text = "\n".join(c["source"] for c in notebook["cells"] if c["cell_type"] == "markdown")
+    words = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL).split()
+    sources = [c["source"] for c in code_cells(notebook) if c["source"] != setup_cell()]
+    lines = [line for source in sources for line in source.splitlines() if line.strip()]
+    asked = [source for source in sources if re.search(r"^predict\(", source, re.MULTILINE)]
+    return len(words), len(lines), len(asked)
+
+
+def is_written(solution: str) -> bool:
+    """Whether a solution is code of its own: a definition, or more than five lines."""
+    lines = [line for line in solution.splitlines() if line.strip()]
+    return len(lines) > 5 or bool(re.search(r"^\s*(def|class) ", solution, re.MULTILINE))
+
+
+def _to_5(minutes: float) -> int:
+    return max(5, 5 * round(minutes / 5))
+
+
+if __name__ == "__main__":
+    rows = []
+    for path in find_notebooks():
+        notebook = read(path)
+        rows.append((path.stem, *sizes(notebook), *minutes(notebook)))
+    print(format_table(rows, ["lesson", "words", "lines", "predictions", "reading", "with all"]))
