@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnet_utils.counting import ReceptiveField, evaluating
+from gnet_utils.counting import evaluating
+from gnet_utils.fields import ReceptiveField
 from gnet_utils.data import MEAN, STD
 
 BLACK, WHITE = -MEAN / STD, (1 - MEAN) / STD  # after to_float
