@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from gnet_utils.fields import is_block, receptive_fields  # noqa: F401  (can be had from here too)
 from gnet_utils.models import GoogLeNet
-from gnet_utils.passes import check_module, evaluating, hooked, run_zeros
+from gnet_utils.passes import evaluating, hooked, require_module, run_zeros
 
 # By formula -------------------------------------------------------------------------------------
 
@@ -59,7 +58,7 @@ def count_parameters(module: nn.Module) -> int:
 
     Buffers, such as the running means of batch norm, are no parameters.
     """
-    check_module(module)
+    require_module(module)
     return sum(p.numel() for p in module.parameters())
 
 
@@ -68,6 +67,9 @@ def count_macs(module: nn.Module, input_shape: Sequence[int]) -> int:
 
     Runs in eval mode, so auxiliary heads do not count. Raises ValueError for an impossible shape.
     """
+    # It loads PyTorch's compiler, 150 MB and a second or two, as the first optimizer does too.
+    from torch.utils.flop_counter import FlopCounterMode
+
     with FlopCounterMode(display=False) as flops:
         run_zeros(module, input_shape)
     return flops.get_total_flops() // 2

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from gnet_utils.passes import check_module, hooked, run_zeros
+from gnet_utils.passes import hooked, require_module, run_zeros
 
 
 class ReceptiveField(NamedTuple):
@@ -69,7 +69,7 @@ def receptive_fields(
 
 def is_block(module: nn.Module) -> bool:
     """Whether the children of `module` are parallel branches."""
-    check_module(module)
+    require_module(module)
     names = [name for name, _ in module.named_children()]
     return bool(names) and all(name.startswith("branch_") for name in names)
 
@@ -101,7 +101,7 @@ class _Following(TorchFunctionMode):
         if name in RULES:
             seen = RULES[name](*args, **kwargs)
         elif name in POINTWISE and len({_space(x) for x in (*maps, *results)}) == 1:
-            seen = _joined([x.seen for x in maps])
+            seen = _union([x.seen for x in maps])
         elif name in FLATTENING and results[0].ndim == 2:  # all places become one
             seen = _window(maps[0].seen, _space(maps[0]), 1, 0)
         else:
@@ -126,7 +126,7 @@ def _space(x: Tensor) -> tuple[int, ...]:
     return tuple(x.shape[-2:]) if x.ndim > 2 else (1, 1)
 
 
-def _joined(parts: list[Seen]) -> Seen | None:
+def _union(parts: list[Seen]) -> Seen | None:
     """What a unit sees that is made of units of several maps: from the first pixel to the last."""
     axes = []
     for fields in zip(*parts, strict=True):

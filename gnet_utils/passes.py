@@ -48,19 +48,19 @@ def run_zeros(module: nn.Module, input_shape: Sequence[int]) -> None:
 
     Raises TypeError for what is no module, and ValueError for a shape that it cannot take.
     """
-    check_module(module)
+    require_module(module)
     like = next(module.parameters(), torch.zeros(()))
     try:
         with evaluating(module):
             module(torch.zeros(tuple(input_shape), dtype=like.dtype, device=like.device))
     except (RuntimeError, IndexError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0]
         raise ValueError(
             f"the module cannot take an input of shape {input_shape}: {reason}"
         ) from error
 
 
-def check_module(module: nn.Module) -> None:
+def require_module(module: nn.Module) -> None:
     """Raise TypeError for what is no module, such as a class that was not called."""
     if isinstance(module, type):
         raise TypeError(f"{module.__name__} is a class, not a module made from it: add brackets")

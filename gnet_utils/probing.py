@@ -53,7 +53,7 @@ def feature_maps(model: nn.Module, images: Tensor, *names: str) -> dict[str, Ten
         found[name] = output
         return output.clone()  # a ReLU that works in place must not write over what we keep
 
-    with evaluating(model), hooked(_parts(model, names), keep):
+    with evaluating(model), hooked(_find(model, names), keep):
         logits = model(images)
     return {name: found[name] for name in names} | {"logits": logits}
 
@@ -98,7 +98,7 @@ def ablate(
     def replace(name, _, output):
         return torch.zeros_like(output) if means is None else means[name].expand_as(output)
 
-    return hooked(_parts(model, names), replace)
+    return hooked(_find(model, names), replace)
 
 
 # Places -------------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ def share_inside(energy: Tensor, field: ReceptiveField, unit: int, factor: float
 # Helpers ------------------------------------------------------------------------------------------
 
 
-def _parts(model: nn.Module, names: Sequence[str]) -> list[tuple[str, nn.Module]]:
+def _find(model: nn.Module, names: Sequence[str]) -> list[tuple[str, nn.Module]]:
     known = dict(model.named_modules())
     for name in names:
         if name not in known:
