@@ -83,10 +83,7 @@ def decode_picture(content: bytes, name: str = "this file") -> np.ndarray:
     if picture is None:
         raise CourseError(f"OpenCV cannot decode {name}: save it again as JPEG or PNG")
     if picture.dtype == np.uint16:  # by OpenCV here and below: NumPy takes eight times the memory
-        if picture.ndim == 3 and picture.shape[2] == 4:  # opacity has a scale of its own
-            picture = cv2.merge([*map(_eight_bits, (picture[..., :3], picture[..., 3]))])
-        else:
-            picture = _eight_bits(picture)
+        picture = _eight_bits(picture)
     elif picture.dtype != np.uint8:
         raise CourseError(f"{name} has {picture.dtype} pixels: save it with 8 or 16 bits")
     if picture.ndim == 2:

@@ -67,10 +67,9 @@ def test_16_bits_become_8() -> None:
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14])
-@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("channels", [1, 3])
 def test_the_brightest_value_of_a_sensor_with_fewer_bits_is_white(bits: int, channels: int) -> None:
     deep = np.dstack([np.linspace(0, 2**bits - 1, 256).astype(np.uint16)] * channels)
-    deep[..., 3:] = 65535  # opaque
     _, file = pictures.opencv().imencode(".png", deep)
     out = decode_picture(file.tobytes())
     assert np.abs(out[0].astype(int) - np.arange(256)[:, None]).max() <= 1
