@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -19,6 +20,12 @@ from gnet_utils.explorers.n04 import square, to_images
 from gnet_utils.models import GOOGLENET_BLOCKS, GoogLeNet
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def no_drawing(monkeypatch):
+    """Figures are made, but not drawn: that takes longer than what is measured here."""
+    monkeypatch.setattr("gnet_utils.plotting.show", lambda figure, alt: plt.close(figure))
 
 
 @cache
