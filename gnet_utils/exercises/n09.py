@@ -68,48 +68,6 @@ def _same(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and torch.allclose(a.to(b), b, atol=1e-4)
 
 
-def silence(
-    name_of: Callable[[str], str] = lambda name: name,
-    replace: bool = True,
-    remove: bool = True,
-    finish: Callable = lambda logits: logits,
-) -> Callable:
-    """Answers to 09.ablate, right and wrong, for the tests."""
-
-    def without(net: nn.Module, images: Tensor, name: str) -> Any:
-        def hook(module, inputs, output):
-            zeros = torch.zeros_like(output)
-            return zeros if replace else None
-
-        handle = net.get_submodule(name_of(name)).register_forward_hook(hook)
-        logits = net(images)
-        if remove:
-            handle.remove()
-        return finish(logits)
-
-    return without
-
-
-def zeros_in_the_weights(net: nn.Module, images: Tensor, name: str) -> Tensor:
-    """A wrong answer: right logits, and a net that never recovers."""
-    for layer in net.get_submodule(name).modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.weight.data.zero_()
-            layer.bias.data.zero_()
-    return net(images)
-
-
-def left_in_training(net: nn.Module, images: Tensor, name: str) -> Tensor:
-    logits = silence()(net.eval(), images, name)
-    net.train()
-    return logits
-
-
-def two_levels_only(net: nn.Module, images: Tensor, name: str) -> Tensor:
-    block, branch = name.split(".")
-    return silence()(net, images, f"{block}.{branch}")
-
-
 # 09.cam -------------------------------------------------------------------------------------------
 
 
@@ -137,20 +95,12 @@ def cam_first_class(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
     return (weight[classes[0]][None, :, None, None] * maps).sum(1).relu()
 
 
-def cam_averaged(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight[classes] * maps.mean((2, 3))).relu()
-
-
 def cam_columns(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
     return (weight[:, classes][:, :, None, None] * maps).sum(1).relu()
 
 
 def cam_without_axes(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
     return (weight[classes] * maps).sum(1).relu()
-
-
-def cam_squeezed(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return right_cam(maps, weight, classes).squeeze()
 
 
 CAM_SLIPS = (
@@ -259,10 +209,6 @@ def two_deviations(a: Tensor, b: Tensor) -> Tensor:
     return covariance(a, b) / (a.std() * b.std()).clamp_min(1e-12)
 
 
-def one_guard(a: Tensor, b: Tensor) -> Tensor:
-    return torch.zeros(()) if b.std() == 0 else nan_for_flat(a, b)
-
-
 LIKENESS_SLIPS = (
     (cosine, "the means are still in it: two bright maps look alike without any pattern."),
     (covariance, "it grows with the brightness of the maps: divide by both lengths."),
@@ -343,18 +289,6 @@ EXERCISES = {
             "What the hook returns takes the place of the output.",
             "handle = ...; logits = net(images); handle.remove(); return logits",
         ],
-        wrong=[
-            (silence(replace=False), "the whole net answers"),
-            (silence(remove=False), "remove the hook"),
-            (silence(name_of=lambda name: name.partition(".")[0]), "silences the whole block"),
-            (silence(finish=lambda logits: logits.softmax(1)), "these are probabilities"),
-            (silence(finish=lambda logits: None), "returns nothing"),
-            (silence(finish=lambda logits: logits.argmax(1)), "should come back"),
-            (silence(name_of=lambda name: "inception_4b.branch_5x5"), 'for "inception_3a.branch'),
-            (two_levels_only, 'for "conv2" it stops with ValueError'),
-            (zeros_in_the_weights, "other numbers"),
-            (left_in_training, "train() mode"),
-        ],
     ),
     "cam": Exercise(
         judge_cam,
@@ -363,17 +297,6 @@ EXERCISES = {
             "weight[classes] (not weight[:, classes]) is one row (C,) for each picture.",
             "Give it two more axes, [:, :, None, None], then multiply and add over the maps.",
             "ReLU last: what speaks against the class is cut away after the sum.",
-        ],
-        wrong=[
-            (cam_without_relu, "the ReLU is missing"),
-            (cam_relu_first, "after the sum"),
-            (cam_unweighted, "weigh each"),
-            (cam_all_classes, "each picture's own row"),
-            (cam_first_class, "the first picture's class"),
-            (cam_averaged, "the places are gone"),
-            (cam_columns, "a class is a row"),
-            (cam_without_axes, "two more axes"),
-            (cam_squeezed, "(1, 3, 4) should come back, got (3, 4)"),
         ],
     ),
     "field": number(
@@ -401,14 +324,6 @@ EXERCISES = {
             "Take each map's mean out of it first.",
             "The sum of products, divided by both lengths (norm()).",
             "A flat map has length 0: clamp_min(1e-12) under the fraction bar.",
-        ],
-        wrong=[
-            (cosine, "means are still in it"),
-            (covariance, "divide by both lengths"),
-            (without_sign, "sign is lost"),
-            (nan_for_flat, "guard the division"),
-            (two_deviations, "divides by n - 1"),
-            (one_guard, "when the first map is the same everywhere"),
         ],
     ),
 }

@@ -138,55 +138,6 @@ def _fold_mistake(answer: Any, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> str | N
     return f"the outputs differ by up to {off:.3g}: compare each term with the formula."
 
 
-def fold_nothing(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A wrong answer: the convolution as it was."""
-    return copy.deepcopy(conv)
-
-
-def fold_in_place(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A wrong answer: right numbers, written into the convolution that was given."""
-    folded = fold_by(right_factor, right_bias)(conv, norm)
-    with torch.no_grad():
-        conv.weight.copy_(folded.weight)
-        conv.bias.copy_(folded.bias)
-    return conv
-
-
-def fold_with_gradients(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A wrong answer: PyTorch refuses to write into weights that learn."""
-    folded = copy.deepcopy(conv)
-    folded.weight *= right_factor(norm)[:, None, None, None]
-    return folded
-
-
-def fold_without_parameter(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A wrong answer: a plain tensor as the weight of a layer."""
-    folded = copy.deepcopy(conv)
-    folded.weight = conv.weight * right_factor(norm)[:, None, None, None]
-    return folded
-
-
-def fold_along_the_last_axis(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A wrong answer: the factor has no axes for channels in, rows and columns."""
-    folded = copy.deepcopy(conv)
-    folded.weight.data *= right_factor(norm)
-    return folded
-
-
-def fold_of_stride_1(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A wrong answer: a new layer without the stride of the old one."""
-    folded = fold_by(right_factor, right_bias)(conv, norm)
-    folded.stride = (1, 1)
-    return folded
-
-
-def fold_without_bias(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A wrong answer: weights scaled, no bias at all."""
-    folded = fold_by(right_factor, right_bias)(conv, norm)
-    folded.bias = None
-    return folded
-
-
 # The table ----------------------------------------------------------------------------------------
 
 EXERCISES = {
@@ -284,18 +235,6 @@ EXERCISES = {
             "factor = norm.weight / (norm.running_var + norm.eps).sqrt()",
             "Weights times factor[:, None, None, None]; bias = norm.bias + (conv.bias - "
             "norm.running_mean) * factor. Work on copy.deepcopy(conv), under torch.no_grad().",
-        ],
-        wrong=[
-            *((slip, message) for message, slip in SLIPS.items()),
-            (fold_nothing, "nothing is folded"),
-            (fold_in_place, "work on a copy"),
-            (fold_without_bias, "shift of the batch norm is lost"),
-            (lambda conv, norm: nn.Sequential(conv, norm), "returns a Sequential"),
-            (nn.Identity(), "called with (conv, norm) it stops with TypeError"),
-            (fold_with_gradients, "under torch.no_grad()"),
-            (fold_without_parameter, "takes nn.Parameter"),
-            (fold_along_the_last_axis, "along the first axis of the weights"),
-            (fold_of_stride_1, "another one than Conv2d(4, 6"),
         ],
     ),
 }

@@ -1,16 +1,15 @@
-"""Every exercise takes right answers of any form, and tells a wrong one its slip.
-
-The tables stand in right_answers_00_05.py and right_answers_06_10.py.
-"""
+"""Every exercise takes right answers of any form, and tells a wrong one its slip."""
 
 import pytest
-import right_answers_00_05 as first
-import right_answers_06_10 as second
+from answers import RIGHT, WRONG
 
 from gnet_utils.exercises import check, exercises_of, mistake_in
 
-RIGHT, WRONG = {**first.RIGHT, **second.RIGHT}, {**first.WRONG, **second.WRONG}
-ASKED = [name for number in range(11) for name in exercises_of(f"{number:02}")]
+ASKED = {
+    name: exercise
+    for number in range(11)
+    for name, exercise in exercises_of(f"{number:02}").items()
+}
 
 
 def every(table: dict) -> pytest.MarkDecorator:
@@ -19,9 +18,11 @@ def every(table: dict) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("name", "index"), places)
 
 
-def test_every_exercise_has_three_right_answers_of_different_form():
+def test_every_exercise_has_three_right_answers_of_different_form_and_three_wrong_ones():
     assert set(RIGHT) == set(ASKED)
     assert all(len(answers) >= 3 for answers in RIGHT.values())
+    wrong = {name: [*exercise.mistakes, *WRONG.get(name, [])] for name, exercise in ASKED.items()}
+    assert all(len(answers) >= 3 for answers in wrong.values())
 
 
 @every(RIGHT)
