@@ -95,21 +95,20 @@ def _slip(got, last, aux1, aux2, parts, labels) -> str | None:
     """How the losses were put together to give what was got, None when it has no name."""
     blended = parts[0] + 0.3 * (parts[1] + parts[2])
     odds = [F.cross_entropy(logits.softmax(1), labels) for logits in parts]
-    slips = [
-        (last, "that is the last head's loss alone; the other two add 0.3 of theirs."),
-        (
-            8 * (last + 0.3 * (aux1 + aux2)),
-            "these are sums over the pictures: cross_entropy takes the mean by itself.",
+    slips = {
+        "that is the last head's loss alone; the other two add 0.3 of theirs.": last,
+        "these are sums over the pictures: cross_entropy takes the mean by itself.": (
+            8 * (last + 0.3 * (aux1 + aux2))
         ),
-        (last + aux1 + aux2, "all three count fully: the two auxiliary losses weigh 0.3 each."),
-        (0.3 * (last + aux1 + aux2), "the last head's loss has weight 1, not 0.3."),
-        (last + 0.3 * (aux1 + aux2) / 2, "each head has weight 0.3; you took the mean of the two."),
-        (F.cross_entropy(blended, labels), "you added up the logits; add up the losses."),
-        (odds[0] + 0.3 * (odds[1] + odds[2]), "cross_entropy takes logits: leave softmax out."),
-        (0.3 * (aux1 + aux2), "the last head's own loss is missing."),
-        (last + 0.3 * aux1, "the second head is missing."),
-        (last + 0.3 * aux2, "the first head is missing."),
-    ]
+        "all three count fully: the two auxiliary losses weigh 0.3 each.": last + aux1 + aux2,
+        "the last head's loss has weight 1, not 0.3.": 0.3 * (last + aux1 + aux2),
+        "each head has weight 0.3; you took the mean of the two.": last + 0.3 * (aux1 + aux2) / 2,
+        "you added up the logits; add up the losses.": F.cross_entropy(blended, labels),
+        "cross_entropy takes logits: leave softmax out.": odds[0] + 0.3 * (odds[1] + odds[2]),
+        "the last head's own loss is missing.": 0.3 * (aux1 + aux2),
+        "the second head is missing.": last + 0.3 * aux1,
+        "the first head is missing.": last + 0.3 * aux2,
+    }
     return named(slips, lambda loss: torch.isclose(got, loss, atol=1e-4).item())
 
 

@@ -1,43 +1,35 @@
 """Exercises and predictions of notebook 09, inside an Inception network."""
 
+import copy
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils.exercises import Exercise, Mistake, Prediction, as_number, kind_of, number
-from gnet_utils.exercises.trials import call
+from gnet_utils.exercises.trials import call, named
 from gnet_utils.models import FashionGoogLeNet
-from gnet_utils.probing import ablate
+from gnet_utils.probing import ablate, likeness
 
 # 09.ablate ----------------------------------------------------------------------------------------
 
 
-def small_net() -> nn.Module:
-    """A net whose batch norms have seen something, the same at each call."""
-    torch.manual_seed(9)
-    net = FashionGoogLeNet(0.125, stem="patch").train()
-    with torch.no_grad():
-        for _ in range(3):
-            net(torch.randn(16, 1, 28, 28))
-    return net.eval()
-
-
 def judge_ablate(answer: Any) -> str | None:
     """Whether a function (net, images, name) -> logits silences one part, for this call only."""
-    for name in ("inception_4b.branch_5x5", "inception_3a.branch_1x1", "conv2", "inception_5b"):
-        with torch.no_grad():
-            if mistake := _ablate_mistake(answer, name):
+    torch.manual_seed(9)
+    net, images = FashionGoogLeNet(0.125, stem="patch").train(), torch.randn(16, 1, 28, 28)
+    with torch.no_grad():
+        net(images)  # so that its batch norms have seen something
+        for name in ("inception_4b.branch_5x5", "inception_3a.branch_1x1", "conv2", "inception_5b"):
+            if mistake := _ablate_mistake(answer, copy.deepcopy(net.eval()), images[:4], name):
                 return mistake
     return None
 
 
-def _ablate_mistake(answer: Any, name: str) -> str | None:
-    net, how = small_net(), f'for "{name}"'
-    kept = {key: numbers.clone() for key, numbers in net.state_dict().items()}
-    images = torch.randn(4, 1, 28, 28)
+def _ablate_mistake(answer: Any, net: nn.Module, images: Tensor, name: str) -> str | None:
+    how, kept = f'for "{name}"', copy.deepcopy(net.state_dict())
     whole = net(images)
     with ablate(net, [name]):
         wanted = net(images)
@@ -71,57 +63,6 @@ def _same(a: Tensor, b: Tensor) -> bool:
 # 09.cam -------------------------------------------------------------------------------------------
 
 
-def right_cam(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight[classes][:, :, None, None] * maps).sum(1).relu()
-
-
-def cam_without_relu(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight[classes][:, :, None, None] * maps).sum(1)
-
-
-def cam_relu_first(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight[classes].relu()[:, :, None, None] * maps).sum(1)
-
-
-def cam_unweighted(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return maps.sum(1).relu()
-
-
-def cam_all_classes(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight.sum(0)[None, :, None, None] * maps).sum(1).relu()
-
-
-def cam_first_class(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight[classes[0]][None, :, None, None] * maps).sum(1).relu()
-
-
-def cam_columns(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight[:, classes][:, :, None, None] * maps).sum(1).relu()
-
-
-def cam_without_axes(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight[classes] * maps).sum(1).relu()
-
-
-CAM_SLIPS = (
-    (cam_without_relu, "some places are negative: the ReLU is missing."),
-    (cam_relu_first, "the ReLU comes after the sum: here it cut the negative weights away."),
-    (cam_unweighted, "that adds the maps as they are: weigh each by the class's weight for it."),
-    (cam_all_classes, "the weights of all ten classes are in it: take each picture's own row."),
-    (
-        cam_first_class,
-        "every picture gets the first picture's class: weight[classes] has one row for each.",
-    ),
-)
-AXIS_SLIPS = (  # they run only where some sizes are equal
-    (cam_columns, "weight[:, classes] takes columns: a class is a row of the weight."),
-    (
-        cam_without_axes,
-        "the weights meet places, not maps: give weight[classes] two more axes at the end.",
-    ),
-)
-
-
 def judge_cam(answer: Any) -> str | None:
     """Whether a function (maps, weight, classes) gives class activation maps.
 
@@ -137,30 +78,44 @@ def judge_cam(answer: Any) -> str | None:
 
 def _cam_mistake(answer: Any, shape: tuple[int, int, int, int]) -> str | None:
     count, channels, *places = shape
-    case = _cam_case(shape)
+    maps, weight, classes = _cam_case(shape)
     how = f"for maps {shape}, weight {(10, channels)} and {count} classes"
-    got = call(answer, *(part.clone() for part in case), how=how)
+    got = call(answer, maps.clone(), weight.clone(), classes.clone(), how=how)
     if not isinstance(got, Tensor) or got.shape != (count, *places):
         given = tuple(getattr(got, "shape", ()))
         if given == (count, channels):
             return "the places are gone: add over the maps, not over the places."
         return f"{how} {(count, *places)} should come back, got {given or kind_of(got)}."
-    if _like(got, right_cam(*case)):
+    rows = weight[classes][:, :, None, None]
+    if _like(got, (rows * maps).sum(1).relu()):
         return None
-    slips = (message for wrong, message in CAM_SLIPS if _like(got, wrong(*case)))
-    return next(slips, "these are not the class's weights times the maps, added, then ReLU.")
+    if _like(got, (rows * maps).sum(1)):
+        return "some places are negative: the ReLU is missing."
+    if _like(got, (rows.relu() * maps).sum(1)):
+        return "the ReLU comes after the sum: here it cut the negative weights away."
+    if _like(got, maps.sum(1).relu()):
+        return "that adds the maps as they are: weigh each by the class's weight for it."
+    if _like(got, (weight.sum(0)[:, None, None] * maps).sum(1).relu()):
+        return "the weights of all ten classes are in it: take each picture's own row."
+    if _like(got, (rows[:1] * maps).sum(1).relu()):
+        return "every picture gets the first picture's class: weight[classes] has one row for each."
+    return "these are not the class's weights times the maps, added, then ReLU."
 
 
 def _cam_slip_of_axes(answer: Any) -> str | None:
     """The slip of an answer that fails on real sizes, seen where all sizes are equal."""
-    case = _cam_case((10, 10, 10, 10))
+    maps, weight, classes = _cam_case((10, 10, 10, 10))
     try:
-        got = call(answer, *case, how="")
+        got = call(answer, maps, weight, classes, how="")
     except Mistake:
         return None
-    is_map = isinstance(got, Tensor) and got.shape == (10, 10, 10)
-    slips = (message for wrong, message in AXIS_SLIPS if is_map and _like(got, wrong(*case)))
-    return next(slips, None)
+    if not isinstance(got, Tensor) or got.shape != (10, 10, 10):
+        return None
+    if _like(got, (weight[:, classes][:, :, None, None] * maps).sum(1).relu()):
+        return "weight[:, classes] takes columns: a class is a row of the weight."
+    if _like(got, (weight[classes] * maps).sum(1).relu()):
+        return "the weights meet places, not maps: give weight[classes] two more axes at the end."
+    return None
 
 
 def _cam_case(shape: tuple[int, int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -183,63 +138,33 @@ def _like(got: Tensor, wanted: Tensor) -> bool:
 # 09.likeness --------------------------------------------------------------------------------------
 
 
-def right_likeness(a: Tensor, b: Tensor) -> Tensor:
-    a, b = a - a.mean(), b - b.mean()
-    return (a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-12)
-
-
-def cosine(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-12)
-
-
-def covariance(a: Tensor, b: Tensor) -> Tensor:
-    return ((a - a.mean()) * (b - b.mean())).mean()
-
-
-def without_sign(a: Tensor, b: Tensor) -> Tensor:
-    return right_likeness(a, b).abs()
-
-
-def nan_for_flat(a: Tensor, b: Tensor) -> Tensor:
-    a, b = a - a.mean(), b - b.mean()
-    return (a * b).sum() / (a.norm() * b.norm())
-
-
-def two_deviations(a: Tensor, b: Tensor) -> Tensor:
-    return covariance(a, b) / (a.std() * b.std()).clamp_min(1e-12)
-
-
-LIKENESS_SLIPS = (
-    (cosine, "the means are still in it: two bright maps look alike without any pattern."),
-    (covariance, "it grows with the brightness of the maps: divide by both lengths."),
-    (without_sign, "the sign is lost: opposite maps should give a negative number."),
-    (two_deviations, "std() divides by n - 1 and mean() by n: take the same for both."),
-)
-
-
 def judge_likeness(answer: Any) -> str | None:
     """Whether a function of two maps (H, W) is Pearson's correlation, 0 for a flat map."""
     generator = torch.Generator().manual_seed(9)
     a = torch.rand(6, 5, generator=generator) + 1
     noise = torch.rand(2, 6, 5, generator=generator)
-    pairs = [(a, 2 - 0.6 * a + 0.2 * noise[0]), (a, a + noise[1])]
-    got = [_likeness(answer, *pair, "for two maps (6, 5)") for pair in pairs]
-
-    def is_like(other: Callable) -> bool:
-        return all(
-            math.isclose(value, other(*pair).item(), abs_tol=1e-3)
-            for value, pair in zip(got, pairs, strict=True)
-        )
-
-    if not is_like(right_likeness):
-        slips = (message for wrong, message in LIKENESS_SLIPS if is_like(wrong))
-        right = right_likeness(*pairs[0])
-        return next(slips, f"two maps whose correlation is {right:.2f} give {got[0]:.2f}.")
+    a, b = torch.stack([a, a]), torch.stack([2 - 0.6 * a + 0.2 * noise[0], a + noise[1]])
+    got = torch.tensor(
+        [_likeness(answer, *pair, "for two maps (6, 5)") for pair in zip(a, b, strict=True)]
+    )
+    wanted = likeness(a, b)
+    widths = a.flatten(1).std(1, correction=0) * b.flatten(1).std(1, correction=0)
+    slips = {
+        "the means are still in it: two bright maps look alike without any pattern.": (
+            F.cosine_similarity(a.flatten(1), b.flatten(1))
+        ),
+        "it grows with the brightness of the maps: divide by both lengths.": wanted * widths,
+        "the sign is lost: opposite maps should give a negative number.": wanted.abs(),
+        "std() divides by n - 1 and mean() by n: take the same for both.": wanted * (1 - 1 / 30),
+    }
+    if not torch.allclose(got, wanted, rtol=0, atol=1e-3):
+        slip = named(slips, lambda value: torch.allclose(got, value, rtol=0, atol=1e-3))
+        return slip or f"two maps whose correlation is {wanted[0]:.2f} give {got[0]:.2f}."
     flat = torch.ones(6, 5)
-    for where, pair in (
-        ("second map is", (a, flat)),
-        ("first map is", (flat, a)),
-        ("maps are", (flat, flat)),
+    for where, *pair in (
+        ("second map is", a[0], flat),
+        ("first map is", flat, a[0]),
+        ("maps are", flat, flat),
     ):
         try:
             value = _likeness(answer, *pair, "")
@@ -251,8 +176,7 @@ def judge_likeness(answer: Any) -> str | None:
 
 
 def _likeness(answer: Any, a: Tensor, b: Tensor, how: str) -> float:
-    got = call(answer, a.clone(), b.clone(), how=how)
-    value = as_number(got)
+    value = as_number(call(answer, a.clone(), b.clone(), how=how))
     if isinstance(value, str):
         raise Mistake(f"{how}: {value}")
     return value

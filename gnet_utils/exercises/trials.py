@@ -5,8 +5,8 @@ a ReLU may be a layer, F.relu or a clamp. `call` calls a function, of whatever k
 finds the slip that explains what came out.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from gnet_utils.exercises import Mistake, first_line, kind_of
+
+T = TypeVar("T")
 
 ENLARGING = (
     *(F.interpolate, F.conv_transpose2d, F.pixel_shuffle),
@@ -104,9 +106,9 @@ def call(answer: Any, *arguments: Any, how: str | None = None) -> Any:
     return got
 
 
-def named(slips: Iterable[tuple[Any, str]], same: Callable[[Any], bool]) -> str | None:
-    """The message of the first of the `slips` whose result is the `same`, None for a new one."""
-    return next((message for wrong, message in slips if same(wrong)), None)
+def named(slips: Mapping[str, T], same: Callable[[T], bool]) -> str | None:
+    """The message of the first of the `slips` (message: result) that is the `same`, else None."""
+    return next((message for message, wrong in slips.items() if same(wrong)), None)
 
 
 def check_module(answer: Any) -> None:

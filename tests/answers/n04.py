@@ -69,7 +69,7 @@ def two_convolutions(first: int, second: int, channels=192, relu=nn.ReLU) -> nn.
 
 def wide_stem() -> nn.Module:
     return nn.Sequential(
-        *(nn.Conv2d(3, 192, 7, stride=1, padding=3), nn.ReLU(), nn.Conv2d(192, 192, 3, padding=1)),
+        *(nn.Conv2d(3, 32, 7, stride=1, padding=3), nn.ReLU(), nn.Conv2d(32, 192, 3, padding=1)),
         *(nn.ReLU(), nn.MaxPool2d(4)),
     )
 

@@ -5,7 +5,6 @@ from fractions import Fraction
 from functools import partial
 
 import numpy as np
-import pytest
 import torch
 from torch import Tensor
 
@@ -42,11 +41,6 @@ def in_numpy(image, size):
         result[n] = picture[:, y : y + size, x : x + size]
         result[n + 5] = result[n][:, :, ::-1]
     return torch.from_numpy(result)
-
-
-def by_torchvision(image, size):
-    functional = pytest.importorskip("torchvision.transforms.functional")
-    return torch.stack(functional.ten_crop(image, size))
 
 
 def five_only(image: Tensor, size: int) -> Tensor:
@@ -103,7 +97,6 @@ RIGHT = {
         mirrored_first,
         in_pairs,
         in_numpy,
-        by_torchvision,
         partial(cut_ten),
         Calling(mirrored_first),
         AsModule(cut_ten),

@@ -12,23 +12,65 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from answers.forms import AsModule, Calling, forms
-from gnet_utils.exercises.n09 import (
-    cam_all_classes,
-    cam_columns,
-    cam_first_class,
-    cam_relu_first,
-    cam_unweighted,
-    cam_without_axes,
-    cam_without_relu,
-    cosine,
-    covariance,
-    nan_for_flat,
-    right_cam,
-    right_likeness,
-    two_deviations,
-    without_sign,
-)
 from gnet_utils.probing import ablate
+
+
+def right_cam(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
+    return (weight[classes][:, :, None, None] * maps).sum(1).relu()
+
+
+def cam_without_relu(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
+    return (weight[classes][:, :, None, None] * maps).sum(1)
+
+
+def cam_relu_first(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
+    return (weight[classes].relu()[:, :, None, None] * maps).sum(1)
+
+
+def cam_unweighted(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
+    return maps.sum(1).relu()
+
+
+def cam_all_classes(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
+    return (weight.sum(0)[None, :, None, None] * maps).sum(1).relu()
+
+
+def cam_first_class(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
+    return (weight[classes[0]][None, :, None, None] * maps).sum(1).relu()
+
+
+def cam_columns(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
+    return (weight[:, classes][:, :, None, None] * maps).sum(1).relu()
+
+
+def cam_without_axes(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
+    return (weight[classes] * maps).sum(1).relu()
+
+
+def right_likeness(a: Tensor, b: Tensor) -> Tensor:
+    a, b = a - a.mean(), b - b.mean()
+    return (a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-12)
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-12)
+
+
+def covariance(a: Tensor, b: Tensor) -> Tensor:
+    return ((a - a.mean()) * (b - b.mean())).mean()
+
+
+def without_sign(a: Tensor, b: Tensor) -> Tensor:
+    return right_likeness(a, b).abs()
+
+
+def nan_for_flat(a: Tensor, b: Tensor) -> Tensor:
+    a, b = a - a.mean(), b - b.mean()
+    return (a * b).sum() / (a.norm() * b.norm())
+
+
+def two_deviations(a: Tensor, b: Tensor) -> Tensor:
+    return covariance(a, b) / (a.std() * b.std()).clamp_min(1e-12)
 
 
 def with_the_package(net, images, name):

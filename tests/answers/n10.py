@@ -2,13 +2,73 @@
 
 import copy
 import math
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import nn
 
 from answers.forms import AsModule, Calling, forms
-from gnet_utils.exercises.n10 import SLIPS, fold_by, right_bias, right_factor
+
+
+def fold_by(factor: Callable, bias: Callable, axis: int = 0) -> Callable:
+    """A fold whose factor and bias are given as functions of (conv, norm[, factor])."""
+
+    def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+        folded, scale = copy.deepcopy(conv), factor(norm)
+        shape = [1, 1, 1, 1]
+        shape[axis] = -1
+        with torch.no_grad():
+            folded.weight.mul_(scale.view(shape))
+            folded.bias.copy_(bias(conv, norm, scale))
+        return folded
+
+    return fold
+
+
+def right_factor(norm: nn.BatchNorm2d) -> torch.Tensor:
+    return norm.weight / (norm.running_var + norm.eps).sqrt()
+
+
+def right_bias(conv, norm, factor) -> torch.Tensor:
+    return norm.bias + (conv.bias - norm.running_mean) * factor
+
+
+SLIPS = {  # what is said about a mistake, and the mistake
+    "the epsilon is missing: the factor divides by sqrt(running_var + eps).": fold_by(
+        lambda norm: norm.weight / norm.running_var.sqrt(), right_bias
+    ),
+    "the square root is missing: divide by the standard deviation, not by the variance.": fold_by(
+        lambda norm: norm.weight / (norm.running_var + norm.eps), right_bias
+    ),
+    "the running mean is missing in the new bias.": fold_by(
+        right_factor, lambda conv, norm, factor: norm.bias + conv.bias * factor
+    ),
+    "the convolution's own bias is missing in the new bias.": fold_by(
+        right_factor, lambda conv, norm, factor: norm.bias - norm.running_mean * factor
+    ),
+    "the convolution's own bias must be scaled by the factor too.": fold_by(
+        right_factor,
+        lambda conv, norm, factor: norm.bias + conv.bias - norm.running_mean * factor,
+    ),
+    "the running mean must be scaled by the factor too.": fold_by(
+        right_factor,
+        lambda conv, norm, factor: norm.bias + conv.bias * factor - norm.running_mean,
+    ),
+    "the weights are scaled over input channels: the first axis holds the output channels.": (
+        fold_by(right_factor, right_bias, axis=1)
+    ),
+    "the weight of the batch norm (gamma) is missing in the factor.": fold_by(
+        lambda norm: 1 / (norm.running_var + norm.eps).sqrt(), right_bias
+    ),
+    "the shift of the batch norm (beta, norm.bias) is missing in the new bias.": fold_by(
+        right_factor, lambda conv, norm, factor: (conv.bias - norm.running_mean) * factor
+    ),
+    "the bias is still the convolution's own: it needs the mean, the factor and beta.": fold_by(
+        right_factor, lambda conv, norm, factor: conv.bias
+    ),
+}
+
 
 right_fold = fold_by(right_factor, right_bias)
 
