@@ -48,10 +48,9 @@ def test_each_number_that_is_named_as_a_mistake_gets_its_own_message(name, capsy
 
 
 @every_exercise
-@pytest.mark.parametrize("answer", NONSENSE, ids=lambda answer: type(answer).__name__)
-def test_no_answer_raises_or_passes_by_accident(name, answer, capsys):
-    verdict = said(capsys, check, name, answer).splitlines()[-1]  # the answer itself may print
-    assert verdict.startswith("Not yet")
+def test_no_answer_raises_or_passes_by_accident(name, capsys):
+    for answer in NONSENSE:  # the answer itself may print
+        assert said(capsys, check, name, answer).splitlines()[-1].startswith("Not yet"), answer
 
 
 @every_exercise

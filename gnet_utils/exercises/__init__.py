@@ -12,10 +12,8 @@ to an `Exercise`, and its predictions in a dictionary PREDICTIONS. Most exercise
         ),
     }
 
-Others bring a `judge`, a function from the answer to what is wrong with it, or None when it is
-right; it may also raise `Mistake`. A judge may change a module that it gets: it is a copy, on the
-CPU and in float32. `trials.py` helps to judge by running. Right and wrong answers to every exercise
-stand in `tests/answers`.
+Others bring a `judge`; `trials.py` helps it to run the reader's modules and functions. Right and
+wrong answers to every exercise stand in `tests/answers`.
 """
 
 import copy
@@ -36,7 +34,10 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Exercise:
-    """How one exercise is judged: `judge(answer)` says what is wrong, or returns None."""
+    """How one exercise is judged: `judge(answer)` says what is wrong, or returns None.
+
+    It may also raise `Mistake`, and change a module: it gets a copy, on the CPU, in float32.
+    """
 
     judge: Callable[[Any], str | None]
     right: str  # printed after "Right:", says why
@@ -244,11 +245,9 @@ def kind_of(answer: Any) -> str:
     """What an answer is, in a message: "a list", "an int", "text", "the class Linear"."""
     if isinstance(answer, type):
         return f"the class {answer.__name__}, not an object made from it"
-    if answer is None:
-        return "nothing"
-    if isinstance(answer, str):
-        return "text"
     name = type(answer).__name__
+    if name in (special := {"NoneType": "nothing", "str": "text"}):
+        return special[name]
     return f"an {name}" if name.lower().startswith(tuple("aeiou")) else f"a {name}"
 
 

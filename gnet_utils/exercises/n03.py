@@ -222,11 +222,7 @@ EXERCISES = {
 
 PREDICTIONS = {
     "p1": Prediction(
-        [
-            "stronger: it adds 25 pixels",
-            "as strong",
-            "about a fifth",
-        ],
+        ["stronger: it adds 25 pixels", "as strong", "about a fifth"],
         right=2,
         because="Its weights are 1/5, so that noise counts as in the 1x1: one pixel gives 1/5.",
     ),

@@ -82,7 +82,7 @@ def judge_stem(answer: Any) -> str | None:
                 f"convolution {n + 1} has no ReLU behind it: what it gives below zero still "
                 "counts, and without a bend between them two convolutions are one."
             )
-    macs = sum(conv.macs for conv in convs)
+    macs = sum(conv.weight.numel() * conv.places for conv in convs)
     if macs > PAPER_STEM_MACS:
         return f"{macs / 1e6:,.0f} million MACs, the paper's stem needs 478: shrink earlier."
     return None

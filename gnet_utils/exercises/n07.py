@@ -123,7 +123,7 @@ def _shortcut_mistake(maps: Tensor, got: Tensor, wanted: Tensor, stride: int) ->
     return "the right shape, but other pixels: rows and columns 0, 2, 4, ... are wanted."
 
 
-# ---------------------------------------------------------------------------------------- the table
+# The table ----------------------------------------------------------------------------------------
 
 EXERCISES = {
     "identity": Exercise(
@@ -221,11 +221,7 @@ PREDICTIONS = {
         because="It starts slowest, and no picture came twice: that is not overfitting.",
     ),
     "gradients": Prediction(
-        options=(
-            "much smaller, by thousands",
-            "a little smaller",
-            "larger",
-        ),
+        options=("much smaller, by thousands", "a little smaller", "larger"),
         right=2,
         because="With batch norm the gradient grows on its way back: it does not vanish.",
     ),

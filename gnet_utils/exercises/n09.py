@@ -23,34 +23,33 @@ def judge_ablate(answer: Any) -> str | None:
     with torch.no_grad():
         net(images)  # so that its batch norms have seen something
         for name in ("inception_4b.branch_5x5", "inception_3a.branch_1x1", "conv2", "inception_5b"):
-            if mistake := _ablate_mistake(answer, copy.deepcopy(net.eval()), images[:4], name):
+            if mistake := _ablate_mistake(answer, net.eval(), images[:4], name):
                 return mistake
     return None
 
 
 def _ablate_mistake(answer: Any, net: nn.Module, images: Tensor, name: str) -> str | None:
-    how, kept = f'for "{name}"', copy.deepcopy(net.state_dict())
-    whole = net(images)
+    given, how = copy.deepcopy(net), f'for "{name}"'
+    got, whole = call(answer, given, images.clone(), name, how=how), net(images)
     with ablate(net, [name]):
         wanted = net(images)
-    with ablate(net, [name.partition(".")[0]]):
-        no_block = net(images)
-    got = call(answer, net, images.clone(), name, how=how)
     if not isinstance(got, Tensor) or got.shape != whole.shape:
         shape = tuple(getattr(got, "shape", ()))
         return f"logits {tuple(whole.shape)} should come back, got {shape or kind_of(got)}."
     if _same(got, whole):
         return f"{how} the whole net answers: a hook must return what it puts in place."
-    if "." in name and _same(got, no_block):
-        return "that silences the whole block: get_submodule takes the full name, dots and all."
+    with ablate(net, [name.partition(".")[0]]):
+        if "." in name and _same(got, net(images)):
+            return "that silences the whole block: get_submodule takes the full name, dots and all."
     if _same(got, wanted.softmax(1)):
         return "these are probabilities: the logits are asked for."
     if not _same(got, wanted):
         return f"{how} these are not the logits of the net with zeros in that place."
-    if net.training:
+    if given.training:
         return "afterwards the net is in train() mode: it came in eval() mode."
-    if not _same(net(images), whole):
-        if all(torch.equal(numbers, kept[key]) for key, numbers in net.state_dict().items()):
+    if not _same(given(images), whole):
+        kept = net.state_dict()
+        if all(torch.equal(numbers, kept[key]) for key, numbers in given.state_dict().items()):
             return "afterwards the net still answers without that part: remove the hook."
         return "afterwards the net has other numbers: put zeros in place of the output alone."
     return None

@@ -1,12 +1,7 @@
-"""Modules and functions of the reader, judged by what they do.
-
-`run` lets a module work on a batch and notes each convolution, written as a layer or as F.conv2d;
-a ReLU may be a layer, F.relu or a clamp. `call` calls a function, of whatever kind, and `named`
-finds the slip that explains what came out.
-"""
+"""Modules and functions of the reader, judged by what they do, not by how they are written."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,13 +10,8 @@ from torch.overrides import TorchFunctionMode
 
 from gnet_utils.exercises import Mistake, first_line, kind_of
 
-T = TypeVar("T")
-
-ENLARGING = (
-    *(F.interpolate, F.conv_transpose2d, F.pixel_shuffle),
-    *(torch.repeat_interleave, Tensor.repeat_interleave),
-)
-CONCATENATING = (torch.cat, torch.concat, torch.concatenate)
+ENLARGING = (F.interpolate, F.conv_transpose2d)
+STACKING = (torch.cat, torch.concat, torch.concatenate)
 
 
 class Convolution(NamedTuple):
@@ -31,10 +21,6 @@ class Convolution(NamedTuple):
     bias: Tensor | None
     groups: int
     places: int  # of its output map
-
-    @property
-    def macs(self) -> int:
-        return self.weight.numel() * self.places
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -55,8 +41,8 @@ class _Watch(TorchFunctionMode):
         kwargs = kwargs or {}
         if function in ENLARGING and not self.may_enlarge:
             raise Mistake("it enlarges a map: shrink it less, do not blow it up afterwards.")
-        if function in CONCATENATING:
-            _check_sizes(args[0] if args else kwargs["tensors"])
+        if function in STACKING:
+            _check_sizes(*args, **kwargs)
         if function is not torch.conv2d:
             return function(*args, **kwargs)
         maps, convolution = _as_called(*args, **kwargs)
@@ -78,8 +64,8 @@ def _as_called(
     return input, Convolution(weight, bias, groups, 0)
 
 
-def _check_sizes(maps: Any) -> None:
-    sizes = [f"{m.shape[-2]}x{m.shape[-1]}" for m in maps if m.ndim == 4]
+def _check_sizes(tensors: Any, *_, **__) -> None:
+    sizes = [f"{maps.shape[-2]}x{maps.shape[-1]}" for maps in tensors if maps.ndim == 4]
     if len(set(sizes)) > 1:
         raise Mistake(
             f"maps of {', '.join(sizes)} cannot be stacked: a convolution without padding or a "
@@ -106,7 +92,7 @@ def call(answer: Any, *arguments: Any, how: str | None = None) -> Any:
     return got
 
 
-def named(slips: Mapping[str, T], same: Callable[[T], bool]) -> str | None:
+def named(slips: Mapping[str, Any], same: Callable[[Any], bool]) -> str | None:
     """The message of the first of the `slips` (message: result) that is the `same`, else None."""
     return next((message for message, wrong in slips.items() if same(wrong)), None)
 

@@ -2,8 +2,6 @@
 
 from answers.forms import forms
 
-RIGHT = {
-    "00.pixels": forms(784),
-}
+RIGHT = {"00.pixels": forms(784)}
 
 WRONG = {}

@@ -127,19 +127,13 @@ WRONG = {
     "02.breakeven": [
         (lambda c_in, c_out, k: c_in * c_out // (c_in + c_out), "the same area"),
         (lambda c_in, c_out, k: k * c_in * c_out // (c_in + k * c_out), "side once"),
-        (
-            lambda c_in, c_out, k: (k * k * c_in * c_out - 1) // (c_out + k * k * c_in),
-            "swapped",
-        ),
+        (lambda c_in, c_out, k: (k * k * c_in * c_out - 1) // (c_out + k * k * c_in), "swapped"),
         (
             lambda c_in, c_out, k: k * k * c_in * c_out // (c_in + k * k * c_out),
             "a tie saves nothing",
         ),
         (lambda c_in, c_out, k: k * k * c_in * c_out / (c_in + k * k * c_out), "round down"),
-        (
-            lambda c_in, c_out, k: -(-k * k * c_in * c_out // (c_in + k * k * c_out)),
-            "rounded up",
-        ),
+        (lambda c_in, c_out, k: -(-k * k * c_in * c_out // (c_in + k * k * c_out)), "rounded up"),
         (164, "a function is asked for"),
         (lambda c_in, c_out, k: None, "returns nothing"),
         (lambda c_in, c_out, k: [164, 165], "one number is asked for"),

@@ -9,12 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from answers.forms import Running, forms, used
-from gnet_utils.models import (
-    GOOGLENET_BLOCKS,
-    BlockWidths,
-    Inception,
-    NaiveInception,
-)
+from gnet_utils.models import GOOGLENET_BLOCKS, BlockWidths, Inception, NaiveInception
 
 
 def block(in_channels: int, row: BlockWidths, relu: Callable = F.relu, order="1357") -> nn.Module:

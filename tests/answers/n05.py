@@ -97,10 +97,7 @@ RIGHT = {
 }
 
 WRONG = {
-    "05.mean": [
-        (0.91, "rounded too far"),
-        (0.5, "too small"),
-    ],
+    "05.mean": [(0.91, "rounded too far"), (0.5, "too small")],
     "05.overfit": [
         (nn.Linear, "not a module made of it"),
         ([0.1, 0.05], "a module is asked for"),
@@ -112,10 +109,7 @@ WRONG = {
         (nn.Conv2d(3, 8, 3), "convolution 1 reads 3 channels, 1 come"),
         (Running(forward=lambda layers, x: (x, x)), "it gives a tuple"),
     ],
-    "05.time": [
-        (18, "rounded too far"),
-        ((17, 6), "without a comma"),
-    ],
+    "05.time": [(18, "rounded too far"), ((17, 6), "without a comma")],
     "05.range": [
         (0.1, "a function is asked for"),
         (by_adding, "grows by adding"),

@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from answers.forms import Calling, forms
 from gnet_utils.counting import count_parameters
 from gnet_utils.experiments.heads import SmallHead
-from gnet_utils.models import (
-    GoogLeNetOutput,
-)
+from gnet_utils.models import GoogLeNetOutput
 
 
 def by_isinstance(output, labels):
@@ -164,9 +162,7 @@ RIGHT = {
 }
 
 WRONG = {
-    "06.chain": [
-        (0.25**20, "what the first gradient keeps"),
-    ],
+    "06.chain": [(0.25**20, "what the first gradient keeps")],
     "06.reach": [
         (3, "names of blocks"),
         ((), "no block is named"),

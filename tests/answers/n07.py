@@ -9,10 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from answers.forms import AsModule, Calling, forms
-from gnet_utils.models import (
-    BasicBlock,
-    BottleneckBlock,
-)
+from gnet_utils.models import BasicBlock, BottleneckBlock
 from gnet_utils.models.residual import PadShortcut
 
 
@@ -243,10 +240,7 @@ WRONG = {
         (Passing(16), "nothing goes through F"),
         (BottleneckBlock(16, 4, 1, nn.Identity()), "its two 3x3 convolutions of 16 channels"),
     ],
-    "07.bottleneck": [
-        (69_632, "the table above"),
-        (1_179_648, "the table above"),
-    ],
+    "07.bottleneck": [(69_632, "the table above"), (1_179_648, "the table above")],
     "07.shortcut": [
         (16, "a function is asked for"),
         (without_stride, "should have 2x2 pixels, it has 4x4"),

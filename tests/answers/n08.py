@@ -148,12 +148,6 @@ WRONG = {
         (lambda image, size: cut_ten(image, size) / 255, "the centre is missing"),
         (lambda image, size: cut_ten(image[:, :32, :32], size), "(1, 40, 52) and size 24: "),
     ],
-    "08.gain": [
-        (0.009, "rounded too far"),
-        (0.92, "first nine passes"),
-    ],
-    "08.majority": [
-        (0.3, "rounded too far"),
-        (0.002728, "percent are asked for"),
-    ],
+    "08.gain": [(0.009, "rounded too far"), (0.92, "first nine passes")],
+    "08.majority": [(0.3, "rounded too far"), (0.002728, "percent are asked for")],
 }

@@ -222,13 +222,9 @@ RIGHT = {
         with_the_package,
         with_a_hook,
         partial(with_a_hook, hook=in_place),
-        partial(with_a_hook, hook=lambda module, inputs, output: output.new_zeros(output.shape)),
         on_a_copy,
         with_another_forward,
-        Calling(with_a_hook),
-        AsModule(with_the_package),
         lambda net, images, name: with_the_package(net.eval(), images, name).double(),
-        torch.enable_grad()(with_a_hook),
         torch.inference_mode()(with_a_hook),
     ],
     "09.cam": [

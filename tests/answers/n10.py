@@ -48,12 +48,10 @@ SLIPS = {  # what is said about a mistake, and the mistake
         right_factor, lambda conv, norm, factor: norm.bias - norm.running_mean * factor
     ),
     "the convolution's own bias must be scaled by the factor too.": fold_by(
-        right_factor,
-        lambda conv, norm, factor: norm.bias + conv.bias - norm.running_mean * factor,
+        right_factor, lambda conv, norm, factor: norm.bias + conv.bias - norm.running_mean * factor
     ),
     "the running mean must be scaled by the factor too.": fold_by(
-        right_factor,
-        lambda conv, norm, factor: norm.bias + conv.bias * factor - norm.running_mean,
+        right_factor, lambda conv, norm, factor: norm.bias + conv.bias * factor - norm.running_mean
     ),
     "the weights are scaled over input channels: the first axis holds the output channels.": (
         fold_by(right_factor, right_bias, axis=1)
@@ -202,9 +200,7 @@ RIGHT = {
 }
 
 WRONG = {
-    "10.smooth": [
-        (3.7136, "gap between the logits"),
-    ],
+    "10.smooth": [(3.7136, "gap between the logits")],
     "10.fold": [
         *((slip, message) for message, slip in SLIPS.items()),
         (fold_nothing, "nothing is folded"),
