@@ -18,7 +18,7 @@ WEIGHT_SLIPS = {
     532_480: "that counts all windows as 1x1, and without reductions.",
     4_073_472: "that is a naive block: the reductions come before the large windows.",
     **dict.fromkeys(
-        (WEIGHTS - 832 * width for width in (192, 128, 32, 96)),
+        (584_704, 637_952, 664_576, 717_824),
         "one of the four 1x1 layers that read the 832 channels is missing.",
     ),
 }

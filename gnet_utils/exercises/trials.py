@@ -76,8 +76,7 @@ def _check_sizes(tensors: Any, *_, **__) -> None:
 def call(answer: Any, *arguments: Any, how: str | None = None) -> Any:
     """What the reader's function gives; `how` it was called, such as "with (conv, norm)".
 
-    Raises Mistake where the answer is no function, fails, or returns nothing. Without `how` the
-    error of a function that fails comes through: `check` names it.
+    Raises Mistake where the answer is no function or returns nothing, with `how` where it fails.
     """
     if not callable(answer):
         raise Mistake(f"a function is asked for, this is {kind_of(answer)}.")
