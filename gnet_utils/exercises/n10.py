@@ -32,10 +32,9 @@ def _slips(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> dict[str, tuple[Tensor, Ten
     var, eps = norm.running_var, norm.eps
     factor = gamma / (var + eps).sqrt()
 
-    def fold(factor: Tensor, bias: Tensor | None = None, axis: int = 0) -> tuple[Tensor, Tensor]:
-        shape = [1, 1, 1, 1]
-        shape[axis] = -1
-        return factor.view(shape), beta + (own - mean) * factor if bias is None else bias
+    def fold(factor: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        shifted = beta + (own - mean) * factor
+        return factor[:, None, None, None], shifted if bias is None else bias
 
     return {
         "the epsilon is missing: the factor divides by sqrt(running_var + eps).": (
@@ -55,7 +54,7 @@ def _slips(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> dict[str, tuple[Tensor, Ten
             fold(factor, beta + own * factor - mean)
         ),
         "the weights are scaled over input channels: the first axis holds the output channels.": (
-            fold(factor, axis=1)
+            (factor[:, None, None], fold(factor)[1])
         ),
         "the weight of the batch norm (gamma) is missing in the factor.": fold(factor / gamma),
         "the shift of the batch norm (beta, norm.bias) is missing in the new bias.": (
