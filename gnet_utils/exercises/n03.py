@@ -77,10 +77,9 @@ def shapes(ran: list[Convolution]) -> Counter:
 
 def shapes_of(block: str, in_channels: int) -> Counter:
     """The six convolutions of a block: channels in, channels out, window."""
-    widths = GOOGLENET_BLOCKS[block]
-    ones = (widths.out_1x1, widths.reduce_3x3, widths.reduce_5x5, widths.pool_proj)
-    large = (widths.reduce_3x3, widths.out_3x3, 3, 3), (widths.reduce_5x5, widths.out_5x5, 5, 5)
-    return Counter([*((in_channels, width, 1, 1) for width in ones), *large])
+    layers = Inception(in_channels, *GOOGLENET_BLOCKS[block]).modules()
+    convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    return Counter((conv.in_channels, conv.out_channels, *conv.kernel_size) for conv in convs)
 
 
 # 03.repair ----------------------------------------------------------------------------------------

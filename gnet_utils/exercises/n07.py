@@ -132,7 +132,7 @@ EXERCISES = {
         hints=[
             "relu(F(x) + x) is x for maps that are not negative, when F(x) is zero.",
             "F ends with a batch norm, which multiplies by a weight and adds a bias.",
-            "nn.init.zeros_(block.body[-1][1].weight); its bias is zero already.",
+            "nn.init.zeros_(block.conv2.norm.weight); its bias is zero already.",
         ],
     ),
     "bottleneck": number(

@@ -57,9 +57,7 @@ class _Watch(TorchFunctionMode):
         return self.change(index, output) if self.change else output
 
 
-def _as_called(
-    input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
-) -> tuple[Tensor, Convolution]:
+def _as_called(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """The maps and the layer out of the arguments of torch.conv2d."""
     return input, Convolution(weight, bias, groups, 0)
 
