@@ -291,7 +291,7 @@ def test_a_hint_is_one_of_the_exercise_or_an_error_names_the_known_ones(name):
 
 
 def test_an_answer_that_ends_the_process_does_not_end_the_notebook(monkeypatch):
-    leaving = exercises.Exercise(lambda answer: answer(), "fine", ["h"], [])
+    leaving = exercises.Exercise(lambda answer: answer(), "fine", ["h"])
     monkeypatch.setattr(exercises, "exercises_of", lambda notebook: {"00.x": leaving})
     assert "SystemExit" in printed(exercises.check, "00.x", lambda: exit(3))
 
