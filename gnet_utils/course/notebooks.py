@@ -10,6 +10,10 @@ course have no git. So `render` writes each notebook twice: where people work, a
 stubs and the outputs of that run, and without cells that somebody added since. A teacher's own
 cells become part of the course by `render`, which puts stubs in place of answers; until then
 `as_rendered` says that they stay here. (Git stores equal files once.)
+
+nbformat reads and writes, nbclient executes. Cleaning is our own: nbconvert's preprocessors clear
+all metadata but a list of keys, where only traces of a run may go and a lesson's own keys stay, and
+none of them knows paths in outputs, widget views, or a solution folded inside a cell.
 """
 
 from __future__ import annotations
