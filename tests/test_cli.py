@@ -11,7 +11,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import CACHE
 from filelock import FileLock
 from nbval.plugin import get_sanitize_patterns
 
@@ -23,15 +22,6 @@ from gnet_utils.recipes import RECIPES, build_network
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ["lab", "test", "train", "bench", "data", "render", "bundle", "slides"]
-
-
-def sentence(done: subprocess.CompletedProcess) -> str:
-    """The one sentence of a failed command."""
-    assert done.returncode == 1, done.stdout + done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert lines[-1].startswith("error: ")
-    assert "Traceback" not in done.stderr
-    return lines[-1]
 
 
 @pytest.fixture
@@ -214,7 +204,6 @@ def test_test_counts_names_and_fails(own_course, monkeypatch, capfd):
     """One run with passes, a skip and failures, of what depends on data, on the stand-in."""
     for name in ("GNET_QUICK", "GNET_DATA_SOURCE"):  # set back afterwards
         monkeypatch.setenv(name, "")
-    monkeypatch.setenv("GNET_CACHE_DIR", str(CACHE))
     monkeypatch.setattr(data, "prepare", lambda: data.DataSource("stand-in", "a test"))
     quick = "import os; assert os.environ['GNET_QUICK'] == '1'"
     loads = "from gnet_utils.data import data_source; assert data_source().kind == 'stand-in'"

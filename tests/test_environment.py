@@ -113,7 +113,7 @@ def test_a_failed_update_keeps_the_venv_and_tries_again_next_time(installer):
     installer.failure = None
     environment.prepare()
     assert installer.steps.count("create") == 1
-    assert environment.STAMP.read_text() == environment._digest()
+    assert environment.STAMP.read_text() == environment._wanted()
 
 
 def test_cpu_chooses_the_build_when_venv_is_made_and_is_content_with_one_that_is_there(installer):

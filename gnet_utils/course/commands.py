@@ -125,19 +125,21 @@ def _alone(path: Path):
     """Hold the lock at `path` while training."""
     from filelock import FileLock, Timeout
 
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(FileLock(path, timeout=0))
-        except Timeout:
-            raise CourseError(
-                f"another process trains {path.stem} in {path.parent}: wait for it, or choose "
-                "another --seed or --out"
-            ) from None
-        except (OSError, NotImplementedError):
-            pass  # a file system without locks
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise CourseError(
+            f"another process trains {path.stem} in {path.parent}: wait for it, or choose "
+            "another --seed or --out"
+        ) from None
+    except (OSError, NotImplementedError):
+        pass  # a file system without locks
+    try:
         yield
-    with contextlib.suppress(OSError):
-        path.unlink()
+    finally:
+        lock.release()
+        path.unlink(missing_ok=True)
 
 
 def _train(recipe, device, options: argparse.Namespace) -> int:
@@ -220,11 +222,8 @@ def _finished(log: Path, recipe, name: str) -> str:
     from gnet_utils.recipes import other_settings
     from gnet_utils.training import History
 
-    try:
-        history = History.load(log)
-    except CourseError:
-        return ""
-    if not history.results:
+    history = History.load(log) if log.is_file() else None
+    if history is None or not history.results:
         return ""
     found = history.results.get(f"{name}_accuracy")
     other = set(other_settings(recipe, history.recipe)) - {"epochs"}  # --minutes changes them

@@ -10,14 +10,13 @@ environment a command uses:
 - else the folder `.venv` of the course: made or completed first, then the command starts again
   inside it.
 
-A stamp in `.venv` says which requirements were installed. It is "installing" until all is there, so
-an installation that was killed is seen and made anew.
+A stamp in `.venv` holds the requirements that were installed. It is "installing" until all is
+there, so an installation that was killed is seen and made anew.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -35,7 +34,7 @@ from typing import IO
 from gnet_utils.base import ROOT, CourseError
 
 VENV = ROOT / ".venv"
-STAMP = VENV / "gnet-stamp.txt"
+STAMP = VENV / "gnet-requirements.txt"
 REQUIREMENTS = ROOT / "requirements.txt"
 CONSTRAINTS = ROOT / "tests" / "constraints.txt"
 NEWEST_TESTED = (3, 13)
@@ -200,10 +199,8 @@ def _in_active_environment() -> bool:
     )
 
 
-def _digest() -> str:
-    """Changes with requirements and constraints; a zip of the course may lack the latter."""
-    files = [file for file in (REQUIREMENTS, CONSTRAINTS) if file.is_file()]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+def _wanted() -> str:
+    return REQUIREMENTS.read_text(encoding="utf-8") + CONSTRAINTS.read_text(encoding="utf-8")
 
 
 def _stamp() -> str:
@@ -211,7 +208,7 @@ def _stamp() -> str:
 
 
 def _is_complete() -> bool:
-    return _stamp() == _digest() and venv_python().exists()
+    return _stamp() == _wanted() and venv_python().exists()
 
 
 # Making it --------------------------------------------------------------------------------------
@@ -261,10 +258,10 @@ def _build(cpu: bool) -> None:
     try:
         if fresh:
             _create_venv(size)
-        STAMP.write_text("installing")
+        STAMP.write_text("installing", encoding="utf-8")
         _install(cpu)
         _verify()
-        STAMP.write_text(_digest())
+        STAMP.write_text(_wanted(), encoding="utf-8")
     except BaseException:
         if fresh:
             shutil.rmtree(VENV, ignore_errors=True)
