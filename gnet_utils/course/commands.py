@@ -106,43 +106,28 @@ def train(options: argparse.Namespace) -> int:
         for recipe in RECIPES.values():
             print(f"{recipe.name:14} {recipe.purpose}")
         return 0
+    from filelock import FileLock, Timeout
+
     from gnet_utils.course import parallel
 
     recipe = get_recipe(options.recipe)
+    files = Path(options.out) / f"{recipe.name}-seed{options.seed}"
+    _check_folder(files.parent)
     device = parallel.start()
-    try:
-        if parallel.rank() > 0:  # of several processes only the first writes
-            return _train(recipe, device, options)
-        _check_folder(Path(options.out))
-        with _alone(Path(options.out) / f"{recipe.name}-seed{options.seed}.lock"):
-            return _train(recipe, device, options)
+    lock = FileLock(files.with_suffix(".lock"), timeout=0)
+    try:  # of several processes only the first writes
+        with lock if parallel.rank() == 0 else contextlib.nullcontext():
+            return _train(recipe, device, files, options)
+    except Timeout:
+        raise CourseError(
+            f"another process trains {files.name} in {files.parent}: wait for it, or choose "
+            "another --seed or --out"
+        ) from None
     finally:
         parallel.stop()
 
 
-@contextlib.contextmanager
-def _alone(path: Path):
-    """Hold the lock at `path` while training."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise CourseError(
-            f"another process trains {path.stem} in {path.parent}: wait for it, or choose "
-            "another --seed or --out"
-        ) from None
-    except (OSError, NotImplementedError):
-        pass  # a file system without locks
-    try:
-        yield
-    finally:
-        lock.release()
-        path.unlink(missing_ok=True)
-
-
-def _train(recipe, device, options: argparse.Namespace) -> int:
+def _train(recipe, device, files: Path, options: argparse.Namespace) -> int:
     import torch
 
     from gnet_utils.course import parallel
@@ -151,11 +136,10 @@ def _train(recipe, device, options: argparse.Namespace) -> int:
     from gnet_utils.recipes import build_network
     from gnet_utils.training import BY_HAND, begun_with, evaluate, fit, save_checkpoint
 
-    first = parallel.rank() == 0  # of several processes only the first writes
+    first = parallel.rank() == 0
     training, validation = load_fashion_mnist("train", str(device)), None
     if options.validate:
         training, validation = split_train_validation(*training)
-    files = Path(options.out) / f"{recipe.name}-seed{options.seed}"
     state, log = files.with_suffix(".state"), files.with_suffix(".json")
     name = "validation" if options.validate else "test"
     finished = _finished(log, recipe, name)
