@@ -246,7 +246,7 @@ def test_a_python_that_is_too_old_gets_one_sentence(tmp_path):
     assert "needs Python 3.10 or newer, and this is Python 3.8" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["__init__.py", "__main__.py"])
+@pytest.mark.parametrize("name", ["__init__.py", "__main__.py", "course/commands.py"])
 def test_an_old_python_can_read_the_file_that_says_so(name):
     source = (ROOT / "gnet_utils" / name).read_text(encoding="utf-8")
     ast.parse(source, feature_version=(3, 7))
@@ -333,6 +333,15 @@ def test_a_folder_that_cannot_be_written_says_so(installer, monkeypatch, capsys)
 
 
 # ---------------------------------------------------------------- requirements and constraints
+
+
+def test_the_noxfile_needs_nothing_but_nox():
+    """pipx runs nox in an environment of its own, without pytest."""
+    code = "import runpy, sys, unittest.mock; sys.modules['nox'] = unittest.mock.MagicMock();"
+    code += "print(runpy.run_path('noxfile.py')['COLAB'])"
+    command = [sys.executable, "-I", "-S", "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "'numpy'" in done.stdout, done.stderr
 
 
 def test_the_course_does_not_offer_itself_as_a_package():
