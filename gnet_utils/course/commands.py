@@ -24,6 +24,7 @@ from gnet_utils.course import environment
 # All that `train` and `data` import, so that they run wherever these packages are.
 FEW = ("torch", "torchvision", "numpy", "safetensors", "matplotlib", "opencv-python", "tqdm")
 FEW += ("filelock",)
+CACHE = ROOT / "data" / "cache"  # where results go
 
 PARSER = argparse.ArgumentParser(prog="python -m gnet_utils", description=__doc__.split(":")[0])
 COMMANDS = PARSER.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -36,14 +37,14 @@ def _command(function, packages=(), cpu=False) -> argparse.ArgumentParser:
     )
     command.set_defaults(function=function, usage=command, cpu=False, packages=packages)
     if cpu:
-        help = "install PyTorch without GPU support: smaller, when .venv is made"
-        command.add_argument("--cpu", action="store_true", help=help)
+        text = "install PyTorch without GPU support: smaller, when .venv is made"
+        command.add_argument("--cpu", action="store_true", help=text)
     return command
 
 
 def _notebooks(command: argparse.ArgumentParser) -> None:
-    help = "only these, by number or name (default: all)"
-    command.add_argument("notebooks", nargs="*", metavar="NN", help=help)
+    text = "only these, by number or name (default: all)"
+    command.add_argument("notebooks", nargs="*", metavar="NN", help=text)
 
 
 # lab --------------------------------------------------------------------------------------------
@@ -84,16 +85,16 @@ def test(options: argparse.Namespace) -> int:
 
 test_options = _command(test, cpu=True)
 _notebooks(test_options)
-help = "run what depends on data, on the drawn stand-in for Fashion-MNIST"
-test_options.add_argument("--stand-in", action="store_true", help=help)
-help = "only unit tests whose names match, as for pytest; no notebooks unless named"
-test_options.add_argument("-k", dest="expression", default="", help=help)
+text = "run what depends on data, on the drawn stand-in for Fashion-MNIST"
+test_options.add_argument("--stand-in", action="store_true", help=text)
+text = "only unit tests whose names match, as for pytest; no notebooks unless named"
+test_options.add_argument("-k", dest="expression", default="", help=text)
 test_options.add_argument("--no-notebooks", action="store_true", help="unit tests only")
 instead = test_options.add_mutually_exclusive_group()
-help = "instead: explorers, slides and pages in a real browser (some minutes; needs Chromium)"
-instead.add_argument("--browser", dest="slow", action="store_const", const="browser", help=help)
-help = "instead: all tests that break something on purpose (some minutes)"
-instead.add_argument("--faults", dest="slow", action="store_const", const="faults", help=help)
+text = "instead: explorers, slides and pages in a real browser (some minutes; needs Chromium)"
+instead.add_argument("--browser", dest="slow", action="store_const", const="browser", help=text)
+text = "instead: all tests that break something on purpose (some minutes)"
+instead.add_argument("--faults", dest="slow", action="store_const", const="faults", help=text)
 
 # train ------------------------------------------------------------------------------------------
 
@@ -221,15 +222,14 @@ train_options = _command(train, packages=FEW)
 either = train_options.add_mutually_exclusive_group(required=True)
 either.add_argument("--recipe", metavar="NAME", help="name of the recipe, for example minute")
 either.add_argument("--list", action="store_true", help="say which recipes there are")
-help = "seed of weights, batch order and augmentation (default: 0)"
-train_options.add_argument("--seed", type=int, default=0, metavar="N", help=help)
-help = "as many epochs as fit into so many minutes on this machine, not those of the recipe"
-train_options.add_argument("--minutes", type=float, metavar="M", help=help)
-help = "hold out 5,000 training pictures and measure on them, not on the test set"
-train_options.add_argument("--validate", action="store_true", help=help)
-help = "where record and weights go; a run that was cut off goes on from there"
-folder = ROOT / "data" / "cache" / "training"
-train_options.add_argument("--out", default=folder, metavar="FOLDER", help=help)
+text = "seed of weights, batch order and augmentation (default: 0)"
+train_options.add_argument("--seed", type=int, default=0, metavar="N", help=text)
+text = "as many epochs as fit into so many minutes on this machine, not those of the recipe"
+train_options.add_argument("--minutes", type=float, metavar="M", help=text)
+text = "hold out 5,000 training pictures and measure on them, not on the test set"
+train_options.add_argument("--validate", action="store_true", help=text)
+text = "where record and weights go; a run that was cut off goes on from there"
+train_options.add_argument("--out", default=CACHE / "training", metavar="FOLDER", help=text)
 
 # bench and data ---------------------------------------------------------------------------------
 
@@ -249,11 +249,10 @@ def bench(options: argparse.Namespace) -> None:
 
 
 bench_options = _command(bench)
-help = "fewer rounds: under three minutes"
-bench_options.add_argument("--quick", action="store_true", help=help)
-help = "where the figures go as JSON (default: data/cache/bench.json)"
-file = ROOT / "data" / "cache" / "bench.json"
-bench_options.add_argument("--out", default=file, metavar="FILE", help=help)
+text = "fewer rounds: under three minutes"
+bench_options.add_argument("--quick", action="store_true", help=text)
+text = "where the figures go as JSON (default: data/cache/bench.json)"
+bench_options.add_argument("--out", default=CACHE / "bench.json", metavar="FILE", help=text)
 
 
 def data(options: argparse.Namespace) -> None:
@@ -262,8 +261,8 @@ def data(options: argparse.Namespace) -> None:
 
 
 data_options = _command(data, packages=FEW)
-help = "draw the stand-in for Fashion-MNIST, for a machine without network"
-data_options.add_argument("--stand-in", action="store_true", help=help)
+text = "draw the stand-in for Fashion-MNIST, for a machine without network"
+data_options.add_argument("--stand-in", action="store_true", help=text)
 
 # render, bundle, slides -------------------------------------------------------------------------
 
@@ -315,12 +314,12 @@ def bundle(options: argparse.Namespace) -> None:
 
 
 bundle_options = _command(bundle, packages=(*FEW, "nbval"))
-help = "GitHub address to write into the notebooks, with Colab badges"
-bundle_options.add_argument("--repo", metavar="URL", help=help)
-help = "for a class: without the folded solutions, the teacher's notes and the unit tests"
-bundle_options.add_argument("--no-solutions", action="store_true", help=help)
-help = "include Fashion-MNIST (30 MB), so that no network is needed"
-bundle_options.add_argument("--with-data", action="store_true", help=help)
+text = "GitHub address to write into the notebooks, with Colab badges"
+bundle_options.add_argument("--repo", metavar="URL", help=text)
+text = "for a class: without the folded solutions, the teacher's notes and the unit tests"
+bundle_options.add_argument("--no-solutions", action="store_true", help=text)
+text = "include Fashion-MNIST (30 MB), so that no network is needed"
+bundle_options.add_argument("--with-data", action="store_true", help=text)
 
 
 def slides(options: argparse.Namespace) -> None:
