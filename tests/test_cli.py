@@ -172,7 +172,7 @@ def test_lab_opens_notebook_00_and_keeps_the_token(monkeypatch, capsys, own_cour
     make_notebook(own_course, "01_next")
     assert cli.main(["lab", "--no-browser"]) == 0
     (command,) = started
-    assert command[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert command[:3] == [sys.executable, "-m", "gnet_utils.course.start_jupyterlab"]
     assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" in command
     assert "--ServerApp.ip=localhost" in command
     assert "--no-browser" in command

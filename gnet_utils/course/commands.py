@@ -56,8 +56,8 @@ def lab(options: argparse.Namespace) -> None:
 
     first = find_notebooks(["00"])[0]
     _report_data()
-    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=localhost"]
-    command += [f"--ServerApp.root_dir={ROOT}"]
+    command = [sys.executable, "-m", "gnet_utils.course.start_jupyterlab"]
+    command += ["--ServerApp.ip=localhost", f"--ServerApp.root_dir={ROOT}"]
     command += [f"--LabApp.default_url=/lab/tree/notebooks/{first.name}"]
     # The settings in gnet_utils/course: no question about news at the first start, and explorers
     # are saved with their pictures. The reader's own settings win.

@@ -1,7 +1,6 @@
 """Settings of the server behind JupyterLab when `python -m gnet_utils lab` starts it.
 
-Jupyter reads this file before the reader's own settings, so those win. The login stays Jupyter's
-own: a new token at each start.
+Jupyter reads this file before the reader's own settings, so those win.
 """
 
 c = get_config()  # noqa: F821 - Jupyter puts it here

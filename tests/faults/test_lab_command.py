@@ -133,6 +133,21 @@ def test_two_labs_beside_a_taken_port_each_keep_their_token_and_stay_on_this_mac
                 assert shown["checkForUpdates"]["default"] is False
 
 
+@pytest.mark.parametrize(
+    ("careless", "file"),
+    [
+        ("c.IdentityProvider.token = ''", "jupyter_server_config.py"),
+        ("c.ServerApp.token = ''", "jupyter_lab_config.py"),  # the older name
+    ],
+)
+def test_a_lab_without_a_token_does_not_start(careless, file, tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / file).write_text(careless)
+    with Lab(tmp_path, "--no-browser") as lab:
+        lab.wait_for(re.compile("error: your settings of Jupyter switch its token off"))
+        assert lab.process.wait(60) == 1
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a home that nobody can write")
 def test_a_lab_starts_without_a_home(tmp_path):
     names, before = dict.fromkeys(Lab.FOLDERS, ""), processes("npm")
