@@ -154,6 +154,7 @@ def test_the_command_trains_with_two_processes_and_writes_once(tmp_path):
     assert done.stdout.count("test accuracy") == 1
     assert {file.name for file in tmp_path.iterdir()} == {
         "sprint-seed0.json",
+        "sprint-seed0.lock",
         "sprint-seed0.safetensors",
     }
     assert json.loads((tmp_path / "sprint-seed0.json").read_text())["machine"]["processes"] == 2

@@ -10,7 +10,6 @@ turn, pair by pair, so that a ratio holds when other programs slow the machine d
 import dataclasses
 import json
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gnet_utils.base import ROOT, CourseError, UsageError, is_quick
+from gnet_utils.base import ROOT, CourseError, UsageError, is_quick, written_aside
 from gnet_utils.counting import count_macs, format_table
 from gnet_utils.data import load_fashion_mnist
 from gnet_utils.models import GoogLeNet, fused
@@ -34,10 +33,8 @@ from gnet_utils.training import (
     this_machine,
 )
 
-RUNS = ROOT / "data" / "runs"
 TRAINING_PICTURES = 60_000
 YARDSTICK_PICTURES = 10 * TRAINING_PICTURES  # what the tutorials' recipe takes to reach 88.9%
-TEST = "test_accuracy"
 CPU_RECIPES = ("sprint", "minute", "five_minutes", "full")
 # What makes the recipe `minute` fast, and the same recipe without it.
 TRICKS = {
@@ -51,7 +48,7 @@ TRICKS = {
 }
 
 
-def measure(quick: bool = False, say: Callable[[str], None] = print) -> dict:
+def measure(quick: bool = False) -> dict:
     """All figures of this machine as a dictionary that JSON can hold.
 
     quick: fewer pairs, shorter each. Raises CourseError when the data cannot be had.
@@ -59,34 +56,32 @@ def measure(quick: bool = False, say: Callable[[str], None] = print) -> dict:
     pairs, seconds = (1, 1.5) if quick else (3, 8.0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     began = time.perf_counter()
-    say("loading the data ...")
+    print("loading the data ...", flush=True)
     data = load_fashion_mnist("train", device=str(device))  # fetched at the first call, if need be
     loading = timed(lambda: load_fashion_mnist("train", device=str(device)), device)
-    figures = {
+    print("matrix products ...", flush=True)
+    # Where bfloat16 is slower it may be so by far: one product can take a minute.
+    kinds = [torch.float32] + [torch.bfloat16] * bfloat16_is_fast(device)
+    peaks = {str(kind).removeprefix("torch."): peak(kind, device) / 1e12 for kind in kinds}
+    recipes = {}
+    for name in CPU_RECIPES if device.type == "cpu" else (*CPU_RECIPES, "gpu_seconds"):
+        print(f"training by {name}, against the yardstick ...", flush=True)
+        found = against_yardstick(name, data, pairs, seconds)
+        recipes[name] = found | {"share_of_peak": round(found["tflops"] / max(peaks.values()), 3)}
+    print("training by minute, without one trick at a time ...", flush=True)
+    tricks = gains(data, pairs, seconds)
+    print("inference at 224x224 ...", flush=True)
+    return {
         "date": date.today().isoformat(),
         "quick": quick,
         "machine": this_machine(device),
         "load_data_seconds": round(loading, 3),
+        "peak_tflops": {kind: round(value, 3) for kind, value in peaks.items()},
+        "recipes": recipes,
+        "tricks": tricks,
+        "inference": [inference(batch, 3 if quick else 7, device) for batch in (1, 32)],
+        "seconds": round(time.perf_counter() - began, 1),
     }
-    say("matrix products ...")
-    # Where bfloat16 is slower it may be so by far: one product can take a minute.
-    kinds = [torch.float32] + [torch.bfloat16] * bfloat16_is_fast(device)
-    figures["peak_tflops"] = {
-        str(kind).removeprefix("torch."): round(peak(kind, device) / 1e12, 3) for kind in kinds
-    }
-    fastest = max(figures["peak_tflops"].values())
-    figures["recipes"] = {}
-    for name in CPU_RECIPES if device.type == "cpu" else (*CPU_RECIPES, "gpu_seconds"):
-        say(f"training by {name}, against the yardstick ...")
-        found = against_yardstick(name, data, pairs, seconds)
-        found["share_of_peak"] = round(found["tflops"] / fastest, 3)
-        figures["recipes"][name] = with_recorded_runs(name, found)
-    say("training by minute, without one trick at a time ...")
-    figures["tricks"] = gains(data, pairs, seconds)
-    say("inference at 224x224 ...")
-    figures["inference"] = [inference(batch, 3 if quick else 7, device) for batch in (1, 32)]
-    figures["seconds"] = round(time.perf_counter() - began, 1)
-    return figures
 
 
 def against_yardstick(name: str, data: tuple, pairs: int, seconds: float) -> dict:
@@ -100,30 +95,13 @@ def against_yardstick(name: str, data: tuple, pairs: int, seconds: float) -> dic
         yardsticks.append(training_rate(get_recipe("tutorial"), data, seconds))
         rates.append(training_rate(recipe, data, seconds))
     macs = count_macs(build_network(recipe), (1, 1, recipe.picture_size, recipe.picture_size))
-    rate, yardstick = statistics.median(rates), statistics.median(yardsticks)
+    rate = statistics.median(rates)
     return {
         "images_per_s": round(rate, 1),
-        "yardstick_images_per_s": round(yardstick, 1),
+        "yardstick_images_per_s": round(statistics.median(yardsticks), 1),
         "ratios_of_rates": [round(a / b, 2) for a, b in zip(rates, yardsticks, strict=True)],
         "macs": macs,
         "tflops": 3 * 2 * macs * rate / 1e12,  # backward costs about twice the forward pass
-    }
-
-
-def with_recorded_runs(name: str, found: dict) -> dict:
-    """The figures `found` of recipe `name` with what its recorded runs reached.
-
-    Adds their accuracies, the seconds that such a run takes at the rate found, and how many times
-    faster than the yardstick that is; nothing where there are no runs.
-    """
-    runs = recorded_runs(name)
-    if not runs:
-        return found
-    takes = get_recipe(name).epochs * TRAINING_PICTURES / found["images_per_s"]
-    return found | {
-        "test_accuracies": [run.results[TEST] for run in runs],
-        "seconds": round(takes, 1),
-        "times_faster": round(YARDSTICK_PICTURES / found["yardstick_images_per_s"] / takes, 1),
     }
 
 
@@ -146,14 +124,14 @@ def gains(data: tuple, pairs: int, seconds: float) -> dict[str, float]:
     return found
 
 
-def epochs_within(minutes: float, recipe: Recipe, data: tuple) -> float:
-    """How many epochs of `recipe`, in quarters, this machine trains in so many minutes.
+def lasting(minutes: float, recipe: Recipe, data: tuple) -> Recipe:
+    """`recipe` with as many epochs, in quarters, as this machine trains in so many minutes.
 
     Measured by some steps, with a twentieth kept back for times when the machine is busier.
-    Raises ValueError when not even a quarter fits.
+    Raises UsageError when not even a quarter fits.
     """
     if not 0 < minutes < math.inf:
-        raise UsageError(f"minutes must be above 0, got {minutes:g}")
+        raise UsageError(f"--minutes must be above 0, got {minutes:g}")
     rate = training_rate(recipe, data, seconds=10)
     epochs = math.floor(4 * 0.95 * 60 * minutes * rate / len(data[0])) / 4
     if not epochs:
@@ -161,7 +139,8 @@ def epochs_within(minutes: float, recipe: Recipe, data: tuple) -> float:
             f"{minutes:g} min are too few: at {rate:,.0f} images/s a quarter of an epoch takes "
             f"{len(data[0]) / 4 / rate / 60:.1f} min here"
         )
-    return epochs
+    print(f"{epochs:g} epochs fit into {minutes:g} min here.", flush=True)
+    return dataclasses.replace(recipe, epochs=epochs)
 
 
 def training_rate(recipe: Recipe, data: tuple, seconds: float) -> float:
@@ -188,23 +167,17 @@ def training_rate(recipe: Recipe, data: tuple, seconds: float) -> float:
     return run(min(max(steps, 2), most))
 
 
-def recorded_runs(name: str) -> list[History]:
-    """The recorded runs of a recipe, as long as it says and on the real data, one for each seed."""
-    runs = [History.load(path) for path in sorted(RUNS.glob(f"{name}-seed*.json"))]
-    return [
-        run
-        for run in runs
-        if run.recipe.get("epochs") == get_recipe(name).epochs
-        and run.results.get("data") == "real"
-        and TEST in run.results
-    ]
+def recorded_accuracies(name: str) -> list[float]:
+    """The test accuracies of the recorded runs of a recipe, one for each seed."""
+    logs = sorted((ROOT / "data" / "runs").glob(f"{name}-seed*.json"))
+    return [History.load(log).results["test_accuracy"] for log in logs]
 
 
-def peak(kind: torch.dtype, device: torch.device, size: int | None = None, runs: int = 7) -> float:
+def peak(kind: torch.dtype, device: torch.device) -> float:
     """The most floating-point operations per second that a matrix product reaches here."""
-    size = size or (8192 if device.type == "cuda" else 2048)  # large enough to keep it busy
+    size = 8192 if device.type == "cuda" else 2048  # large enough to keep it busy
     a, b = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
-    times = [timed(lambda: a @ b, device) for _ in range(runs)]
+    times = [timed(lambda: a @ b, device) for _ in range(7)]
     return 2 * size**3 / min(times)
 
 
@@ -221,7 +194,10 @@ def inference(batch: int, pairs: int, device: torch.device) -> dict:
     images = torch.randn(batch, 3, 224, 224, device=device)
     channels_last = images.contiguous(memory_format=torch.channels_last)
     read = GoogLeNet(norm="batch", aux=False).to(device).eval()
-    settle(read)
+    for layer in read.modules():
+        if isinstance(layer, nn.BatchNorm2d):  # as if trained, so that folding has work
+            layer.running_mean.normal_(0, 0.1)
+            layer.running_var.uniform_(0.5, 1.5)
     folded = fused.fold(read).to(memory_format=torch.channels_last)
     theirs = googlenet(weights=None, aux_logits=False, init_weights=False).to(device).eval()
     calls = {
@@ -243,17 +219,9 @@ def inference(batch: int, pairs: int, device: torch.device) -> dict:
     }
 
 
-def settle(network: nn.Module) -> None:
-    """Give each batch norm running statistics that are not 0 and 1, so that folding has work."""
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.running_mean.normal_(0, 0.1)
-            layer.running_var.uniform_(0.5, 1.5)
-
-
-def timed(call: Callable[[], object], device: torch.device | None = None) -> float:
+def timed(call: Callable[[], object], device: torch.device) -> float:
     """Seconds that `call` takes."""
-    wait = torch.cuda.synchronize if device and device.type == "cuda" else lambda: None
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     wait()
     began = time.perf_counter()
     call()
@@ -265,20 +233,20 @@ def report(figures: dict) -> str:
     """The figures as text: small tables."""
     peaks = ", ".join(f"{name} {value:.2f}" for name, value in figures["peak_tflops"].items())
     rows = []
-    for name, measured in figures["recipes"].items():
-        found = with_recorded_runs(name, measured)  # runs may have been recorded since
-        accuracies = [100 * value for value in found.get("test_accuracies", [])]
-        rows.append(
-            [
-                name,
-                f"{found['images_per_s']:,.0f}",
-                f"{statistics.median(found['ratios_of_rates']):.1f}x",
-                f"{100 * found['share_of_peak']:.0f}%",
-                f"{statistics.mean(accuracies):.2f}% ({len(accuracies)})" if accuracies else "-",
-                f"{found['seconds']:.0f} s" if accuracies else "-",
-                f"{found['times_faster']:.0f}x" if accuracies else "-",
-            ]
-        )
+    for name, found in figures["recipes"].items():
+        row = [
+            name,
+            f"{found['images_per_s']:,.0f}",
+            f"{statistics.median(found['ratios_of_rates']):.1f}x",
+            f"{100 * found['share_of_peak']:.0f}%",
+        ]
+        accuracies = recorded_accuracies(name)
+        if accuracies:
+            takes = get_recipe(name).epochs * TRAINING_PICTURES / found["images_per_s"]
+            faster = round(YARDSTICK_PICTURES / found["yardstick_images_per_s"] / takes, 1)
+            mean = 100 * statistics.mean(accuracies)
+            row += [f"{mean:.2f}% ({len(accuracies)})", f"{takes:.0f} s", f"{faster:.0f}x"]
+        rows.append(row if accuracies else [*row, "-", "-", "-"])
     headers = ["recipe", "images/s", "rate", "of peak", "test (seeds)", "takes", "faster"]
     yardstick = statistics.median(
         found["yardstick_images_per_s"] for found in figures["recipes"].values()
@@ -315,7 +283,6 @@ def report(figures: dict) -> str:
 
 
 def save(figures: dict, path: Path) -> None:
-    """Write the figures as JSON, aside first: a file that is there stays until they are."""
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    os.replace(aside, path)
+    """Write the figures as JSON."""
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

@@ -18,14 +18,36 @@ import os
 import tempfile
 from pathlib import Path
 
-from gnet_utils.base import ROOT, CourseError, UsageError, is_quick
+from gnet_utils.base import ROOT, CourseError, UsageError
 from gnet_utils.course import environment
 
 # All that `train` and `data` import, so that they run wherever these packages are.
 FEW = ("torch", "torchvision", "numpy", "safetensors", "matplotlib", "opencv-python", "tqdm")
 FEW += ("filelock",)
+CACHE = ROOT / "data" / "cache"  # where results go
 
-LARGEST_SEED = 10**12  # times a million, plus the epoch, it fits in 64 bits
+PARSER = argparse.ArgumentParser(prog="python -m gnet_utils", description=__doc__.split(":")[0])
+COMMANDS = PARSER.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def _command(function, packages=(), cpu=False) -> argparse.ArgumentParser:
+    """Add a command with the name and the docstring of `function`; returns it, for its options."""
+    command = COMMANDS.add_parser(
+        function.__name__, help=function.__doc__, description=function.__doc__
+    )
+    command.set_defaults(function=function, usage=command, cpu=False, packages=packages)
+    if cpu:
+        text = "install PyTorch without GPU support: smaller, when .venv is made"
+        command.add_argument("--cpu", action="store_true", help=text)
+    return command
+
+
+def _notebooks(command: argparse.ArgumentParser) -> None:
+    text = "only these, by number or name (default: all)"
+    command.add_argument("notebooks", nargs="*", metavar="NN", help=text)
+
+
+# lab --------------------------------------------------------------------------------------------
 
 
 def lab(options: argparse.Namespace) -> None:
@@ -34,11 +56,11 @@ def lab(options: argparse.Namespace) -> None:
 
     first = find_notebooks(["00"])[0]
     _report_data()
-    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=localhost"]
-    command += [f"--ServerApp.root_dir={ROOT}"]
+    command = [sys.executable, "-m", "gnet_utils.course.start_jupyterlab"]
+    command += ["--ServerApp.ip=localhost", f"--ServerApp.root_dir={ROOT}"]
     command += [f"--LabApp.default_url=/lab/tree/notebooks/{first.name}"]
-    # The folder labconfig there: no question about news at the first start, and explorers are
-    # saved with their pictures. The reader's own settings win.
+    # The settings in gnet_utils/course: no question about news at the first start, and explorers
+    # are saved with their pictures. The reader's own settings win.
     paths = [str(ROOT / "gnet_utils" / "course"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
     if options.no_browser:
@@ -48,17 +70,33 @@ def lab(options: argparse.Namespace) -> None:
     environment.replace_process(command)
 
 
+lab_options = _command(lab, cpu=True)
+lab_options.add_argument("--no-browser", action="store_true", help="print the address only")
+
+# test -------------------------------------------------------------------------------------------
+
+
 def test(options: argparse.Namespace) -> int:
     """Run the unit tests and all notebooks; one summary at the end."""
     from gnet_utils.course.testing import run_tests
 
-    return run_tests(
-        options.notebooks,
-        stand_in=options.stand_in,
-        expression=options.expression,
-        with_notebooks=not options.no_notebooks,
-        slow=options.slow,
-    )
+    return run_tests(options)
+
+
+test_options = _command(test, cpu=True)
+_notebooks(test_options)
+text = "run what depends on data, on the drawn stand-in for Fashion-MNIST"
+test_options.add_argument("--stand-in", action="store_true", help=text)
+text = "only unit tests whose names match, as for pytest; no notebooks unless named"
+test_options.add_argument("-k", dest="expression", default="", help=text)
+test_options.add_argument("--no-notebooks", action="store_true", help="unit tests only")
+instead = test_options.add_mutually_exclusive_group()
+text = "instead: explorers, slides and pages in a real browser (some minutes; needs Chromium)"
+instead.add_argument("--browser", dest="slow", action="store_const", const="browser", help=text)
+text = "instead: all tests that break something on purpose (some minutes)"
+instead.add_argument("--faults", dest="slow", action="store_const", const="faults", help=text)
+
+# train ------------------------------------------------------------------------------------------
 
 
 def train(options: argparse.Namespace) -> int:
@@ -69,83 +107,50 @@ def train(options: argparse.Namespace) -> int:
         for recipe in RECIPES.values():
             print(f"{recipe.name:14} {recipe.purpose}")
         return 0
+    from filelock import FileLock, Timeout
+
     from gnet_utils.course import parallel
 
     recipe = get_recipe(options.recipe)
-    if abs(options.seed) > LARGEST_SEED:
-        raise UsageError(f"--seed must be within +-{LARGEST_SEED:,}, got {options.seed}")
+    files = Path(options.out) / f"{recipe.name}-seed{options.seed}"
+    _check_folder(files.parent)
     device = parallel.start()
-    try:
-        with _alone(Path(options.out) / f"{recipe.name}-seed{options.seed}.lock"):
-            return _train(recipe, device, options)
+    lock = FileLock(files.with_suffix(".lock"), timeout=0)
+    try:  # of several processes only the first writes
+        with lock if parallel.rank() == 0 else contextlib.nullcontext():
+            return _train(recipe, device, files, options)
+    except Timeout:
+        raise CourseError(
+            f"another process trains {files.name} in {files.parent}: wait for it, or choose "
+            "another --seed or --out"
+        ) from None
     finally:
         parallel.stop()
 
 
-@contextlib.contextmanager
-def _alone(lock: Path):
-    """Hold `lock` while training: found out before it that nothing can be written there."""
-    from gnet_utils.course import parallel
-
-    if parallel.rank() > 0:  # of several processes only the first writes
-        yield
-        return
-    with _said_of(lock):
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = open(lock, "ab")  # noqa: SIM115 - closed below
-    with file:
-        # One that another process unlinks as it ends, between our two calls, guards nothing.
-        if not (environment.try_lock(file) and _is_at(lock, file)):
-            raise CourseError(
-                f"another process trains {lock.stem} in {lock.parent}: wait for it, or choose "
-                "another --seed or --out"
-            )
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # Windows keeps open files
-                lock.unlink()
-
-
-@contextlib.contextmanager
-def _said_of(place: Path):
-    """Turn what the system says of a place where nothing can be written into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise CourseError(
-            f"{error.filename or place} cannot be used ({error.strerror}): choose another --out"
-        ) from error
-
-
-def _is_at(path: Path, file) -> bool:
-    """Whether the open `file` is still the one at `path`."""
-    return path.exists() and os.path.samestat(os.stat(path), os.fstat(file.fileno()))
-
-
-def _train(recipe, device, options: argparse.Namespace) -> int:
+def _train(recipe, device, files: Path, options: argparse.Namespace) -> int:
     import torch
 
     from gnet_utils.course import parallel
+    from gnet_utils.course.bench import lasting
     from gnet_utils.data import data_source, load_fashion_mnist, split_train_validation
     from gnet_utils.recipes import build_network
     from gnet_utils.training import BY_HAND, begun_with, evaluate, fit, save_checkpoint
 
-    first = parallel.rank() == 0  # of several processes only the first writes
+    first = parallel.rank() == 0
     training, validation = load_fashion_mnist("train", str(device)), None
     if options.validate:
         training, validation = split_train_validation(*training)
-    files = Path(options.out) / f"{recipe.name}-seed{options.seed}"
     state, log = files.with_suffix(".state"), files.with_suffix(".json")
     name = "validation" if options.validate else "test"
-    finished = _finished(log, recipe, name, options.minutes)
+    finished = _finished(log, recipe, name)
     parallel.agree(finished, "finished runs")
     if finished:
         if first:
             print(f"{finished}; to train again delete that file, or choose another --out")
         return 0
     if options.minutes is not None:
-        recipe = begun_with(state, recipe) or _lasting(options.minutes, recipe, training)
+        recipe = begun_with(state, recipe) or lasting(options.minutes, recipe, training)
     torch.manual_seed(options.seed)
     network = build_network(recipe).to(device)
 
@@ -193,7 +198,7 @@ def _train(recipe, device, options: argparse.Namespace) -> int:
     return 0
 
 
-def _finished(log: Path, recipe, name: str, minutes: float | None) -> str:
+def _finished(log: Path, recipe, name: str) -> str:
     """What the run recorded in `log` came to, or "" where none came to its end.
 
     Raises CourseError when that was another run: it is not to be written over.
@@ -202,37 +207,31 @@ def _finished(log: Path, recipe, name: str, minutes: float | None) -> str:
     from gnet_utils.recipes import other_settings
     from gnet_utils.training import History
 
-    try:
-        history = History.load(log)
-    except CourseError:
+    history = History.load(log) if log.is_file() else None
+    if history is None or not history.results:
         return ""
-    if not history.results:
-        return ""
-    other = other_settings(recipe, history.recipe)
-    if "epochs" in other and (minutes is not None or is_quick()):
-        other.remove("epochs")  # not the recipe's own
-    other += ["data"] * (history.results.get("data") != data_source().kind)
     found = history.results.get(f"{name}_accuracy")
-    if other or found is None:
-        raise CourseError(
-            f"{log} is the record of another run ({', '.join(other) or f'no {name} accuracy'}): "
-            "delete it, or choose another --out"
-        )
+    other = set(other_settings(recipe, history.recipe)) - {"epochs"}  # --minutes changes them
+    if other or found is None or history.results["data"] != data_source().kind:
+        raise CourseError(f"{log} is the record of another run: delete it, or choose another --out")
     took = f"{history.recipe['epochs']:.3g} epochs, {history.seconds:.0f} s"
     return f"{log} holds this run, finished: {name} accuracy {found:.4f} after {took}"
 
 
-def _lasting(minutes: float, recipe, training):
-    """The recipe with as many epochs as fit into so many minutes here."""
-    import dataclasses
+train_options = _command(train, packages=FEW)
+either = train_options.add_mutually_exclusive_group(required=True)
+either.add_argument("--recipe", metavar="NAME", help="name of the recipe, for example minute")
+either.add_argument("--list", action="store_true", help="say which recipes there are")
+text = "seed of weights, batch order and augmentation (default: 0)"
+train_options.add_argument("--seed", type=int, default=0, metavar="N", help=text)
+text = "as many epochs as fit into so many minutes on this machine, not those of the recipe"
+train_options.add_argument("--minutes", type=float, metavar="M", help=text)
+text = "hold out 5,000 training pictures and measure on them, not on the test set"
+train_options.add_argument("--validate", action="store_true", help=text)
+text = "where record and weights go; a run that was cut off goes on from there"
+train_options.add_argument("--out", default=CACHE / "training", metavar="FOLDER", help=text)
 
-    from gnet_utils.course import bench, parallel
-
-    if parallel.world() > 1:
-        raise UsageError("--minutes is for one process: each would measure a speed of its own")
-    epochs = bench.epochs_within(minutes, recipe, training)
-    print(f"{epochs:g} epochs fit into {minutes:g} min here.", flush=True)
-    return dataclasses.replace(recipe, epochs=epochs)
+# bench and data ---------------------------------------------------------------------------------
 
 
 def bench(options: argparse.Namespace) -> None:
@@ -242,18 +241,30 @@ def bench(options: argparse.Namespace) -> None:
     out = Path(options.out)
     if out.is_dir():
         raise UsageError(f"--out must be a file, got the folder {out}: name a file in it")
-    with _said_of(out):  # before the ten minutes
-        out.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out.parent).close()
+    _check_folder(out.parent)
     figures = bench.measure(options.quick)
     print("\n" + bench.report(figures))
     bench.save(figures, out)
     print(f"\nwritten to {out} after {figures['seconds']:.0f} s")
 
 
+bench_options = _command(bench)
+text = "fewer rounds: under three minutes"
+bench_options.add_argument("--quick", action="store_true", help=text)
+text = "where the figures go as JSON (default: data/cache/bench.json)"
+bench_options.add_argument("--out", default=CACHE / "bench.json", metavar="FILE", help=text)
+
+
 def data(options: argparse.Namespace) -> None:
     """Say where Fashion-MNIST is; fetch or repair it first where needed."""
     _report_data("stand-in" if options.stand_in else None)
+
+
+data_options = _command(data, packages=FEW)
+text = "draw the stand-in for Fashion-MNIST, for a machine without network"
+data_options.add_argument("--stand-in", action="store_true", help=text)
+
+# render, bundle, slides -------------------------------------------------------------------------
 
 
 def render(options: argparse.Namespace) -> None:
@@ -271,6 +282,9 @@ def render(options: argparse.Namespace) -> None:
             f"{', '.join(other[:3])}: leave this environment, so that render runs in .venv"
         )
     notebooks.render(paths)
+
+
+_notebooks(_command(render))
 
 
 def bundle(options: argparse.Namespace) -> None:
@@ -299,6 +313,15 @@ def bundle(options: argparse.Namespace) -> None:
         )
 
 
+bundle_options = _command(bundle, packages=(*FEW, "nbval"))
+text = "GitHub address to write into the notebooks, with Colab badges"
+bundle_options.add_argument("--repo", metavar="URL", help=text)
+text = "for a class: without the folded solutions, the teacher's notes and the unit tests"
+bundle_options.add_argument("--no-solutions", action="store_true", help=text)
+text = "include Fashion-MNIST (30 MB), so that no network is needed"
+bundle_options.add_argument("--with-data", action="store_true", help=text)
+
+
 def slides(options: argparse.Namespace) -> None:
     """Make slides out of notebooks, in the folder slides/; they need no network."""
     from gnet_utils.course.notebooks import find_notebooks
@@ -309,6 +332,11 @@ def slides(options: argparse.Namespace) -> None:
     print(f"Slides of {len(pages)} notebook{'s' * (len(pages) > 1)}: open {index} in a browser")
 
 
+_notebooks(_command(slides))
+
+# What several commands need, and the start ------------------------------------------------------
+
+
 def _report_data(source=None) -> None:
     from gnet_utils.data import prepare
 
@@ -317,83 +345,22 @@ def _report_data(source=None) -> None:
     print(f"Data: {name} ({found.why.rstrip('.')}).", flush=True)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
-    parser = argparse.ArgumentParser(prog="python -m gnet_utils", description=__doc__.split(":")[0])
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def add(function, cpu: bool = False, packages=()) -> argparse.ArgumentParser:
-        text = function.__doc__.splitlines()[0]
-        command = commands.add_parser(function.__name__, help=text, description=text)
-        command.set_defaults(function=function, usage=command, cpu=False, packages=packages)
-        if cpu:
-            help = "install PyTorch without GPU support: smaller, when .venv is made"
-            command.add_argument("--cpu", action="store_true", help=help)
-        return command
-
-    command = add(lab, cpu=True)
-    command.add_argument("--no-browser", action="store_true", help="print the address only")
-
-    command = add(test, cpu=True)
-    help = "only these, by number or name (default: all)"
-    command.add_argument("notebooks", nargs="*", metavar="NN", help=help)
-    help = "run what depends on data, on the drawn stand-in for Fashion-MNIST"
-    command.add_argument("--stand-in", action="store_true", help=help)
-    help = "only unit tests whose names match, as for pytest; no notebooks unless named"
-    command.add_argument("-k", dest="expression", default="", help=help)
-    command.add_argument("--no-notebooks", action="store_true", help="unit tests only")
-    instead = command.add_mutually_exclusive_group()
-    help = "instead: explorers, slides and pages in a real browser (some minutes; needs Chromium)"
-    instead.add_argument("--browser", dest="slow", action="store_const", const="browser", help=help)
-    help = "instead: all tests that break something on purpose (some minutes)"
-    instead.add_argument("--faults", dest="slow", action="store_const", const="faults", help=help)
-
-    command = add(train, packages=FEW)
-    either = command.add_mutually_exclusive_group(required=True)
-    help = "name of the recipe, for example minute"
-    either.add_argument("--recipe", metavar="NAME", help=help)
-    either.add_argument("--list", action="store_true", help="say which recipes there are")
-    help = "seed of weights, batch order and augmentation (default: 0)"
-    command.add_argument("--seed", type=int, default=0, metavar="N", help=help)
-    help = "as many epochs as fit into so many minutes on this machine, not those of the recipe"
-    command.add_argument("--minutes", type=float, metavar="M", help=help)
-    help = "hold out 5,000 training pictures and measure on them, not on the test set"
-    command.add_argument("--validate", action="store_true", help=help)
-    help = "where record and weights go; a run that was cut off goes on from there"
-    folder = ROOT / "data" / "cache" / "training"
-    command.add_argument("--out", default=folder, metavar="FOLDER", help=help)
-
-    command = add(bench)
-    command.add_argument("--quick", action="store_true", help="fewer rounds: under three minutes")
-    help = "where the figures go as JSON (default: data/cache/bench.json)"
-    figures = ROOT / "data" / "cache" / "bench.json"
-    command.add_argument("--out", default=figures, metavar="FILE", help=help)
-
-    command = add(data, packages=FEW)
-    help = "draw the stand-in for Fashion-MNIST, for a machine without network"
-    command.add_argument("--stand-in", action="store_true", help=help)
-
-    command = add(render)
-    command.add_argument("notebooks", nargs="*", metavar="NN", help="which ones (default: all)")
-
-    command = add(bundle, packages=(*FEW, "nbval"))
-    help = "GitHub address to write into the notebooks, with Colab badges"
-    command.add_argument("--repo", metavar="URL", help=help)
-    help = "for a class: without the folded solutions, the teacher's notes and the unit tests"
-    command.add_argument("--no-solutions", action="store_true", help=help)
-    help = "include Fashion-MNIST (30 MB), so that no network is needed"
-    command.add_argument("--with-data", action="store_true", help=help)
-
-    command = add(slides)
-    command.add_argument("notebooks", nargs="*", metavar="NN", help="which ones (default: all)")
-    return parser
+def _check_folder(folder: Path) -> None:
+    """Find out before minutes of work whether its result can be written to `folder`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise CourseError(
+            f"{folder} cannot be used ({error.strerror}): choose another --out"
+        ) from error
 
 
 def main(arguments=None) -> int:
     """Run one command; returns the exit code: 0 only on success, 2 for wrong usage."""
     if arguments is None:
         arguments = sys.argv[1:]
-    options, unknown = build_parser().parse_known_args(arguments)
+    options, unknown = PARSER.parse_known_args(arguments)
     if unknown:  # parse_args would show the general usage, not that of the command
         options.usage.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
@@ -415,8 +382,13 @@ def main(arguments=None) -> int:
         package = (error.name or "gnet_utils").partition(".")[0]
         if package == "gnet_utils" or importlib.util.find_spec(package):  # it is there: our fault
             raise
-        what = f"the package {package} is missing from {sys.prefix}"
-        print(f"error: {what}: {environment.how_to_mend()}", file=sys.stderr)
+        mend = f"delete {environment.VENV} and run it again"
+        if not environment.is_inside():
+            mend = (
+                f"install it there (`{sys.executable} -m pip install -r requirements.txt`), or "
+                "leave that environment, so that the course makes its own"
+            )
+        print(f"error: the package {package} is missing from {sys.prefix}: {mend}", file=sys.stderr)
     except CourseError as error:  # all else is a bug, and shows where
         print(f"error: {error}", file=sys.stderr)
     return 1

@@ -1,25 +1,24 @@
 """Makes the course's `.venv`, installs its packages there, and goes on there.
 
-Standard library only: this runs on a fresh machine. Which environment a command uses:
+Standard library only, and so without filelock and packaging: this runs on a fresh machine. Which
+environment a command uses:
 
 - an active one of the reader (virtualenv, conda) that has every package of requirements.txt:
   used as it is, never changed;
 - for `train`, `data` and `bundle` any Python that has the packages which they import: on Colab,
   in a container;
-- else the folder `.venv` of the course: made, completed or repaired first, then the command
-  starts again inside it.
+- else the folder `.venv` of the course: made or completed first, then the command starts again
+  inside it.
 
-A stamp in `.venv` says what was installed. It is written as "installing" before anything else and
-as "complete" last, so an installation that was killed is seen and made anew.
+A stamp in `.venv` holds the requirements that were installed. It is "installing" until all is
+there, so an installation that was killed is seen and made anew.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.metadata
 import importlib.util
-import json
 import os
 import platform
 import re
@@ -35,22 +34,12 @@ from typing import IO
 from gnet_utils.base import ROOT, CourseError
 
 VENV = ROOT / ".venv"
+STAMP = VENV / "gnet-requirements.txt"
 REQUIREMENTS = ROOT / "requirements.txt"
 CONSTRAINTS = ROOT / "tests" / "constraints.txt"
 NEWEST_TESTED = (3, 13)
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 GIGABYTES_CPU, GIGABYTES_CUDA = 2.0, 6.5  # of .venv when it is complete, measured
-
-# Where Jupyter, IPython, matplotlib and the installers keep their own files, else in the home.
-HOME_FOLDERS = {
-    "JUPYTER_CONFIG_DIR": "jupyter",
-    "JUPYTER_DATA_DIR": "jupyter-data",
-    "JUPYTER_RUNTIME_DIR": "jupyter-runtime",
-    "IPYTHONDIR": "ipython",
-    "MPLCONFIGDIR": "matplotlib",
-    "UV_CACHE_DIR": "uv",
-    "PIP_CACHE_DIR": "pip",
-}
 
 CERTIFICATE = (
     "a certificate on the way is not trusted, as behind a school's or a firm's proxy: set "
@@ -59,7 +48,8 @@ CERTIFICATE = (
 # What installers print when the cause lies outside, and what to tell the reader; the first counts.
 CAUSES = {
     r"No space left|Disk quota exceeded|not enough space|os error 28\b": (
-        "the disk is full: free {gigabytes:g} GB, then run the same command again"
+        "the disk is full: free some space (.venv takes up to 6.5 GB, with --cpu 2 GB), then run "
+        "the same command again"
     ),
     r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate": (
         CERTIFICATE + ", then run the same command again"
@@ -72,104 +62,57 @@ CAUSES = {
         "then run the same command again"
     ),
     r"No matching distribution found for torch|torch[^\n]* has no wheels|no wheels? with a": (
-        "no PyTorch was found for Python {python} on this system ({system}): use a 64-bit Python "
-        "3.10 to 3.13 on Linux, Windows or a Mac with Apple silicon; if it is one, check the index "
-        "settings of pip or uv"
+        f"no PyTorch was found for Python {platform.python_version()} on this system "
+        f"({platform.system()} {platform.machine()}): use a 64-bit Python 3.10 to 3.13 on Linux, "
+        "Windows or a Mac with Apple silicon; if it is one, check the index settings of pip or uv"
     ),
 }
-
-
-def missing_packages(names: Collection[str] = ()) -> list[str]:
-    """The lines of requirements.txt, or those for `names`, that the running Python lacks."""
-    missing = []
-    for name, lowest in _requirements():
-        if names and name not in names:
-            continue
-        try:
-            found = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            missing.append(f"{name}>={lowest}")
-            continue
-        if _numbers(found) < _numbers(lowest):
-            missing.append(f"{name}>={lowest} (found {found})")
-    return missing
-
-
-def other_versions() -> list[str]:
-    """Packages of the running Python whose version is not that of the tests (CONSTRAINTS)."""
-    from packaging.requirements import Requirement
-
-    other = []
-    for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines():
-        if not (row := line.partition("#")[0].strip()):
-            continue
-        pin = Requirement(row)
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found = importlib.metadata.version(pin.name)
-            if (not pin.marker or pin.marker.evaluate()) and not pin.specifier.contains(found):
-                other.append(f"{pin.name} {found} (tests: {pin.specifier})")
-    return other
-
-
-def how_to_mend() -> str:
-    """What to do about a package that is missing in the running Python, found by importing it."""
-    if _inside():
-        return f"delete {VENV} and run it again"
-    return (
-        f"install it there (`{sys.executable} -m pip install -r requirements.txt`), or leave that "
-        "environment, so that the course makes its own"
-    )
 
 
 def enter(arguments: Sequence[str], cpu: bool = False, names: Collection[str] = ()) -> None:
     """Return when this process has all packages; else prepare .venv and start again in it.
 
     arguments: of `python -m gnet_utils`, for the new start. cpu=True asks for PyTorch's build
-    without GPU support. names: the packages that are enough, for a command that imports few.
-    Raises CourseError, one sentence, when .venv cannot be made.
+    without GPU support, should .venv be made. names: the packages that are enough, for a command
+    that imports few. Raises CourseError, one sentence, when .venv cannot be made.
     """
     replace_home()
-    if _is_complete(cpu) and _inside():
+    if _is_complete() and is_inside():
         return
-    if not cpu and (names or _in_active_environment()) and not missing_packages(names):
-        if not (names or _inside()):
+    if (names or _in_active_environment()) and has_packages(names):
+        if not (names or is_inside()):
             print(f"Using the active environment {sys.prefix}", flush=True)
         return
     prepare(cpu)
-    _start_again(arguments)
+    python = venv_python()
+    os.chdir(ROOT)
+    os.environ["VIRTUAL_ENV"] = str(VENV)
+    os.environ["PATH"] = f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    replace_process([str(python), "-m", "gnet_utils", *arguments])
 
 
 def prepare(cpu: bool = False) -> None:
     """Make .venv complete, if it is not; two processes at once do it one after the other."""
-    if _is_complete(cpu):
+    if _is_complete():
         return
-    if not REQUIREMENTS.is_file():
-        raise CourseError(
-            f"{REQUIREMENTS} is missing: run this in the folder of the course, as downloaded"
-        )
     if sys.version_info[:2] > NEWEST_TESTED:
-        print(
-            f"Python {_python()} is newer than this course was tested with (3.10 to "
-            f"{NEWEST_TESTED[0]}.{NEWEST_TESTED[1]}): installing the newest packages instead.",
-            file=sys.stderr,
-        )
+        warning = "is newer than this course was tested with: installing the newest packages."
+        print(f"Python {platform.python_version()} {warning}", file=sys.stderr)
     with _lock():
-        if not _is_complete(cpu):  # another process may have done it meanwhile
+        if not _is_complete():  # another process may have done it meanwhile
             _build(cpu)
 
 
 def replace_home() -> None:
-    """Where the home folder cannot be written, let programs keep their files in a temporary one.
+    """Where the home folder cannot be written, take a temporary one for this command.
 
-    Else Jupyter ends with a traceback: on some school machines, and in containers.
+    Else Jupyter, IPython and pip end with a traceback: on some school machines, in containers.
     """
     home = os.path.expanduser("~")
-    missing = [name for name in HOME_FOLDERS if not os.environ.get(name)]
-    if not missing or os.access(home, os.W_OK):
+    if os.access(home, os.W_OK):
         return
-    folder = Path(tempfile.mkdtemp(prefix="gnet-home-"))  # of this user alone
-    for name in missing:
-        os.environ[name] = str(folder / HOME_FOLDERS[name])
+    folder = tempfile.mkdtemp(prefix="gnet-home-")  # of this user alone
+    os.environ["HOME"] = os.environ["USERPROFILE"] = folder
     print(
         f"The home folder {home} cannot be written: settings of Jupyter are kept in {folder}, "
         "until that is deleted.",
@@ -178,30 +121,12 @@ def replace_home() -> None:
     )
 
 
-def try_lock(file: IO) -> bool:
-    """Lock an empty open file until it is closed; False when another process holds the lock."""
-    if os.name == "nt":
-        import msvcrt
-
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # no locks on this file system
-    return True
-
-
-def venv_python() -> Path:
-    """Path of the Python in .venv."""
-    return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+def replace_process(command: Sequence[str]) -> None:
+    """Go on as `command`: in place of this process, or on Windows by waiting for it."""
+    sys.stdout.flush()
+    if os.name != "nt":
+        os.execv(command[0], command)
+    sys.exit(subprocess.call(command))
 
 
 def install_commands(cpu: bool, uv: str | None) -> list[list[str]]:
@@ -222,24 +147,50 @@ def install_commands(cpu: bool, uv: str | None) -> list[list[str]]:
     return commands
 
 
-# ---------------------------------------------------------------- what is there
+# What is there ----------------------------------------------------------------------------------
 
 
-def _requirements() -> list[tuple[str, str]]:
-    pattern = r"^([A-Za-z0-9._-]+)>=([0-9.]+)"
-    return re.findall(pattern, REQUIREMENTS.read_text(encoding="utf-8"), re.MULTILINE)
+def venv_python() -> Path:
+    """Path of the Python in .venv."""
+    return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def is_inside() -> bool:
+    """Whether this process runs in .venv."""
+    return Path(sys.prefix).resolve() == VENV.resolve()
+
+
+def has_packages(names: Collection[str] = ()) -> bool:
+    """Whether the running Python has all that requirements.txt asks for, or `names` of it."""
+    text = REQUIREMENTS.read_text(encoding="utf-8")
+    for name, lowest in re.findall(r"^([A-Za-z0-9._-]+)>=([0-9.]+)", text, re.MULTILINE):
+        if names and name not in names:
+            continue
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            return False
+        if _numbers(found) < _numbers(lowest):
+            return False
+    return True
+
+
+def other_versions() -> list[str]:
+    """Packages of the running Python whose version is not that of the tests (CONSTRAINTS)."""
+    from packaging.requirements import Requirement
+
+    other = []
+    for line in re.findall(r"^\w.*", CONSTRAINTS.read_text(encoding="utf-8"), re.MULTILINE):
+        pin = Requirement(line)
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found = importlib.metadata.version(pin.name)
+            if (not pin.marker or pin.marker.evaluate()) and not pin.specifier.contains(found):
+                other.append(f"{pin.name} {found} (tests: {pin.specifier})")
+    return other
 
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.match(r"[0-9.]*", version)[0].split(".") if part)
-
-
-def _python() -> str:
-    return f"{sys.version_info[0]}.{sys.version_info[1]}"
-
-
-def _inside() -> bool:
-    return Path(sys.prefix).resolve() == VENV.resolve()
 
 
 def _in_active_environment() -> bool:
@@ -248,174 +199,112 @@ def _in_active_environment() -> bool:
     )
 
 
-def _digest(python: str) -> str:
-    digest = hashlib.sha256(python.encode())
-    for file in (REQUIREMENTS, CONSTRAINTS):
-        digest.update(file.read_bytes() if file.is_file() else b"-")
-    return digest.hexdigest()
+def _wanted() -> str:
+    return REQUIREMENTS.read_text(encoding="utf-8") + CONSTRAINTS.read_text(encoding="utf-8")
 
 
-def _stamp() -> dict:
-    try:
-        stamp = json.loads((VENV / "gnet-stamp.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return stamp if isinstance(stamp, dict) else {}
+def _stamp() -> str:
+    return STAMP.read_text(encoding="utf-8") if STAMP.is_file() else ""
 
 
-def _write_stamp(**stamp: object) -> None:
-    (VENV / "gnet-stamp.json").write_text(json.dumps(stamp), encoding="utf-8")
+def _is_complete() -> bool:
+    return _stamp() == _wanted() and venv_python().exists()
 
 
-def _venv_version() -> str:
-    """Version of Python that .venv was made with, such as "3.11"; "" when there is none."""
-    if _inside():  # what runs here counts: the system's Python may have changed under .venv
-        return _python()
-    with contextlib.suppress(OSError):
-        text = (VENV / "pyvenv.cfg").read_text(encoding="utf-8")
-        found = re.search(r"^version(?:_info)? *= *(\d+\.\d+)", text, re.MULTILINE)
-        return found[1] if found else ""
-    return ""
-
-
-def _is_complete(cpu: bool) -> bool:
-    stamp = _stamp()
-    return (
-        stamp.get("state") == "complete"
-        and (stamp.get("cpu") or not cpu)
-        and venv_python().exists()
-        and stamp.get("digest") == _digest(_venv_version())
-    )
-
-
-# ---------------------------------------------------------------- making it
+# Making it --------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def _lock() -> Iterator[None]:
     """Hold .venv.lock; the system lets go of it when the process ends, however it ends."""
-    try:
-        file = open(ROOT / ".venv.lock", "a+b")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise CourseError(
-            f"the folder {ROOT} cannot be written ({error.strerror}): copy the course to a folder "
-            "of your own, and run the command there"
-        ) from error
-    with file:
-        if not try_lock(file):
+    with open(ROOT / ".venv.lock", "ab") as file:
+        if not _try_lock(file):
             print("Another process is installing the packages: waiting for it.", flush=True)
-            while not try_lock(file):
+            while not _try_lock(file):
                 time.sleep(0.2)
         yield
 
 
+def _try_lock(file: IO) -> bool:
+    """Lock an open file until it is closed; False when another process holds the lock."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        pass  # no locks on this file system
+    return True
+
+
 def _build(cpu: bool) -> None:
-    stamp = _stamp()
-    if stamp.get("state") == "installing":
+    if _stamp() == "installing":
         print("The last installation was interrupted: making .venv again.", flush=True)
-        _remove_venv()
-    elif os.path.lexists(VENV) and not _venv_runs():
-        print("The folder .venv does not work: making it again.", flush=True)
-        _remove_venv()
+        shutil.rmtree(VENV)
     fresh = not VENV.exists()
-    if cpu and not fresh and not stamp.get("cpu"):
+    if not fresh and not venv_python().exists():
         raise CourseError(
-            "the folder .venv holds the usual build of PyTorch already: delete it, then run the "
-            "command with --cpu again"
+            f"{VENV} holds no Python that works: delete it, then run the same command again"
         )
-    cpu = cpu or bool(stamp.get("cpu"))
-    gigabytes = _gigabytes(cpu)
-    print(
-        f"Installing the packages into {VENV} ({gigabytes:g} GB, once; some minutes).", flush=True
-    )
+    # On Linux the usual build of PyTorch brings the CUDA libraries along.
+    size = GIGABYTES_CUDA if sys.platform == "linux" and not cpu else GIGABYTES_CPU
+    print(f"Installing the packages into {VENV} ({size:g} GB, once; some minutes).", flush=True)
     try:
         if fresh:
-            _check_space(gigabytes)
-            _create_venv()
-        _write_stamp(state="installing")
+            _create_venv(size)
+        STAMP.write_text("installing", encoding="utf-8")
         _install(cpu)
         _verify()
-        _write_stamp(state="complete", cpu=cpu, digest=_digest(_venv_version()))
-    except BaseException as error:
+        STAMP.write_text(_wanted(), encoding="utf-8")
+    except BaseException:
         if fresh:
-            _remove_venv()
-        else:
-            (VENV / "gnet-stamp.json").unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise CourseError(
-                _cause(str(error), cpu) or f".venv cannot be made: {error}"
-            ) from error
+            shutil.rmtree(VENV, ignore_errors=True)
+        else:  # not ruined: the next time only what lacks is installed
+            STAMP.unlink(missing_ok=True)
         raise
 
 
-def _gigabytes(cpu: bool) -> float:
-    """Size of .venv: on Linux the usual build of PyTorch brings the CUDA libraries along."""
-    return GIGABYTES_CUDA if sys.platform == "linux" and not cpu else GIGABYTES_CPU
-
-
-def _check_space(gigabytes: float) -> None:
+def _create_venv(gigabytes: float) -> None:
     free = shutil.disk_usage(ROOT).free / 1e9
     if free < gigabytes:
-        smaller = f", or run with --cpu, which takes {GIGABYTES_CPU:g} GB"
         raise CourseError(
-            f"the packages take {gigabytes:g} GB and the disk of {ROOT} has {free:.1f} GB free: "
-            f"free some space{smaller if gigabytes > GIGABYTES_CPU else ''}"
+            f"the packages take {gigabytes:g} GB ({GIGABYTES_CPU:g} GB with --cpu) and the disk of "
+            f"{ROOT} has {free:.1f} GB free: free some space"
         )
-
-
-def _base_python() -> str:
-    return getattr(sys, "_base_executable", None) or sys.executable
-
-
-def _create_venv() -> None:
-    uv = shutil.which("uv")
-    if uv:
-        command = [uv, "venv", "--quiet", "--seed", "--python", _base_python(), str(VENV)]
+    python = getattr(sys, "_base_executable", None) or sys.executable
+    if uv := shutil.which("uv"):
+        command = [uv, "venv", "--quiet", "--seed", "--python", python, str(VENV)]
     elif importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip"):
-        command = [_base_python(), "-m", "venv", str(VENV)]
+        command = [python, "-m", "venv", str(VENV)]
     else:
         raise CourseError(
-            f"this Python has no venv module: install it, on Debian or Ubuntu with `sudo apt "
-            f"install python{_python()}-venv`, then run the same command again"
+            "this Python has no venv module: install it, on Debian or Ubuntu with `sudo apt "
+            f"install python3.{sys.version_info[1]}-venv`, then run the same command again"
         )
-    code, output = _run(command)
-    if code:
-        raise CourseError(_cause(output, False) or f"making .venv failed: {_last_line(output)}")
-
-
-def _venv_runs() -> bool:
-    check = "import sys; sys.exit(sys.version_info < (3, 10))"
-    try:
-        return subprocess.run([venv_python(), "-c", check], capture_output=True).returncode == 0
-    except OSError:
-        return False
+    _run(command)
 
 
 def _install(cpu: bool) -> None:
     """Install with uv, when it is there, and with pip when uv is not or fails."""
-    output = ""
-    for uv in [path for path in [shutil.which("uv")] if path] + [None]:
-        if uv is None and _run([str(venv_python()), "-m", "pip", "--version"], quiet=True)[0]:
-            _run([str(venv_python()), "-m", "ensurepip"])  # made by uv or without pip
-        for command in install_commands(cpu, uv):
-            code, text = _run(command)
-            output += text
-            if code:
-                break
-        else:
+    if uv := shutil.which("uv"):
+        with contextlib.suppress(CourseError):
+            for command in install_commands(cpu, uv):
+                _run(command)
             return
-    raise CourseError(_cause(output, cpu) or f"installing failed: {_last_line(output)}")
+    for command in install_commands(cpu, None):
+        _run(command)
 
 
 def _verify() -> None:
-    """Raise CourseError unless .venv has every package, and torch and torchvision fit."""
-    check = (
-        "from gnet_utils.course.environment import missing_packages as m; print(', '.join(m()));"
-        "import torch, torchvision; torchvision.ops.nms"
-    )
-    done = subprocess.run([venv_python(), "-c", check], cwd=ROOT, capture_output=True, text=True)
-    if done.stdout.strip():
-        raise CourseError(f"these packages are missing after installing: {done.stdout.strip()}")
+    """Raise CourseError unless torch and torchvision of .venv fit."""
+    check = [venv_python(), "-c", "import torch, torchvision; torchvision.ops.nms"]
+    done = subprocess.run(check, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise CourseError(
             f"torch and torchvision do not work together ({_last_line(done.stderr)}): they must "
@@ -423,63 +312,31 @@ def _verify() -> None:
         )
 
 
-def _run(command: Sequence[str], quiet: bool = False) -> tuple[int, str]:
-    """Run a command; its stderr is shown as it comes, and returned with the exit code."""
-    lines = []
+def _run(command: Sequence[str]) -> None:
+    """Run a command, its stderr shown as it comes; raise CourseError when it fails."""
+    said = ""
     with subprocess.Popen(
         command,
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL if quiet else None,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
     ) as process:
         for line in process.stderr:
-            lines.append(line)
-            if not quiet:
-                print(line, end="", file=sys.stderr, flush=True)
-    return process.returncode, "".join(lines)
+            said += line
+            print(line, end="", file=sys.stderr, flush=True)
+    if process.returncode:
+        raise CourseError(_reason(said))
 
 
-def _cause(output: str, cpu: bool) -> str | None:
-    """The sentence for what went wrong outside the course, if the output tells."""
+def _reason(said: str) -> str:
+    """One sentence for what an installer said: the cause outside the course, if it tells."""
     for pattern, sentence in CAUSES.items():
-        if re.search(pattern, output, re.IGNORECASE):
-            system = f"{platform.system()} {platform.machine()}"
-            return sentence.format(gigabytes=_gigabytes(cpu), python=_python(), system=system)
-    return None
+        if re.search(pattern, said, re.IGNORECASE):
+            return sentence
+    return f"installing failed ({_last_line(said)}): delete {VENV}, then run the same command again"
 
 
 def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no message"
-
-
-def _remove_venv() -> None:
-    try:
-        if VENV.is_symlink() or VENV.is_file():
-            VENV.unlink()
-        elif VENV.exists():
-            shutil.rmtree(VENV)
-    except OSError as error:
-        raise CourseError(
-            f"{VENV} cannot be removed ({error.strerror}): close what uses it, delete it, and run "
-            "the same command again"
-        ) from error
-
-
-def _start_again(arguments: Sequence[str]) -> None:
-    python = venv_python()
-    os.chdir(ROOT)
-    os.environ["VIRTUAL_ENV"] = str(VENV)
-    os.environ["PATH"] = f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    replace_process([str(python), "-m", "gnet_utils", *arguments])
-
-
-def replace_process(command: Sequence[str]) -> None:
-    """Go on as `command`: in place of this process, or on Windows by waiting for it."""
-    sys.stdout.flush()
-    if os.name != "nt":
-        os.execv(command[0], command)
-    sys.exit(subprocess.call(command))
+    return (text.strip().splitlines() or ["no message"])[-1].strip()

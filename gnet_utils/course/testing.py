@@ -7,12 +7,12 @@ the end make this module a plugin of that run (not tests/conftest.py: a zip for 
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,72 +20,49 @@ import pytest
 from gnet_utils.base import ROOT, UsageError
 from gnet_utils.course.notebooks import find_notebooks, put_solutions, read, write
 
-CELL_SECONDS = 300
 MAX_WORKERS = 4  # each takes up to about 2 GB of memory
 NBVAL = [
     "--nbval-lax",
     "--nbval-current-env",
-    f"--nbval-cell-timeout={CELL_SECONDS}",
+    "--nbval-cell-timeout=300",
     f"--nbval-sanitize-with={ROOT / 'tests' / 'nbval_sanitize.cfg'}",
 ]
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a kernel's tracebacks
-# Tests that a plain run leaves out (see addopts in pyproject.toml), by the option that runs them.
-SLOW = {"browser": "tests/browser", "faults": "tests/faults"}
 
 
-def run_tests(
-    names: Sequence[str] = (),
-    *,
-    stand_in: bool = False,
-    expression: str = "",
-    with_notebooks: bool = True,
-    slow: str = "",
-) -> int:
-    """Run unit tests and notebooks; returns pytest's exit code, 0 only when all passed.
+def run_tests(options: argparse.Namespace) -> int:
+    """Run what the options of the command `test` ask for; returns pytest's exit code.
 
-    names: only these notebooks, and no unit tests. stand_in: only what depends on data, on the
-    drawn stand-in for Fashion-MNIST. expression: only unit tests whose names match (pytest's -k).
-    slow: instead of all else, all tests of this kind, "browser" or "faults", one after the other.
     Raises UsageError for an unknown notebook, and for notebooks together with an expression.
     """
+    names, expression, slow = options.notebooks, options.expression, options.slow
     if names and expression:
         raise UsageError("-k chooses among the unit tests: name notebooks or give -k, not both")
-    paths = [] if slow or expression or not with_notebooks else find_notebooks(names)
+    paths = [] if slow or expression or options.no_notebooks else find_notebooks(names)
     os.environ["GNET_QUICK"] = "1"
-    if stand_in:
+    if options.stand_in:
         os.environ["GNET_DATA_SOURCE"] = "stand-in"
-        paths = [path for path in paths if uses_data(path)]
+        paths = [path for path in paths if "load_fashion_mnist" in path.read_text("utf-8")]
     from gnet_utils.data import prepare  # imports torch: after the arguments are known to be right
 
     print(f"Testing on {prepare().kind} data.", flush=True)
     tests = ROOT / "tests"
+    command = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
+    command += ["-p", "gnet_utils.course.testing", *NBVAL]
+    workers = 1 if slow or len(names) == 1 else min(os.cpu_count() or 1, MAX_WORKERS)
+    if workers > 1:  # the cells of a notebook must stay together, and in order
+        command += ["-n", str(workers), "--dist", "loadscope"]
+    if slow:
+        command += [str(tests / slow), "-m", ""]  # takes back what pyproject.toml leaves out
+    elif not names and any(tests.glob("test_*.py")):  # a zip for a class has none
+        command += [str(tests)]
+        command += ["-m", "data and not browser and not faults"] if options.stand_in else []
+    command += ["-k", expression] if expression else []
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
     with tempfile.TemporaryDirectory(prefix=".test-", dir=ROOT) as folder:
-        arguments = []
-        if slow:
-            arguments += [str(ROOT / SLOW[slow]), "-m", ""]  # takes back what addopts leaves out
-        elif not names and any(tests.glob("test_*.py")):  # a zip for a class has none
-            arguments.append(str(tests))
-            if stand_in:
-                arguments += ["-m", "data and not browser and not faults"]
-        arguments += ["-k", expression] if expression else []
-        arguments += [str(with_solutions(path, Path(folder))) for path in paths]
-        workers = 1 if slow or len(names) == 1 else min(os.cpu_count() or 1, MAX_WORKERS)
-        command = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
-        command += NBVAL
-        if workers > 1:  # the cells of a notebook must stay together, and in order
-            command += ["-n", str(workers), "--dist", "loadscope"]
-        threads = str(max(1, (os.cpu_count() or 1) // workers))
-        env = {
-            **os.environ,
-            "OMP_NUM_THREADS": threads,
-            "PYTEST_PLUGINS": "gnet_utils.course.testing",
-        }
-        return subprocess.run([*command, *arguments], cwd=ROOT, env=env).returncode
-
-
-def uses_data(path: Path) -> bool:
-    """Does this notebook work on Fashion-MNIST?"""
-    return "load_fashion_mnist" in path.read_text(encoding="utf-8")
+        command += [str(with_solutions(path, Path(folder))) for path in paths]
+        env = {**os.environ, "OMP_NUM_THREADS": threads}
+        return subprocess.run(command, cwd=ROOT, env=env).returncode
 
 
 def with_solutions(path: Path, folder: Path) -> Path:

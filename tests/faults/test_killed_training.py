@@ -278,7 +278,7 @@ def test_the_command_that_was_killed_goes_on_with_an_unbroken_log(
     assert cli.main([*TRAIN, "--out", str(tmp_path)]) == 0
     names = "minute-seed0.safetensors", "minute-seed0.json"
     assert differences(undisturbed_command, tmp_path, *names) == []
-    assert {file.name for file in tmp_path.iterdir()} == set(names)
+    assert {file.name for file in tmp_path.iterdir()} == {*names, "minute-seed0.lock"}
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])

@@ -10,6 +10,7 @@ import gc
 import itertools
 import json
 import statistics
+import sys
 import time
 import weakref
 from collections.abc import Mapping
@@ -193,6 +194,7 @@ def small_figure(size: int, keep: list | None = None) -> Figure:
 
 @pytest.mark.parametrize("leaking", [False, True])
 def test_the_shell_of_all_explorers_keeps_nothing_and_the_count_sees_a_leak(leaking, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "REDRAWS", 8)
     monkeypatch.setattr(widgets, "_show", lambda *_: None)
     kept = [] if leaking else None
     size = widgets.slider("size", 3, 1, 9)

@@ -84,30 +84,19 @@ def test_a_notebook_runs_in_a_folder_with_spaces_and_other_letters(tmp_path):
 # ---------------------------------------------------------------- home
 
 NOWHERE = "/proc/nobody" if Path("/proc").is_dir() else "/dev/null/nobody"
-HOMES = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
 
 
-@pytest.fixture
-def no_home(monkeypatch) -> None:
-    for name in environment.HOME_FOLDERS:
-        monkeypatch.delenv(name, raising=False)
+def test_a_home_that_cannot_be_written_is_replaced(monkeypatch, capsys):
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, NOWHERE)
-
-
-def test_a_home_that_cannot_be_written_is_replaced_for_jupyter_and_matplotlib(no_home, capsys):
     environment.replace_home()
     said = capsys.readouterr().err
     assert said.startswith(f"The home folder {NOWHERE} cannot be written: ")
-    for name in environment.HOME_FOLDERS:
-        folder = Path(os.environ[name])
-        folder.mkdir(parents=True, exist_ok=True)
-        assert folder.stat().st_uid == getattr(os, "getuid", lambda: 0)()
+    home = Path.home()
+    assert home.stat().st_uid == getattr(os, "getuid", lambda: 0)()
     environment.replace_home()  # in the next process, with what this one has set
-    assert capsys.readouterr().err == ""
-    shutil.rmtree(Path(os.environ["IPYTHONDIR"]).parent)
-    for name in environment.HOME_FOLDERS:
-        del os.environ[name]
+    assert capsys.readouterr().err == "" and Path.home() == home
+    home.rmdir()
 
 
 def test_a_home_that_can_be_written_is_left_alone(monkeypatch, tmp_path, capsys):
@@ -118,19 +107,11 @@ def test_a_home_that_can_be_written_is_left_alone(monkeypatch, tmp_path, capsys)
     assert dict(os.environ) == before and capsys.readouterr().err == ""
 
 
-def test_a_folder_that_the_reader_chose_stays(no_home, monkeypatch, tmp_path):
-    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
-    environment.replace_home()
-    assert os.environ["MPLCONFIGDIR"] == str(tmp_path)
-    shutil.rmtree(Path(os.environ["IPYTHONDIR"]).parent)
-    for name in HOMES:
-        del os.environ[name]
-
-
 @pytest.mark.faults
 @pytest.mark.skipif(sys.platform == "win32", reason="homes are named otherwise on Windows")
 def test_commands_and_notebooks_work_without_a_home():
-    variables = {k: v for k, v in os.environ.items() if k not in environment.HOME_FOLDERS}
+    own = ("JUPYTER", "IPYTHON", "MPLCONFIGDIR")
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(own)}
     variables |= {"HOME": NOWHERE, "GNET_QUICK": "1"}
     code = (
         "from gnet_utils.course import environment, notebooks\n"
