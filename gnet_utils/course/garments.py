@@ -48,7 +48,7 @@ def draw(label: int, rng: Generator) -> np.ndarray:
         _top(garment, cuts[rng.integers(len(cuts))])
     else:
         OTHERS[label](garment)
-    return garment.photograph()
+    return garment.photograph(plain=0.55 if label in TOPS else 0.85)
 
 
 class Garment:
@@ -65,7 +65,7 @@ class Garment:
         turn, slant = rng.normal(0, (0.055, 0.04))
         stretch = np.diag(rng.uniform((0.76, 0.78), 0.99))
         self.pose = stretch @ [[np.cos(turn), np.sin(turn)], [slant - np.sin(turn), np.cos(turn)]]
-        self.middle = rng.normal(0.5, 0.025, 2)
+        self.start = rng.normal(0.5, 0.025, 2) - 0.5 * self.pose[1]  # the middle lies at (0, 0.5)
 
     def between(self, low: float, high: float) -> float:
         """A random measure."""
@@ -89,21 +89,21 @@ class Garment:
 
     def _placed(self, points: tuple[Point, ...]) -> np.ndarray:
         """From the square to sixteenths of a pixel."""
-        square = (np.array(points) - (0, 0.5)) @ self.pose + self.middle
-        return np.round(square * 16 * (CANVAS - 1)).astype(np.int32)
+        placed = np.array(points) @ self.pose + self.start
+        return (placed * (16 * (CANVAS - 1))).astype(np.int32)
 
     def contrast(self) -> float:
         """A tone well below or well above the fabric's."""
         return self.between(40, 95) if self.often(0.5) else self.between(160, 220)
 
-    def photograph(self) -> np.ndarray:
+    def photograph(self, plain: float) -> np.ndarray:
         """Lay fabric and light on the garment and halve it: uint8 (28, 28)."""
-        rng, across = self.rng, np.linspace(-1, 1, CANVAS)
+        rng, across = self.rng, np.linspace(-1, 1, SIDE)
+        picture = _fabric(rng, plain) * self.sewn * self.cut / (255 * NEUTRAL)
+        picture = opencv().resize(picture, (SIDE, SIDE), interpolation=opencv().INTER_AREA)
         side, bulge = rng.normal(0, 0.07, 2)
-        lamp = 1 + side * across - abs(bulge) * across**2
         tone = np.clip(rng.normal(160, 48), 45, 235)
-        picture = tone * lamp * _fabric(rng) * (self.sewn / NEUTRAL) * (self.cut / 255)
-        picture = picture.reshape(SIDE, 2, SIDE, 2).mean((1, 3))
+        picture *= tone * (1 + side * across - abs(bulge) * across**2)
         picture += (picture > 12) * rng.normal(0, 5, picture.shape)
         return np.clip(picture, 0, 255).astype(np.uint8)
 
@@ -112,8 +112,8 @@ def _smooth() -> dict:
     return {"lineType": opencv().LINE_AA, "shift": 4}  # anti-aliased, in sixteenths of a pixel
 
 
-def _fabric(rng: Generator) -> np.ndarray:
-    """Cloth (56, 56), around 1: mostly plain, else striped, checked or flowered."""
+def _fabric(rng: Generator, plain: float) -> np.ndarray:
+    """Cloth (56, 56), around 1: plain so often, else striped, checked or flowered."""
 
     def stripes() -> np.ndarray:
         place = np.arange(CANVAS) / rng.uniform(4, 14) + rng.random()
@@ -123,14 +123,16 @@ def _fabric(rng: Generator) -> np.ndarray:
         return opencv().resize(rng.standard_normal((size, size)), (CANVAS, CANVAS))
 
     cloth = 1 + 0.06 * cloud(14)
-    pattern = rng.random()  # below 0.65 plain
-    if 0.65 < pattern < 0.87:  # stripes across, checks
+    if rng.random() < plain:
+        return cloth
+    pattern = rng.choice(["across", "along", "checked", "flowered"])
+    if pattern in ("across", "checked"):
         cloth *= stripes()[:, None]
-    if 0.75 < pattern < 0.92:  # checks, stripes along
+    if pattern in ("along", "checked"):
         cloth *= stripes()
-    if pattern > 0.92:
+    if pattern == "flowered":
         cloth += 0.3 * (cloud(20) > 0.6)
-    return np.clip(cloth, 0.3, 1.8)
+    return cloth
 
 
 def _mirrored(points: list[Point]) -> list[Point]:
@@ -274,8 +276,8 @@ def _sneaker(g: Garment) -> None:
 def _ankle_boot(g: Garment) -> None:
     foot, top, toe = g.between(0.88, 0.96), g.between(0.06, 0.34), g.between(0.12, 0.18)
     heel = g.between(0.1, 0.22) if g.often(0.45) else 0.03
-    front, back, instep = g.between(-0.08, 0.06), g.between(0.36, 0.45), foot - g.between(0.36, 0.46)
-    arch, ball = g.between(0.14, 0.24), g.between(-0.2, -0.1)
+    front, back, ball = g.between(-0.08, 0.06), g.between(0.36, 0.45), g.between(-0.2, -0.1)
+    arch, instep = g.between(0.14, 0.24), foot - g.between(0.36, 0.46)
     shaft = [(front - 0.06, instep), (front, instep - 0.12), (front + g.between(-0.06, 0.03), top)]
     rear = [(back + g.between(-0.03, 0.03), top), (back - 0.03, instep), (back, foot - heel)]
     sole = [(back - 0.02, foot), (arch + 0.02, foot), (arch, foot - heel), (ball, foot)]
