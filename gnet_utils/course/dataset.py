@@ -107,7 +107,7 @@ def _load(asked: str | None, why: str) -> tuple[dict[str, Tensor], DataSource]:
 
 
 def _draw() -> tuple[dict[str, Tensor], str]:
-    _say("Drawing the stand-in for Fashion-MNIST: 70,000 pictures, half a minute, once.")
+    _say("Drawing the stand-in for Fashion-MNIST: 70,000 pictures, some 20 seconds, once.")
     return garments.draw_dataset(), "drawn here"
 
 
@@ -136,7 +136,9 @@ def _announce(why: str) -> None:
         print(f"\n{'!' * 96}\n{text}\n{'!' * 96}\n", file=sys.stderr, flush=True)
         return
     figure = Figure(figsize=(7.5, 0.5 + 0.17 * text.count("\n")), dpi=110, facecolor="#ffd9a0")
-    figure.text(0.02, 0.93, text, size=9, va="top", color="black", parse_math=False)
+    figure.text(
+        0.02, 0.93, text, size=9, weight="bold", va="top", color="#7a1f00", parse_math=False
+    )
     png = BytesIO()
     figure.savefig(png, format="png")
     alt = {"image/png": {"alt": " ".join(lines)}}
