@@ -107,7 +107,7 @@ def _load(asked: str | None, why: str) -> tuple[dict[str, Tensor], DataSource]:
 
 
 def _draw() -> tuple[dict[str, Tensor], str]:
-    _say("Drawing the stand-in for Fashion-MNIST: 70,000 pictures, some 20 seconds, once.")
+    _say("Drawing the stand-in for Fashion-MNIST: 70,000 pictures, about half a minute, once.")
     return garments.draw_dataset(), "drawn here"
 
 
