@@ -6,10 +6,7 @@ tests/faults.
 """
 
 import gzip
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,8 +15,7 @@ import torch
 from tiny_data import TEST, TRAIN, draw_garments, the_right_data
 
 from gnet_utils import data
-from gnet_utils.base import ROOT, CourseError
-from gnet_utils.course import dataset
+from gnet_utils.base import CourseError
 
 # ---------------------------------------------------------------- what a reader gets
 
@@ -44,40 +40,6 @@ def test_mean_and_std_are_those_of_the_training_set() -> None:
     assert round(pixels.std().item(), 4) == data.STD
 
 
-@pytest.mark.data
-def test_two_processes_on_one_empty_cache_get_equal_data_for_the_work_of_one(
-    tmp_path: Path,
-) -> None:
-    code = (
-        "import hashlib\n"
-        "from gnet_utils import data\n"
-        "h = hashlib.sha256()\n"
-        "for split in ('train', 'test'):\n"
-        "    for part in data.load_fashion_mnist(split): h.update(part.numpy())\n"
-        "print(h.hexdigest())\n"
-    )
-    variables = {**os.environ, "GNET_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    if not os.environ.get("GNET_DATA_DIR"):
-        variables["GNET_DATA_SOURCE"] = "stand-in"  # each drawing is announced on stderr
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=ROOT,
-            env=variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    outputs = [process.communicate(timeout=240) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    assert len({out for out, _ in outputs}) == 1
-    made = sum("Preparing Fashion-MNIST" in err or "Drawing" in err for _, err in outputs)
-    assert made == 1, outputs
-    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []
-
-
 def test_loaded_tensors_are_the_readers_own(share: Path) -> None:
     images, labels = data.load_fashion_mnist("train")
     images.zero_()
@@ -90,18 +52,12 @@ def test_loaded_tensors_are_the_readers_own(share: Path) -> None:
     [
         (("validation",), 'split must be "train" or "test", got \'validation\''),
         ((0,), 'split must be "train" or "test", got 0'),
-        (("train", "gpu"), "device 'gpu' cannot be used here: take \"cpu\""),
         (("train", "cpu", "fake"), '"real", "stand-in" or not given, got \'fake\''),
     ],
 )
 def test_wrong_arguments_are_named(share: Path, arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         data.load_fashion_mnist(*arguments)
-
-
-def test_a_missing_gpu_is_named(share: Path) -> None:
-    with pytest.raises(ValueError, match="device 'cuda' cannot be used here"):
-        data.load_fashion_mnist("train", device="cuda")
 
 
 # ---------------------------------------------------------------- from where
@@ -131,21 +87,14 @@ def test_a_share_may_be_the_folder_of_the_files_itself(
     assert the_right_data()
 
 
-@pytest.mark.parametrize("packed", [True, False])
 def test_files_of_another_data_set_are_named_and_not_used(
-    share: Path, packed: bool, capsys: pytest.CaptureFixture
+    share: Path, capsys: pytest.CaptureFixture
 ) -> None:
     """MNIST and KMNIST have the same file names, sizes and headers."""
     path = share / "t10k-labels-idx1-ubyte.gz"
     content = gzip.decompress(path.read_bytes())
-    content = content[:-1] + bytes([content[-1] ^ 1])
-    if packed:
-        path.write_bytes(gzip.compress(content))
-    else:
-        path.unlink()
-        path = path.with_suffix("")
-        path.write_bytes(content)
-    expected = f"{path.name} is not the published file of Fashion-MNIST: other data sets"
+    path.write_bytes(gzip.compress(content[:-1] + bytes([content[-1] ^ 1])))
+    expected = f"{path.name} is not the published file of Fashion-MNIST"
     with pytest.raises(CourseError, match=expected):
         data.load_fashion_mnist("test", source="real")
     assert expected in capsys.readouterr().err
@@ -157,18 +106,13 @@ def test_official_files_that_somebody_packed_again_will_do(share: Path) -> None:
     assert the_right_data()
 
 
-@pytest.mark.parametrize("content", [b"", b"\x1f\x8b cut", b"<html>log in</html>"])
-def test_a_damaged_file_on_the_share_is_named_and_not_used(share: Path, content: bytes) -> None:
-    path = share / "t10k-labels-idx1-ubyte.gz"
-    path.write_bytes(content)
-    with pytest.raises(CourseError, match=f"{path.name} is damaged or another file"):
-        data.load_fashion_mnist("test", source="real")
-
-
-def test_a_cut_file_on_the_share_is_named_and_not_used(share: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"\x1f\x8b cut", b"<html>log in</html>", "cut"])
+def test_a_damaged_file_on_the_share_is_named_and_not_used(
+    share: Path, content: bytes | str
+) -> None:
     path = share / "t10k-images-idx3-ubyte.gz"
-    path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(CourseError, match=f"{path.name} is damaged or another file"):
+    path.write_bytes(path.read_bytes()[:-9] if content == "cut" else content)
+    with pytest.raises(CourseError, match=f"{path.name} is .*damaged"):
         data.load_fashion_mnist("test", source="real")
 
 
@@ -176,12 +120,6 @@ def test_a_missing_file_on_the_share_is_named(share: Path) -> None:
     (share / "train-images-idx3-ubyte.gz").unlink()
     with pytest.raises(CourseError, match=r"train-images-idx3-ubyte.gz is missing"):
         data.load_fashion_mnist("train", source="real")
-
-
-def test_mirrors_and_checksums_are_the_published_ones() -> None:
-    assert dataset.mirrors()[0].startswith("http") and len(dataset.mirrors()) >= 2
-    assert dataset.packed_md5("train_images") == "8d4fb7e6c68d591d4c3dfef9ec88bf0d"
-    assert dataset.packed_md5("test_labels") == "bb300cfdad3c16e7a12a480ee83cd310"
 
 
 # ---------------------------------------------------------------- stand-in
@@ -224,11 +162,11 @@ def test_the_stand_in_can_be_asked_for_by_name(
 ) -> None:
     images, _ = data.load_fashion_mnist("train", source="stand-in")
     assert torch.equal(images, draw_garments(TRAIN, TEST)["train_images"])
-    assert data.data_source() == ("stand-in", "the call asked for it")
+    assert data.prepare("stand-in") == ("stand-in", "the call asked for it")
     assert "NOT THE" not in capsys.readouterr().err
     assert the_right_data() and data.data_source().kind == "real"  # the next call did not ask
     monkeypatch.setenv("GNET_DATA_SOURCE", "stand-in")
-    assert data.data_source() == ("stand-in", "GNET_DATA_SOURCE asks for it")
+    assert data.prepare() == data.data_source() == ("stand-in", "GNET_DATA_SOURCE asks for it")
     assert "NOT THE" in capsys.readouterr().err
 
 
@@ -248,7 +186,7 @@ def test_a_process_that_began_with_real_data_never_gets_the_stand_in(
     assert the_right_data()
     shutil.rmtree(share)
     shutil.rmtree(fresh)
-    with pytest.raises(CourseError, match="of two kinds are not mixed"):
+    with pytest.raises(CourseError, match=r"No real Fashion-MNIST: .*is missing"):
         data.load_fashion_mnist("test")
 
 
@@ -300,9 +238,6 @@ def test_train_and_validation_part_the_images_without_loss_or_overlap() -> None:
     ("labels", "validation", "message"),
     [
         (torch.zeros(9).long(), 3, r"labels must be \(10,\), one for each image, got \(9,\)"),
-        (torch.zeros(10), 3, "labels must be int64 numbers from 0 to 9"),
-        (torch.full((10,), 10), 3, "labels must be int64 numbers from 0 to 9"),
-        (torch.full((10,), -1), 3, "labels must be int64 numbers from 0 to 9"),
         (torch.zeros(10).long(), 10, "must leave both parts some of the 10 images, got 10"),
         (torch.zeros(10).long(), 0, "must leave both parts some of the 10 images, got 0"),
     ],

@@ -38,8 +38,8 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a new process knows: nothing."""
-    for name in ("_chosen", "last", "_unsaved"):
-        monkeypatch.setattr(dataset, name, {})
+    monkeypatch.setattr(dataset, "used", None)
+    monkeypatch.setattr(dataset, "_unsaved", {})
     monkeypatch.setattr(dataset, "_said", set())
 
 
@@ -47,16 +47,14 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
 def official(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """Tiny files in the place of the official ones: name -> packed content. No mirror answers."""
     tensors = draw_garments(TRAIN, TEST, seed=5)
-    packed, md5, unpacked = {}, {}, {}
-    for key, name in dataset.OFFICIAL_FILES.items():
+    packed, files = {}, {}
+    for key, (name, _) in dataset.FILES.items():
         content = b"\0" * (16 if key.endswith("images") else 8)
         content += tensors[key].numpy().astype("uint8").tobytes()
         packed[f"{name}.gz"] = gzip.compress(content, mtime=0)
-        md5[key] = hashlib.md5(packed[f"{name}.gz"]).hexdigest()
-        unpacked[key] = hashlib.md5(content).hexdigest()
+        files[key] = name, hashlib.md5(content).hexdigest()
     monkeypatch.setattr(dataset, "SHAPES", {key: tuple(t.shape) for key, t in tensors.items()})
-    monkeypatch.setattr(dataset, "UNPACKED_MD5", unpacked)
-    monkeypatch.setattr(dataset, "packed_md5", md5.__getitem__)
+    monkeypatch.setattr(dataset, "FILES", files)
     monkeypatch.setattr(dataset, "mirrors", lambda: ["http://127.0.0.1:9/"])
     monkeypatch.setattr(garments, "draw_dataset", functools.partial(draw_garments, TRAIN, TEST))
     return packed

@@ -8,6 +8,9 @@ Where the pictures come from, in this order:
 
 Environment variables: GNET_CACHE_DIR (the cache, else data/cache of the course),
 GNET_DATA_DIR (a class share), GNET_DATA_SOURCE ("real" or "stand-in": no other is used).
+
+torchvision fetches the files; the rest is ours, because its data set keeps no cache for several
+processes, waits for a silent server for ever, and takes any file of the right name from a share.
 """
 
 import gzip
@@ -27,14 +30,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from gnet_utils.base import ROOT, CourseError, UsageError
+from gnet_utils.base import ROOT, CourseError, UsageError, written_aside
 from gnet_utils.course import garments
 from gnet_utils.course.environment import CERTIFICATE
 
@@ -44,17 +46,11 @@ SHAPES = {
     "test_images": (10_000, 1, 28, 28),
     "test_labels": (10_000,),
 }
-OFFICIAL_FILES = {
-    "train_images": "train-images-idx3-ubyte",
-    "train_labels": "train-labels-idx1-ubyte",
-    "test_images": "t10k-images-idx3-ubyte",
-    "test_labels": "t10k-labels-idx1-ubyte",
-}
-UNPACKED_MD5 = {  # of the files torchvision leaves behind; those of the .gz are torchvision's
-    "train_images": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
-    "train_labels": "9018921c3c673c538a1fc5bad174d6f9",
-    "test_images": "8181f5470baa50b63fa0f6fddb340f0a",
-    "test_labels": "15d484375f8d13e6eb1aabb0c3f46965",
+FILES = {  # the official names, and the MD5 of what they hold unpacked
+    "train_images": ("train-images-idx3-ubyte", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
+    "train_labels": ("train-labels-idx1-ubyte", "9018921c3c673c538a1fc5bad174d6f9"),
+    "test_images": ("t10k-images-idx3-ubyte", "8181f5470baa50b63fa0f6fddb340f0a"),
+    "test_labels": ("t10k-labels-idx1-ubyte", "15d484375f8d13e6eb1aabb0c3f46965"),
 }
 AUTHORS_MIRROR = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/"
 
@@ -74,61 +70,44 @@ class DataSource(NamedTuple):
     why: str
 
 
-_chosen: dict[tuple, DataSource] = {}  # per setting of the environment, see settings
-last: dict[tuple, DataSource] = {}  # the same, also where a call asked for a source by name
+used: DataSource | None = None  # by this process, where no call insists on the other
 _unsaved: dict[str, dict[str, Tensor]] = {}  # sets that the cache could not take
 _said: set[str] = set()
 
 
-def settings() -> tuple:
-    """The environment variables on which the choice of a source depends."""
-    names = ("GNET_CACHE_DIR", "GNET_DATA_DIR", "GNET_DATA_SOURCE")
-    return tuple(os.environ.get(name) for name in names)
-
-
 def load(source: str | None = None) -> tuple[dict[str, Tensor], DataSource]:
     """All four tensors (see SHAPES), and where they come from. Errors as load_fashion_mnist."""
-    if not (source is None or isinstance(source, str)):
-        raise TypeError(f'source must be "real", "stand-in" or not given, got {source!r:.60}')
-    asked = source or os.environ.get("GNET_DATA_SOURCE") or None
-    if asked not in (None, "real", "stand-in"):
+    global used
+    if source is not None:
+        return _load(source, "the call asked for it")
+    asked, why = used or (None, "")  # data of two kinds are not mixed
+    if os.environ.get("GNET_DATA_SOURCE"):
+        asked, why = os.environ["GNET_DATA_SOURCE"], "GNET_DATA_SOURCE asks for it"
+    tensors, used = _load(asked, why)
+    if used.kind == "stand-in":
+        _announce(used.why)
+    return tensors, used
+
+
+def _load(asked: str | None, why: str) -> tuple[dict[str, Tensor], DataSource]:
+    if not (asked is None or (isinstance(asked, str) and asked in ("real", "stand-in"))):
         raise UsageError(
             f'source (or GNET_DATA_SOURCE) must be "real", "stand-in" or not given, got {asked!r}'
         )
-    here = settings()
-    before = _chosen.get(here)
-    tensors = None
-    if asked == "stand-in":
-        why = "the call asked for it" if source else "GNET_DATA_SOURCE asks for it"
-    elif before and before.kind == "stand-in" and asked is None:
-        why = before.why
-    else:
+    if asked != "stand-in":
         try:
-            tensors, why = _cached("fashion-mnist", _bring)
+            tensors, whence = _cached("fashion-mnist", _bring)
+            return tensors, DataSource("real", whence)
         except CourseError as error:
-            if asked == "real":
-                raise CourseError(
-                    f"No real Fashion-MNIST: {error}. To mend it, {WHAT_TO_DO}."
-                ) from None
-            if before:
-                raise CourseError(
-                    f"The real Fashion-MNIST was used a moment ago and is gone now: {error}. Data "
-                    f"of two kinds are not mixed; {WHAT_TO_DO}."
-                ) from None
             why = str(error)
-    kind = "stand-in" if tensors is None else "real"
-    if tensors is None:
-        tensors, _ = _cached("garments-1", _draw)
-        if source is None:
-            _announce(why)
-    last[here] = DataSource(kind, why)
-    if source is None:
-        _chosen[here] = last[here]
-    return tensors, last[here]
+    if asked == "real":
+        raise CourseError(f"No real Fashion-MNIST: {why}. To mend it, {WHAT_TO_DO}.")
+    tensors, _ = _cached("garments-2", _draw)
+    return tensors, DataSource("stand-in", why)
 
 
 def _draw() -> tuple[dict[str, Tensor], str]:
-    _say("Drawing the stand-in for Fashion-MNIST: 70,000 pictures, some seconds, once.")
+    _say("Drawing the stand-in for Fashion-MNIST: 70,000 pictures, about half a minute, once.")
     return garments.draw_dataset(), "drawn here"
 
 
@@ -137,8 +116,11 @@ def _announce(why: str) -> None:
 
     A picture, because nbval does not compare pictures: compared cells stay equal on both sources.
     """
-    title = "THESE ARE NOT THE FASHION-MNIST PICTURES"
+    from IPython import display, get_ipython
+    from matplotlib.figure import Figure
+
     lines = [
+        "THESE ARE NOT THE FASHION-MNIST PICTURES.",
         "Which data: a stand-in, 70,000 garments drawn by this course (course/garments.py).",
         f"Why: {why}.",
         f"What to do: {WHAT_TO_DO}.",
@@ -150,22 +132,17 @@ def _announce(why: str) -> None:
     if text in _said:
         return
     _said.add(text)
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if not hasattr(shell, "kernel"):
-        rule = "!" * 96
-        print(f"\n{rule}\n{title}\n{text}\n{rule}\n", file=sys.stderr, flush=True)
+    if not hasattr(get_ipython(), "kernel"):
+        print(f"\n{'!' * 96}\n{text}\n{'!' * 96}\n", file=sys.stderr, flush=True)
         return
-    from IPython.display import display
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.5, 0.62 + 0.17 * text.count("\n")), dpi=110, facecolor="#ffd9a0")
-    figure.text(0.02, 0.93, title, weight="bold", size=12, va="top", color="#7a1f00")
-    y = 0.93 - 0.28 / figure.get_figheight()
-    figure.text(0.02, y, text, size=9, va="top", color="black", parse_math=False)
+    figure = Figure(figsize=(7.5, 0.5 + 0.17 * text.count("\n")), dpi=110, facecolor="#ffd9a0")
+    figure.text(
+        0.02, 0.93, text, size=9, weight="bold", va="top", color="#7a1f00", parse_math=False
+    )
     png = BytesIO()
-    figure.savefig(png, format="png", facecolor=figure.get_facecolor())
-    alt = {"image/png": {"alt": f"{title}. {' '.join(lines)}"}}
-    display({"image/png": png.getvalue()}, metadata=alt, raw=True)
+    figure.savefig(png, format="png")
+    alt = {"image/png": {"alt": " ".join(lines)}}
+    display.display({"image/png": png.getvalue()}, metadata=alt, raw=True)
 
 
 def _say(sentence: str) -> None:
@@ -204,11 +181,12 @@ def _cached(
             stack.enter_context(_lock(path.parent))
         except (OSError, NotImplementedError):  # read-only, or a file system without locks
             pass
-        if tensors := _read(path):
+        if tensors := _read(path):  # another process has made it meanwhile
             return tensors, f"read from the cache, {place}"
         tensors, whence = make()
         try:
-            _write(path, tensors)
+            with written_aside(path) as aside:
+                safetensors.torch.save_file(tensors, aside)
         except (OSError, safetensors.SafetensorError) as error:
             _say(f"{path} cannot be written ({error}): the data stay in memory.")
             _unsaved[name] = tensors
@@ -225,42 +203,39 @@ def _lock(folder: Path) -> AbstractContextManager:
         return lock.acquire(timeout=WAIT_SECONDS)
 
 
-def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write aside, then rename: a reader sees the whole file or none."""
-    aside = path.with_name(f"{path.stem}-{os.getpid()}.tmp")
-    try:
-        safetensors.torch.save_file(tensors, aside)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
 def _read(path: Path) -> dict[str, Tensor] | None:
     """Read a cached set; None if it is not there, or damaged: then that is said."""
     try:
         tensors = safetensors.torch.load_file(path)
+        if {key: tuple(value.shape) for key, value in tensors.items()} == SHAPES:
+            return tensors
+        problem = "it holds something else"
     except FileNotFoundError:
         return None
     except (OSError, safetensors.SafetensorError) as error:
-        _say(f"{path} cannot be read ({error}): the data are brought in again.")
-        return None
-    if {key: tuple(value.shape) for key, value in tensors.items()} != SHAPES:
-        _say(f"{path} holds something else: the data are brought in again.")
-        return None
-    return tensors
+        problem = error
+    _say(f"{path} cannot be used ({problem}): the data are brought in again.")
+    return None
 
 
 # The official files -----------------------------------------------------------------------------
 
 
+def mirrors() -> list[str]:
+    """The addresses that hold the four files, in the order in which they are tried."""
+    from torchvision.datasets import FashionMNIST  # slow to import, not needed with a full cache
+
+    return [*FashionMNIST.mirrors, AUTHORS_MIRROR]
+
+
 def _bring() -> tuple[dict[str, Tensor], str]:
-    """Bring the four official files from GNET_DATA_DIR or a mirror, each with its MD5 checked."""
+    """Bring the four official files from GNET_DATA_DIR or a mirror."""
     problems = ["GNET_DATA_DIR is not set"]
     if share := os.environ.get("GNET_DATA_DIR"):
         _say("Preparing Fashion-MNIST from GNET_DATA_DIR, once.")
         try:
-            files = {key: _from_share(ROOT / Path(share).expanduser(), key) for key in SHAPES}
-            return _parse(files), "copied from the folder that GNET_DATA_DIR names"
+            tensors = _official_tensors(ROOT / Path(share).expanduser())
+            return tensors, "copied from the folder that GNET_DATA_DIR names"
         except CourseError as error:
             _say(f"GNET_DATA_DIR cannot be used: {error}.")
             problems = [str(error)]
@@ -268,82 +243,53 @@ def _bring() -> tuple[dict[str, Tensor], str]:
         host = urllib.parse.urlsplit(mirror).netloc
         _say(f"Fetching Fashion-MNIST (30 MB, once) from {host}.")
         try:
-            return _parse({key: _from_mirror(mirror, key) for key in SHAPES}), "downloaded"
-        except (OSError, http.client.HTTPException, RuntimeError, ValueError) as error:
+            with tempfile.TemporaryDirectory() as folder:
+                _download(mirror, folder)
+                return _official_tensors(Path(folder)), "downloaded"
+        except (OSError, http.client.HTTPException, RuntimeError) as error:
             reason = CERTIFICATE if "CERTIFICATE_VERIFY_FAILED" in str(error) else error
-            problems.append(f"{host}: {' '.join(str(reason).split()) or type(error).__name__}")
+            problems.append(f"{host}: {' '.join(str(reason).split())}")
     raise CourseError("; ".join(problems))
 
 
-def _parse(files: dict[str, bytes]) -> dict[str, Tensor]:
-    """Turn the four unpacked IDX files into tensors (16 or 8 bytes of header, then the bytes)."""
+def _download(mirror: str, folder: str) -> None:
+    """Fetch the four packed files, by torchvision."""
+    from torchvision.datasets.utils import download_url
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE_SECONDS)  # torchvision sets none
+    try:
+        for name, _ in FILES.values():
+            download_url(f"{mirror}{name}.gz", folder)
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _official_tensors(folder: Path) -> dict[str, Tensor]:
+    """The content of the four official files in a folder, packed or not, MD5 checked."""
     tensors = {}
-    for key, content in files.items():
-        array = np.frombuffer(content, np.uint8, offset=_header(key)).reshape(SHAPES[key])
-        kind = np.uint8 if key.endswith("images") else np.int64
-        tensors[key] = torch.from_numpy(array.astype(kind))
+    for key, shape in SHAPES.items():
+        content = torch.frombuffer(_content(folder, key), dtype=torch.uint8)
+        numbers = content[-math.prod(shape) :].view(shape)  # behind a header of 16 or 8 bytes
+        tensors[key] = numbers.long() if key.endswith("labels") else numbers.clone()
     return tensors
 
 
-def _header(key: str) -> int:
-    return 16 if key.endswith("images") else 8
-
-
-def _from_share(share: Path, key: str) -> bytes:
-    """The unpacked content of one official file of the folder, packed or not."""
-    name = OFFICIAL_FILES[key]
-    for folder in (share / "FashionMNIST" / "raw", share / "raw", share):
-        for path in (folder / f"{name}.gz", folder / name):
+def _content(folder: Path, key: str) -> bytearray:
+    name, md5 = FILES[key]
+    for place in (folder / "FashionMNIST" / "raw", folder / "raw", folder):
+        for path, opened in ((place / f"{name}.gz", gzip.open), (place / name, open)):
             try:
-                content = path.read_bytes()
+                with opened(path, "rb") as file:  # no more than that: it may be anybody's
+                    content = bytearray(file.read(math.prod(SHAPES[key]) + 17))
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            except OSError as error:
-                raise CourseError(f"{path} cannot be read ({error.strerror})") from None
-            size = _header(key) + math.prod(SHAPES[key])
-            if path.suffix == ".gz":
-                try:  # no more than a file of the right size holds: it may be anybody's
-                    content = gzip.GzipFile(fileobj=BytesIO(content)).read(size + 1)
-                except (OSError, EOFError, zlib.error):
-                    content = b""
-            if hashlib.md5(content, usedforsecurity=False).hexdigest() == UNPACKED_MD5[key]:
-                return content
-            if len(content) == size:
+            except (OSError, EOFError, zlib.error) as error:
+                raise CourseError(f"{path.name} is damaged or cannot be read ({error})") from None
+            if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
                 raise CourseError(
-                    f"{path} is not the published file of Fashion-MNIST: other data sets, such as "
-                    "MNIST and KMNIST, have files of the same names and sizes"
+                    f"{path.name} is not the published file of Fashion-MNIST: it is damaged, or "
+                    "of another data set, such as MNIST or KMNIST, whose files have the same names"
                 )
-            raise CourseError(
-                f"{path} is damaged or another file: its MD5 is not the published one"
-            )
-    raise CourseError(f"{share / 'FashionMNIST' / 'raw' / name}.gz is missing")
-
-
-def packed_md5(key: str) -> str:
-    """The published MD5 of a packed official file."""
-    return dict(_torchvision().resources)[f"{OFFICIAL_FILES[key]}.gz"]
-
-
-def _torchvision() -> type:
-    from torchvision.datasets import FashionMNIST  # slow to import, not needed with a full cache
-
-    return FashionMNIST
-
-
-def mirrors() -> list[str]:
-    """The addresses that hold the four files, in the order in which they are tried."""
-    return [*_torchvision().mirrors, AUTHORS_MIRROR]
-
-
-def _from_mirror(mirror: str, key: str) -> bytes:
-    """Fetch one official file, by torchvision, which checks its MD5; unpacked."""
-    from torchvision.datasets.utils import download_url
-
-    name, silence = f"{OFFICIAL_FILES[key]}.gz", socket.getdefaulttimeout()
-    socket.setdefaulttimeout(SILENCE_SECONDS)  # torchvision sets none
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            download_url(mirror + name, folder, name, packed_md5(key))
-            return gzip.decompress((Path(folder) / name).read_bytes())
-    finally:
-        socket.setdefaulttimeout(silence)
+            return content
+    raise CourseError(f"{name}.gz is missing in {folder}")

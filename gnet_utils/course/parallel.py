@@ -60,20 +60,12 @@ def world() -> int:
 
 def shared(net: nn.Module) -> nn.Module:
     """`net` with gradients averaged over all processes after each backward pass."""
-    if world() == 1:
-        return net
-    device = next(net.parameters()).device
-    devices = [device] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(net, device_ids=devices)
+    return nn.parallel.DistributedDataParallel(net) if world() > 1 else net
 
 
 def broadcast(value: object) -> object:
     """What `value` is in process 0, in all processes."""
-    if world() == 1:
-        return value
-    found = [value]
-    dist.broadcast_object_list(found)
-    return found[0]
+    return gathered(value)[0]
 
 
 def gathered(value: object) -> list:

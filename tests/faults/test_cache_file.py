@@ -8,16 +8,15 @@ import threading
 from pathlib import Path
 
 import pytest
-import safetensors
-import torch
-from tiny_data import TEST, TRAIN, draw_garments, forget, the_right_data
+import safetensors.torch
+from tiny_data import draw_garments, forget, the_right_data
 
 from gnet_utils import data
-from gnet_utils.base import ROOT, CourseError
+from gnet_utils.base import ROOT
 from gnet_utils.course import dataset
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.9, 0.999, "other set", "text"])
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.999, "other set"])
 def test_a_damaged_cache_is_named_and_repaired_and_never_used(
     share: Path,
     fresh: Path,
@@ -30,24 +29,12 @@ def test_a_damaged_cache_is_named_and_repaired_and_never_used(
     whole = path.read_bytes()
     forget(monkeypatch)
     if kept == "other set":
-        dataset._write(path, draw_garments(20, 10))
+        safetensors.torch.save_file(draw_garments(20, 10), path)
     else:
-        path.write_bytes(b"hello" if kept == "text" else whole[: int(kept * len(whole))])
+        path.write_bytes(whole[: int(kept * len(whole))])
     assert the_right_data()
     assert str(path) in capsys.readouterr().err
     assert path.read_bytes() == whole
-
-
-def test_a_damaged_cache_that_cannot_be_repaired_is_not_used(
-    share: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert the_right_data()
-    path = fresh / "fashion-mnist.safetensors"
-    path.write_bytes(path.read_bytes()[:-1])
-    shutil.rmtree(share)
-    forget(monkeypatch)
-    with pytest.raises(CourseError, match="No real Fashion-MNIST"):
-        data.load_fashion_mnist("train", source="real")
 
 
 def test_where_the_cache_cannot_be_written_the_data_stay_in_memory(
@@ -94,7 +81,7 @@ def test_a_process_killed_while_it_prepares_does_not_block_the_others(
         result = []
         waiting = threading.Thread(target=lambda: result.append(the_right_data()))
         waiting.start()
-        waiting.join(0.8)
+        waiting.join(0.3)
         assert waiting.is_alive() and not result  # the lock does hold others back
         holder.kill()
         waiting.join(20)
@@ -107,14 +94,6 @@ def test_a_file_system_without_locks_will_do(share: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(dataset, "_lock", no_locks)
     assert the_right_data()
-
-
-def test_the_cache_keeps_types_and_order(fresh: Path, share: Path) -> None:
-    right = draw_garments(TRAIN, TEST, seed=5)
-    data.load_fashion_mnist("train")
-    read = dataset._read(fresh / "fashion-mnist.safetensors")
-    assert read["train_labels"].dtype == torch.int64 and read["train_images"].dtype == torch.uint8
-    assert all(torch.equal(read[key], right[key]) for key in right)
 
 
 def test_a_relative_cache_is_one_folder_wherever_python_runs(

@@ -11,8 +11,7 @@ from gnet_utils import data
 from gnet_utils.base import CourseError
 from gnet_utils.course import dataset
 
-CUTS = [f"cut{part / 5}" for part in range(5)]
-MANNERS = ["missing", "redirect", "hang", "login", "garbage", "wrong_length", *CUTS]
+MANNERS = ["missing", "redirect", "hang", "login", "garbage", "wrong_length", "cut0", "cut0.5"]
 
 
 @pytest.mark.parametrize("manner", MANNERS)
