@@ -42,15 +42,22 @@ class Exercise:
     right: str  # printed after "Right:", says why
     hints: Sequence[str]  # one to three, from vague to nearly there
     wrong: Sequence[tuple[Any, str]] = field(repr=False)  # (answer, words of its message)
+    course: Callable[[], Any] | None = None  # gives the course's own, for what later cells use
 
 
 class Mistake(Exception):
     """What is wrong with an answer, found while it runs; its text is the whole message."""
 
 
-def check(name: str, answer: Any = None) -> None:
+class Blank(Mistake):
+    """Places that are still to be filled in, by name."""
+
+
+def check(name: str, answer: Any = None) -> Any:
     """Print whether `answer` is right, or which mistake was made; it never tells the answer.
 
+    Returns None; of an exercise whose answer later cells use, a right answer itself, else the
+    course's own: `Block = check("03.block", InceptionBlock)`.
     Raises ValueError for an exercise that does not exist, never for an answer.
     """
     exercise = _find(name)
@@ -59,8 +66,15 @@ def check(name: str, answer: Any = None) -> None:
     else:
         mistake = mistake_in(name, answer)
         verdict = f"Right: {exercise.right}" if mistake is None else f"Not yet: {mistake}"
+        if isinstance(mistake, Blank):
+            verdict = f'Not answered yet: fill in {mistake}; hint("{name}") helps.'
     _tried[name] = _cell(), verdict
     print(verdict)
+    if exercise.course is None:
+        return None
+    own = verdict.startswith("Right")
+    print("In use from here on:", "yours." if own else "the course's own, until yours is right.")
+    return answer if own else exercise.course()
 
 
 def mistake_in(name: str, answer: Any) -> str | None:
@@ -69,6 +83,8 @@ def mistake_in(name: str, answer: Any) -> str | None:
     try:
         with _undisturbed():
             return judge(_copy(answer) if isinstance(answer, nn.Module) else answer)
+    except Blank as blank:
+        return blank
     except Mistake as mistake:
         return str(mistake)
     except (Exception, SystemExit, GeneratorExit) as error:  # the reader's own code runs in here
