@@ -5,7 +5,6 @@ views of each picture, whose probabilities are averaged; among them the 144 crop
 paper. A batch is (N, C, H, W), float, already normalised.
 """
 
-import operator
 from typing import NamedTuple
 
 import torch
@@ -14,29 +13,18 @@ from torch import Tensor
 
 # While training -----------------------------------------------------------------------------------
 
+ERASED = 8  # pixels: the side of an erased square
+AREA = (0.08, 1.0)  # of a random crop: its share of the picture
+ASPECT = (3 / 4, 4 / 3)  # its width / height
+
 
 def _check_batch(images: Tensor) -> None:
-    expected = "images must be a batch of float pictures (N, C, H, W)"
-    if not isinstance(images, Tensor):
-        raise TypeError(f"{expected}, got {type(images).__name__}")
-    if images.ndim != 4 or not images.is_floating_point() or 0 in images.shape[1:]:
+    if images.ndim != 4 or not images.is_floating_point():
         kind = str(images.dtype).removeprefix("torch.")
-        raise ValueError(f"{expected}, got {tuple(images.shape)} {kind}: use data.to_float")
-
-
-def _sizes(**sizes: int) -> list[int]:
-    # Python's own whole numbers; TypeError or ValueError names one that is none.
-    for name, value in sizes.items():
-        if not 1 <= operator.index(value) < 2**31:
-            raise ValueError(f"{name} must be at least 1 pixel and below 2**31, got {value!r:.60}")
-    return [operator.index(value) for value in sizes.values()]
-
-
-def _number(name: str, value: float) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last: not one element
-        raise TypeError(f"{name} must be a number, got {value!r:.60}") from None
+        raise ValueError(
+            "images must be a batch of float pictures (N, C, H, W), got "
+            f"{tuple(images.shape)} {kind}: use data.to_float"
+        )
 
 
 def random_mirror(images: Tensor) -> Tensor:
@@ -50,16 +38,9 @@ def random_shift(images: Tensor, pixels: int) -> Tensor:
     """Move each picture by -pixels..pixels in both directions.
 
     The gap is filled with the nearest pixel of the picture: its edges are drawn out.
-    Raises ValueError for a shift that is negative or as large as the picture.
     """
     _check_batch(images)
     count, _, height, width = images.shape
-    pixels = operator.index(pixels)
-    if not 0 <= pixels < min(height, width):
-        raise ValueError(
-            f"pixels must be 0 to {min(height, width) - 1} for pictures of {height}x{width}, "
-            f"got {pixels}"
-        )
     padded = F.pad(images, (pixels,) * 4, mode="replicate")
     device = images.device
     down = torch.randint(2 * pixels + 1, (count, 1), device=device)
@@ -71,59 +52,40 @@ def random_shift(images: Tensor, pixels: int) -> Tensor:
     return padded[each, :, rows, columns].permute(0, 3, 1, 2)
 
 
-def random_erase(images: Tensor, share: float = 0.5, size: int = 8) -> Tensor:
-    """Fill one square of size x size with noise in a `share` of the pictures.
+def random_erase(images: Tensor, share: float) -> Tensor:
+    """Fill one square of 8x8 pixels with noise in a `share` of the pictures, 0 to 1.
 
     The square is Cutout's (arXiv 1708.04552): one size, its centre anywhere, so that at the border
     only a part of it is inside. Noise in place of Cutout's zeros is of Random Erasing (arXiv
     1708.04896), whose rectangles have many sizes and lie inside. Noise: mean 0, deviation 1.
-    Raises ValueError for a share outside 0..1 or a size below 1.
     """
     _check_batch(images)
-    share, size = _number("share", share), operator.index(size)
-    if not 0 <= share <= 1 or size < 1:
-        raise ValueError(f"share must be 0 to 1 and size 1 or more, got {share} and {size}")
     count, _, height, width = images.shape
     device = images.device
 
     def inside(length: int) -> Tensor:
         centre = torch.randint(length, (count, 1), device=device)
-        return torch.arange(length, device=device) - centre + size // 2
+        return torch.arange(length, device=device) - centre + ERASED // 2
 
     rows, columns = inside(height), inside(width)
-    in_rows, in_columns = ((axis >= 0) & (axis < size) for axis in (rows, columns))
+    in_rows, in_columns = ((axis >= 0) & (axis < ERASED) for axis in (rows, columns))
     square = in_rows[:, :, None] & in_columns[:, None]
     chosen = torch.rand(count, 1, 1, device=device) < share
     return torch.where((square & chosen)[:, None], torch.randn_like(images), images)
 
 
-def random_resized_crop(
-    images: Tensor,
-    area: tuple[float, float] = (0.08, 1.0),
-    aspect: tuple[float, float] = (3 / 4, 4 / 3),
-) -> Tensor:
+def random_resized_crop(images: Tensor) -> Tensor:
     """Cut a random box out of each picture and enlarge it to the full size (paper, section 6).
 
-    area: share of the picture's area, even between its two limits.
-    aspect: width / height of the box, even on a logarithmic scale between its limits.
-    Up to ten boxes are drawn for each picture, the first that fits is cut; when none fits, the
-    picture stays whole. Bilinear. Raises ValueError for limits that cannot be.
+    Its share of the picture's area is even between the limits AREA, its aspect even on a
+    logarithmic scale between the limits ASPECT. Up to ten boxes are drawn for each picture, the
+    first that fits is cut; when none fits, the picture stays whole. Bilinear.
     """
     _check_batch(images)
-    (low, high), (flat, tall) = area, aspect
-    low, high = _number("area", low), _number("area", high)
-    flat, tall = _number("aspect", flat), _number("aspect", tall)
-    if not 0 < low <= high <= 1 or not 0 < flat <= tall < float("inf"):
-        raise ValueError(
-            "area must be two shares 0 < low <= high <= 1 and aspect two ratios 0 < low <= high, "
-            f"got {area} and {aspect}"
-        )
     count, _, height, width = images.shape
     tries = (count, 10)
-    share = torch.empty(tries, device=images.device).uniform_(low, high)
-    ratio = (
-        torch.empty(tries, device=images.device).uniform_(*torch.tensor((flat, tall)).log()).exp()
-    )
+    share = torch.empty(tries, device=images.device).uniform_(*AREA)
+    ratio = torch.empty(tries, device=images.device).uniform_(*torch.tensor(ASPECT).log()).exp()
     # Sides as shares of the picture's own sides; in a picture twice as wide as high, a square box
     # spans half as much of the width as of the height.
     across = (share * ratio * height / width).sqrt()
@@ -144,16 +106,11 @@ def random_resized_crop(
 
 # At test time: small moves ------------------------------------------------------------------------
 
-VIEWS = {  # how many views of a picture -> how each is made
-    1: ((0, 0, False),),
-    2: ((0, 0, False), (0, 0, True)),
-    6: tuple((dx, dy, m) for dx, dy in ((0, 0), (-1, -1), (1, 1)) for m in (False, True)),
-    10: tuple(
-        (dx, dy, m)
-        for dx, dy in ((0, 0), (-1, -1), (1, 1), (-1, 1), (1, -1))
-        for m in (False, True)
-    ),
-}
+MOVES = tuple(  # right, down, mirrored
+    (right, down, mirrored)
+    for right, down in ((0, 0), (-1, -1), (1, 1), (-1, 1), (1, -1))
+    for mirrored in (False, True)
+)
 
 
 def views(images: Tensor, count: int = 1) -> list[Tensor]:
@@ -165,14 +122,14 @@ def views(images: Tensor, count: int = 1) -> list[Tensor]:
     Returns `count` batches of the same shape. Raises ValueError for another count.
     """
     _check_batch(images)
-    if operator.index(count) not in VIEWS:
-        raise ValueError(f"count must be one of {', '.join(map(str, VIEWS))}, got {count}")
+    if count not in (1, 2, 6, 10):
+        raise ValueError(f"count must be one of 1, 2, 6, 10, got {count}")
     height, width = images.shape[2:]
     padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
     made = []
-    for right, down, mirror in VIEWS[count]:
+    for right, down, mirrored in MOVES[:count]:
         view = padded[:, :, 1 + down : 1 + down + height, 1 + right : 1 + right + width]
-        made.append(view.flip(3) if mirror else view)
+        made.append(view.flip(3) if mirrored else view)
     return made
 
 
@@ -201,9 +158,8 @@ class Crop(NamedTuple):
         return self.scale, self.left, self.top, self.size, self.mirrored
 
 
-def scaled_size(height: int, width: int, scale: int) -> tuple[int, int]:
+def _scaled_size(height: int, width: int, scale: int) -> tuple[int, int]:
     """(height, width) of a picture whose shorter side has become `scale` pixels."""
-    height, width, scale = _sizes(height=height, width=width, scale=scale)
     shorter = min(height, width)
     return round(height * scale / shorter), round(width * scale / shorter)
 
@@ -216,18 +172,10 @@ def crop_boxes(
     For each scale three squares along the longer side; in each of them four corners and the
     centre, `size` x `size` pixels, and the whole square (to be resized to that); each of these
     also mirrored. In a square picture the three squares are one, so that 48 differ.
-    Raises ValueError for a picture without pixels and for scales below `size`.
     """
-    height, width, size = map(operator.index, (height, width, size))
-    if height < 1 or width < 1:
-        raise ValueError(f"height and width must be at least 1 pixel, got {height} and {width}")
-    _sizes(height=height, width=width, size=size)
-    scales = tuple(_sizes(scale=scale)[0] for scale in scales)
-    if not scales or min(scales) < size:
-        raise ValueError(f"scales must be {size} pixels or more, to cut {size}, got {scales}")
     crops = []
     for scale in scales:
-        tall, wide = scaled_size(height, width, scale)
+        tall, wide = _scaled_size(height, width, scale)
         for part, square in enumerate(SQUARES):
             left, top = ((length - scale) * part // 2 for length in (wide, tall))
             for place in PLACES:
@@ -249,10 +197,7 @@ def _place(place: str, scale: int, size: int) -> tuple[int, int, int]:
 def cut(images: Tensor, crop: Crop, size: int = CROP_SIZE) -> Tensor:
     """What `crop` shows of each picture, as (N, C, size, size): scaled, cut, resized, mirrored."""
     _check_batch(images)
-    (size,) = _sizes(size=size)
-    if not isinstance(crop, Crop):
-        raise TypeError(f"crop must be one of crop_boxes, got {type(crop).__name__}")
-    scaled = _resized(images, scaled_size(*images.shape[2:], crop.scale))
+    scaled = _resized(images, _scaled_size(*images.shape[2:], crop.scale))
     view = scaled[:, :, crop.top : crop.top + crop.size, crop.left : crop.left + crop.size]
     view = _resized(view, (size, size))
     return view.flip(3) if crop.mirrored else view
@@ -274,7 +219,7 @@ def small_crops(count: int) -> list[Crop]:
     10: corners and centre of the smallest scale, mirrored too; 48: all that differ of the 144.
     Raises ValueError for another count.
     """
-    if operator.index(count) not in (10, 48):
+    if count not in (10, 48):
         raise ValueError(f"count must be 10 or 48, got {count}")
     every = crop_boxes(SMALL_SIZE, SMALL_SIZE, SMALL_SCALES, SMALL_SIZE)
     crops = list({crop.box: crop for crop in reversed(every)}.values())[::-1]

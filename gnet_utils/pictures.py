@@ -3,9 +3,7 @@
 Offers: `demo_picture`, `load_picture`, `decode_picture`, `opencv` (also from `gnet_utils.data`).
 """
 
-import operator
 import os
-import stat
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +15,7 @@ from gnet_utils.base import ROOT, CourseError
 
 PICTURES = ROOT / "data" / "pictures"
 DEMO_PICTURES = ("hopper", "market", "plate")
+LONGEST_SIDE = 1024  # pixels; larger pictures are made smaller
 LARGEST_FILE = 100_000_000  # bytes
 LARGEST_PICTURE = 64_000_000  # pixels; checked in the header, before memory is taken
 # No others, whatever Pillow could read: for EPS it would run Ghostscript on a stranger's program.
@@ -54,51 +53,37 @@ def demo_picture(name: str = "hopper") -> np.ndarray:
     return load_picture(PICTURES / f"{name}.png")
 
 
-def load_picture(path: str | os.PathLike, max_side: int = 1024) -> np.ndarray:
-    """Read a picture file with OpenCV: uint8 RGB (H, W, 3), upright, no side above max_side.
+def load_picture(path: str | os.PathLike) -> np.ndarray:
+    """Read a picture file with OpenCV: uint8 RGB (H, W, 3), upright, no side above 1024 pixels.
 
     Gray, transparent (laid on white), 16-bit and rotated pictures are turned into that form. When
     no value of a 16-bit picture needs more than 8, 10, 12 or 14 bits, it is taken to have so many.
     Raises CourseError, one sentence, when there is no such file or it is no whole picture.
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"path must be a text or a Path, got {type(path).__name__}")
+    path = Path(path)
+    if not path.is_file():  # what is none, as a pipe or a device, might never end
+        raise CourseError(f"{path} is no file: give the path of a JPEG or PNG file")
+    if path.stat().st_size > LARGEST_FILE:
+        raise _too_large(path)
     try:
-        found = os.stat(path)
-        if stat.S_ISCHR(found.st_mode) or stat.S_ISFIFO(found.st_mode):
-            raise CourseError(f"{path} is no file: reading it might never end")
-        if found.st_size > LARGEST_FILE:
-            raise _too_large(path)
-        content = Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a name that no system allows
-        reason = getattr(error, "strerror", None) or error
-        raise CourseError(
-            f"The picture {os.fspath(path)!r} cannot be read ({reason}): give the path of a JPEG "
-            "or PNG file"
-        ) from None
-    return decode_picture(content, max_side, str(path))
+        content = path.read_bytes()
+    except OSError as error:
+        raise CourseError(f"{path} cannot be read ({error.strerror}): take another file") from None
+    return decode_picture(content, str(path))
 
 
-def decode_picture(content: bytes, max_side: int = 1024, name: str = "this file") -> np.ndarray:
-    """Like `load_picture`, from the bytes of a file (an upload, say)."""
-    if operator.index(max_side) < 1:
-        raise ValueError(f"max_side must be at least 1 pixel, got {max_side}")
-    if not isinstance(content, (bytes, bytearray, memoryview)):
-        raise TypeError(f"content must be the bytes of a file, got {type(content).__name__}")
+def decode_picture(content: bytes, name: str = "this file") -> np.ndarray:
+    """Like `load_picture`, from the bytes of a file (an upload, say), called `name` in errors."""
     cv2 = opencv()
     turned = _check_picture(content, name)
-    flags = cv2.IMREAD_UNCHANGED  # keeps transparency and 16 bits, does not turn
-    try:
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    try:  # unchanged: with transparency and 16 bits, and not turned
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         picture = None
     if picture is None:
         raise CourseError(f"OpenCV cannot decode {name}: save it again as JPEG or PNG")
     if picture.dtype == np.uint16:  # by OpenCV here and below: NumPy takes eight times the memory
-        if picture.ndim == 3 and picture.shape[2] == 4:  # opacity has a scale of its own
-            picture = cv2.merge([*map(_eight_bits, (picture[..., :3], picture[..., 3]))])
-        else:
-            picture = _eight_bits(picture)
+        picture = _eight_bits(picture)
     elif picture.dtype != np.uint8:
         raise CourseError(f"{name} has {picture.dtype} pixels: save it with 8 or 16 bits")
     if picture.ndim == 2:
@@ -115,7 +100,7 @@ def decode_picture(content: bytes, max_side: int = 1024, name: str = "this file"
         picture = picture[:, ::-1]
     if turned in (3, 4, 7, 8):
         picture = picture[::-1]
-    scale = max_side / max(picture.shape[:2])
+    scale = LONGEST_SIDE / max(picture.shape[:2])
     if scale < 1:
         height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
         picture = cv2.resize(

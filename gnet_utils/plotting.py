@@ -77,18 +77,8 @@ def show(figure: Figure, alt: str) -> None:
 
 def bundle_of(picture: Figure | bytes, alt: str) -> tuple[dict, dict]:
     """The output for a Figure or PNG, and its metadata, as `display(..., raw=True)` takes them."""
-    from PIL import Image
-
-    kind, content = (
-        "image/png",
-        smaller(to_png(picture) if isinstance(picture, Figure) else picture),
-    )
-    image = Image.open(io.BytesIO(content)).convert("RGB")
-    if _many_colours(image):
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=92, subsampling=0, optimize=True)
-        if buffer.tell() < len(content):
-            kind, content = "image/jpeg", buffer.getvalue()
+    png = to_png(picture) if isinstance(picture, Figure) else picture
+    kind, content = _smallest(png)
     data = {kind: base64.b64encode(content).decode(), "text/plain": alt}
     return data, {kind: {"alt": alt}, "alt": alt}
 
@@ -101,27 +91,22 @@ def to_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def smaller(png: bytes) -> bytes:
-    """A drawing with a palette of 256 colours when that is a third smaller; photographs stay."""
+def _smallest(png: bytes) -> tuple[str, bytes]:
+    """(kind, content): photographs as JPEG, drawings with a palette when that saves a third."""
     from PIL import Image
 
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
-    if _many_colours(picture):
-        return png
-    buffer = io.BytesIO()
-    picture.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    picture, buffer = Image.open(io.BytesIO(png)).convert("RGB"), io.BytesIO()
+    if picture.getcolors(maxcolors=4096) is None:  # photographs have thousands of colours
+        picture.save(buffer, "JPEG", quality=92, subsampling=0, optimize=True)
+        kind, limit = "image/jpeg", len(png)
+    else:
+        picture.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+        kind, limit = "image/png", 0.67 * len(png)
     small = buffer.getvalue()
-    return small if len(small) < 0.67 * len(png) else png
+    return (kind, small) if len(small) < limit else ("image/png", png)
 
 
-def _many_colours(picture) -> bool:
-    """Photographs look bad with 256 colours: they have thousands of them."""
-    return picture.getcolors(maxcolors=4096) is None
-
-
-def show_pictures(
-    pictures, titles=None, columns: int = 5, size: float = 1.4, cmap: str = "gray"
-) -> Figure:
+def show_pictures(pictures, titles=None, columns: int = 5, size: float = 1.4) -> Figure:
     """A grid of pictures: (H, W), (1, H, W) or (H, W, 3) arrays or tensors, titles above them."""
     pictures = [np.asarray(picture).squeeze() for picture in pictures]
     columns = min(columns, len(pictures))
@@ -133,7 +118,7 @@ def show_pictures(
     for ax in axes.flat:
         ax.axis("off")
     for index, (ax, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
-        ax.imshow(picture, cmap=cmap)
+        ax.imshow(picture, cmap="gray")
         if titles is not None:
             ax.set_title(str(titles[index]), fontsize=9, loc="center")
     return figure

@@ -8,15 +8,16 @@ Nothing here changes the network: hooks are taken off again and its mode is rest
 float (N, C, H, W), as `to_float` makes them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnet_utils.counting import ReceptiveField, evaluating
 from gnet_utils.data import MEAN, STD
+from gnet_utils.fields import ReceptiveField
+from gnet_utils.passes import evaluating, hooked
 
 BLACK, WHITE = -MEAN / STD, (1 - MEAN) / STD  # after to_float
 
@@ -48,20 +49,12 @@ def feature_maps(model: nn.Module, images: Tensor, *names: str) -> dict[str, Ten
     """
     found = {}
 
-    def keep(name: str) -> Callable:
-        def hook(module, inputs, output):
-            found[name] = output
-            return output.clone()  # a ReLU that works in place must not write over what we keep
+    def keep(name, _, output):
+        found[name] = output
+        return output.clone()  # a ReLU that works in place must not write over what we keep
 
-        return hook
-
-    hooks = [_part(model, name).register_forward_hook(keep(name)) for name in names]
-    try:
-        with evaluating(model):
-            logits = model(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with evaluating(model), hooked(_find(model, names), keep):
+        logits = model(images)
     return {name: found[name] for name in names} | {"logits": logits}
 
 
@@ -70,28 +63,23 @@ def branch_names(model: nn.Module, branch: str | None = None) -> list[str]:
 
     Such as "inception_3a.branch_5x5". Raises ValueError when the model has none of that kind.
     """
-    names = [name for name, _ in model.named_modules()]
-    last = [name.rpartition(".")[2] for name in names]
-    wanted = "branch_" if branch is None else f"branch_{branch}"
-    found = [
-        name
-        for name, end in zip(names, last, strict=True)
-        if (end.startswith(wanted) if branch is None else end == wanted)
-    ]
+    found = []
+    for name, _ in model.named_modules():
+        _, is_branch, kind = name.rpartition("branch_")
+        if is_branch and "." not in kind and branch in (None, kind):
+            found.append(name)
     if not found:
-        kinds = sorted({end.removeprefix("branch_") for end in last if end.startswith("branch_")})
         raise ValueError(
-            f"branch must be one of {', '.join(kinds)}, got {branch!r}"
-            if kinds
-            else f"{type(model).__name__} has no branches: take a network of Inception blocks"
+            f"{type(model).__name__} has no branch {branch or 'at all'}: "
+            "take a network of Inception blocks; a branch is 1x1, 3x3, 5x5 or pool"
         )
     return found
 
 
 @torch.no_grad()
-def mean_maps(model: nn.Module, images: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
+def mean_maps(model: nn.Module, images: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
     """What the named modules give on average over `images`, at each place: (C, H, W) each."""
-    names, sums = list(names), {}
+    sums = {}
     for batch in images.split(500):
         maps = feature_maps(model, batch, *names)
         for name in names:
@@ -99,31 +87,18 @@ def mean_maps(model: nn.Module, images: Tensor, names: Iterable[str]) -> dict[st
     return {name: total / len(images) for name, total in sums.items()}
 
 
-@contextmanager
 def ablate(
-    model: nn.Module, names: Iterable[str], means: Mapping[str, Tensor] | None = None
-) -> Iterator[None]:
+    model: nn.Module, names: Sequence[str], means: Mapping[str, Tensor] | None = None
+) -> AbstractContextManager[None]:
     """While the `with` lasts, the named modules give zeros for every picture, or their `means`.
 
     means: one map (C, H, W) for each name, see `mean_maps`. Raises ValueError for unknown names.
     """
 
-    def replace(name: str) -> Callable:
-        def hook(module, inputs, output):
-            if means is None:
-                return torch.zeros_like(output)
-            return means[name].expand_as(output)
+    def replace(name, _, output):
+        return torch.zeros_like(output) if means is None else means[name].expand_as(output)
 
-        return hook
-
-    hooks = []
-    try:
-        for name in names:
-            hooks.append(_part(model, name).register_forward_hook(replace(name)))
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    return hooked(_find(model, names), replace)
 
 
 # Places -------------------------------------------------------------------------------------------
@@ -147,24 +122,14 @@ def grad_cam(model: nn.Module, images: Tensor, layer: str, classes: Tensor | Non
 
 @torch.no_grad()
 def occlusion(
-    model: nn.Module,
-    images: Tensor,
-    classes: Tensor,
-    size: int = 7,
-    step: int = 3,
-    fill: float | None = None,
+    model: nn.Module, images: Tensor, classes: Tensor, size: int = 7, step: int = 3
 ) -> Tensor:
     """How far the class's probability falls when a square of the picture is covered: (N, h, w).
 
-    classes: (N,). The square has `size` pixels and moves by `step`; it is covered with `fill`, or
-    with each picture's smallest value, the background (arXiv 1311.2901, section 4.2).
+    classes: (N,). The square has `size` pixels and moves by `step`; it is covered with each
+    picture's smallest value, the background (arXiv 1311.2901, section 4.2).
     """
     height, width = images.shape[2:]
-    if not 0 < size <= min(height, width) or step < 1:
-        raise ValueError(
-            f"size must be 1 to {min(height, width)} pixels and step 1 or more, got size={size}, "
-            f"step={step}"
-        )
     tops, lefts = range(0, height - size + 1, step), range(0, width - size + 1, step)
     falls = []
     with evaluating(model):
@@ -172,17 +137,15 @@ def occlusion(
             covered = image.repeat(len(tops) * len(lefts) + 1, 1, 1, 1)  # the last stays whole
             places = ((top, left) for top in tops for left in lefts)
             for copy, (top, left) in zip(covered, places, strict=False):
-                copy[:, top : top + size, left : left + size] = (
-                    image.min() if fill is None else fill
-                )
+                copy[:, top : top + size, left : left + size] = image.min()
             odds = model(covered).softmax(1)[:, label]
             falls.append((odds[-1] - odds[:-1]).view(len(tops), len(lefts)))
     return torch.stack(falls)
 
 
-def enlarge(maps: Tensor, size: int = 28) -> Tensor:
-    """Maps (N, h, w) as (N, size, size), bilinear."""
-    return F.interpolate(maps[:, None], (size, size), mode="bilinear", align_corners=False)[:, 0]
+def enlarge(maps: Tensor) -> Tensor:
+    """Maps (N, h, w) at the size of the pictures, (N, 28, 28), bilinear."""
+    return F.interpolate(maps[:, None], (28, 28), mode="bilinear", align_corners=False)[:, 0]
 
 
 def likeness(a: Tensor, b: Tensor) -> Tensor:
@@ -194,21 +157,15 @@ def likeness(a: Tensor, b: Tensor) -> Tensor:
 # Pictures -----------------------------------------------------------------------------------------
 
 
-def maximise(
-    score: Callable[[Tensor], Tensor],
-    start: Tensor,
-    steps: int = 100,
-    rate: float = 0.1,
-    decay: float = 0.01,
-    shift: int = 2,
-) -> Tensor:
+def maximise(score: Callable[[Tensor], Tensor], start: Tensor, steps: int = 100) -> Tensor:
     """Pictures that make `score(images)` (N,) large, climbed to from `start` (N, C, H, W).
 
-    At each step the pictures are shifted at random by up to `shift` pixels, so that no single
-    pixel can do the work, then follow their gradient (its size taken out, times `rate`), and all
-    values are drawn towards those of `start` by the share `decay`. They stay between BLACK and
-    WHITE, as `to_float` makes them. The shifts come from PyTorch's global generator.
+    At each step the pictures are shifted at random by up to two pixels, so that no single pixel
+    can do the work, then follow their gradient, its size taken out, and all values are drawn a
+    little towards those of `start`. They stay between BLACK and WHITE, as `to_float` makes them.
+    The shifts come from PyTorch's global generator.
     """
+    rate, decay, shift = 0.1, 0.01, 2
     ground = start.detach()
     images = ground.clone()
     for _ in range(steps):
@@ -261,12 +218,13 @@ def share_inside(energy: Tensor, field: ReceptiveField, unit: int, factor: float
 # Helpers ------------------------------------------------------------------------------------------
 
 
-def _part(model: nn.Module, name: str) -> nn.Module:
-    try:
-        return model.get_submodule(name)
-    except AttributeError:
-        known = ", ".join(child for child, _ in model.named_children())
-        raise ValueError(
-            f"{type(model).__name__} has no part {name!r}: its stages are {known}; a branch is "
-            'named like "inception_3a.branch_5x5"'
-        ) from None
+def _find(model: nn.Module, names: Sequence[str]) -> list[tuple[str, nn.Module]]:
+    known = dict(model.named_modules())
+    for name in names:
+        if name not in known:
+            stages = ", ".join(child for child, _ in model.named_children())
+            raise ValueError(
+                f"{type(model).__name__} has no part {name!r}: its stages are {stages}; a branch "
+                'is named like "inception_3a.branch_5x5"'
+            )
+    return [(name, known[name]) for name in names]

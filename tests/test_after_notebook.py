@@ -13,7 +13,6 @@ from torch import nn
 from gnet_utils import experiments
 from gnet_utils.counting import count_macs, count_parameters
 from gnet_utils.course.notebooks import NOTEBOOKS, read
-from gnet_utils.exercises import n10 as exercises
 from gnet_utils.experiments import RUNS, evolution
 from gnet_utils.experiments import search as recording
 from gnet_utils.explorers import n10
@@ -229,17 +228,6 @@ def test_the_search_shown_is_the_search_recorded():
             body = body.replace(there, here)
         package = ast.parse(inspect.getsource(function)).body[0].body[-3:]
         assert body == ast.unparse(package)
-
-
-def test_a_right_fold_passes_and_each_slip_is_told_apart():
-    right = exercises.fold_by(exercises.right_factor, exercises.right_bias)
-    assert exercises.judge_fold(right) is None
-    told = [exercises.judge_fold(slip) for slip in exercises.SLIPS.values()]
-    assert told == list(exercises.SLIPS)
-
-
-def test_the_fold_of_pytorch_passes_too():
-    assert exercises.judge_fold(nn.utils.fuse_conv_bn_eval) is None
 
 
 TEXT = "\n".join(cell["source"] for cell in read(NOTEBOOK)["cells"])

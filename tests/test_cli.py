@@ -582,13 +582,6 @@ def test_the_cell_that_fails_is_named_also_when_all_have_run_before(
         notebooks.render([path])
 
 
-def test_render_warns_of_a_large_notebook(course, capsys, monkeypatch):
-    monkeypatch.setattr(notebooks, "execute", lambda *_: None)
-    path = make_notebook(course, "01_large", "#" * 1_600_000)
-    notebooks.render([path])
-    assert "more than 1500000" in capsys.readouterr().err
-
-
 def test_render_insists_on_the_real_data(own_course, monkeypatch, capsys):
     make_notebook(own_course, "01_some", "1 / 0")
 

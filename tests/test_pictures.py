@@ -67,10 +67,9 @@ def test_16_bits_become_8() -> None:
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14])
-@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("channels", [1, 3])
 def test_the_brightest_value_of_a_sensor_with_fewer_bits_is_white(bits: int, channels: int) -> None:
     deep = np.dstack([np.linspace(0, 2**bits - 1, 256).astype(np.uint16)] * channels)
-    deep[..., 3:] = 65535  # opaque
     _, file = pictures.opencv().imencode(".png", deep)
     out = decode_picture(file.tobytes())
     assert np.abs(out[0].astype(int) - np.arange(256)[:, None]).max() <= 1
@@ -118,8 +117,7 @@ def test_of_a_moving_picture_the_first_frame_is_taken(colours: np.ndarray) -> No
 def test_large_pictures_are_made_smaller_and_small_ones_left() -> None:
     large = packed(np.zeros((300, 2000, 3), np.uint8))
     assert decode_picture(large).shape == (154, 1024, 3)
-    assert decode_picture(large, max_side=100).shape == (15, 100, 3)
-    assert decode_picture(large, max_side=2000).shape == (300, 2000, 3)
+    assert decode_picture(packed(np.zeros((300, 1024, 3), np.uint8))).shape == (300, 1024, 3)
     assert decode_picture(packed(np.zeros((1, 3000), np.uint8))).shape == (1, 1024, 3)
 
 
@@ -165,12 +163,9 @@ def test_an_empty_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
-    with pytest.raises(CourseError, match=r"none.png' cannot be read \(No such file"):
-        load_picture(tmp_path / "none.png")
-    with pytest.raises(CourseError, match="cannot be read"):
-        load_picture(tmp_path)
-    with pytest.raises(CourseError, match="cannot be read"):
-        load_picture("a\0b")
+    for path in (tmp_path / "none.png", tmp_path, "a\0b"):
+        with pytest.raises(CourseError, match="is no file: give the path of a JPEG or PNG file"):
+            load_picture(path)
 
 
 def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
@@ -191,11 +186,6 @@ def test_a_huge_picture_is_refused_before_it_takes_memory(
     monkeypatch.setattr(pictures, "opencv", lambda: None)  # decoding would fail
     with pytest.raises(CourseError, match="more than 64 million pixels: make it smaller"):
         decode_picture(bytes(bomb))
-
-
-def test_a_side_below_one_is_named(colours: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="max_side must be at least 1 pixel, got 0"):
-        decode_picture(packed(colours), max_side=0)
 
 
 def test_a_missing_system_library_is_named_with_the_packages_to_install(
@@ -251,10 +241,12 @@ def draw() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["plate", "market"])
-def test_the_pictures_are_drawn_by_the_script_beside_them(draw: ModuleType, name: str) -> None:
-    drawn = getattr(draw, f"draw_{name}")().astype(int)
-    stored = demo_picture(name)
+def test_a_picture_is_drawn_by_the_script_beside_it(draw: ModuleType) -> None:
+    drawn, stored = draw.draw_plate().astype(int), demo_picture("plate")
     assert drawn.shape == stored.shape
     assert np.abs(drawn - stored).mean() < 1  # OpenCV versions differ in a few pixels
+
+
+@pytest.mark.parametrize("name", ["plate", "market"])
+def test_the_drawn_pictures_are_small_files(name: str) -> None:
     assert (pictures.PICTURES / f"{name}.png").stat().st_size < 150_000

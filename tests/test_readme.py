@@ -22,12 +22,26 @@ def test_the_readme_is_one_page():
     assert len(README.splitlines()) <= 80
 
 
-@pytest.mark.parametrize("page", ["README.md", "data/README.md", "tests/README.md"])
+def test_the_package_says_in_at_most_25_lines_in_which_order_to_read_all_of_it():
+    text = (ROOT / "gnet_utils" / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 25
+    assert "gnet_utils/README.md" in README
+    modules = [*ROOT.glob("gnet_utils/*.py"), *ROOT.glob("gnet_utils/models/*.py")]
+    names = {path.stem for path in modules if not path.stem.startswith("_")}
+    names |= {f"{path.parent.name}/" for path in ROOT.glob("gnet_utils/*/__init__.py")}
+    assert {name for name in names if f"`{name}`" not in text and f"[{name}]" not in text} == set()
+    order = [f"`{name}`" for name in ("layers", "counting", "data", "training", "probing")]
+    assert sorted(order, key=text.index) == order
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "data/README.md", "tests/README.md", "gnet_utils/README.md"]
+)
 def test_files_that_a_readme_links_exist(page):
     path = ROOT / page
     targets = re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text(encoding="utf-8"))
     assert targets or page != "README.md"
-    assert [target for target in targets if not (path.parent / target).is_file()] == []
+    assert [target for target in targets if not (path.parent / target).exists()] == []
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision import models as zoo
 
-from gnet_utils.counting import ReceptiveField, receptive_fields
 from gnet_utils.experiments.heads import HeadedGoogLeNet
+from gnet_utils.fields import ReceptiveField, receptive_fields
 from gnet_utils.models import (
     AsymmetricInception,
     FashionGoogLeNet,
@@ -104,7 +104,7 @@ NETS = {  # name: (how to build it, shape of a picture, height of its last map)
         7,
     ),
     "HeadedGoogLeNet": (lambda: on_meta(HeadedGoogLeNet), (1, 1, 28, 28), 3),
-    **{f"ResNet-{d}": (lambda d=d: on_meta(ResNet, d), (1, 3, 224, 224), 7) for d in (18, 50, 152)},
+    **{f"ResNet-{d}": (lambda d=d: on_meta(ResNet, d), (1, 3, 224, 224), 7) for d in (18, 50)},
     "ResNet-50, paper": (lambda: on_meta(ResNet, 50, stride_on="1x1"), (1, 3, 224, 224), 7),
     "FashionResNet-20": (lambda: on_meta(FashionResNet, 20), (1, 1, 28, 28), 7),
     "plain twin": (lambda: on_meta(FashionResNet, 20, residual=False), (1, 1, 28, 28), 7),
@@ -217,7 +217,7 @@ def test_merged_and_folded_nets_see_what_the_readable_one_sees():
 
 
 def test_a_residual_net_halves_its_maps_five_times_and_not_once_more_in_each_shortcut():
-    for depth, size in ((18, 435), (34, 899), (50, 427), (101, 971), (152, 1451)):
+    for depth, size in ((18, 435), (34, 899), (50, 427)):
         found = strides_and_sizes(on_meta(ResNet, depth))
         assert [found[f"stage{i}"][0] for i in (2, 3, 4, 5)] == [4, 8, 16, 32]
         assert found["stage5"][1] == size
@@ -286,11 +286,6 @@ def test_a_sum_with_a_skipped_convolution_is_understood():
     assert fields["last"] == fields["second"] == ReceptiveField(5, 2, -2)
 
 
-def overwrite(net, x):
-    x[:, :, 1:] = x[:, :, :-1]
-    return x
-
-
 @pytest.mark.parametrize(
     ("wiring", "operation"),
     [
@@ -300,7 +295,7 @@ def overwrite(net, x):
         (lambda net, x: x.roll(50, 2), "roll"),
         (lambda net, x: x.transpose(2, 3), "transpose"),
         (lambda net, x: F.adaptive_avg_pool2d(x, 5), "adaptive_avg_pool2d"),
-        (overwrite, "setitem"),
+        (lambda net, x: x[:, :, 1:], "getitem"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -310,11 +305,10 @@ def test_wiring_that_is_not_understood_is_named_and_refused(wiring, operation):
 
 
 def test_following_a_net_leaves_it_as_it_was():
-    net = GoogLeNet(num_classes=2, norm="batch").train()
+    net = FashionGoogLeNet(0.125).train()
     net.inception_3a.eval()
-    receptive_fields(net)
-    with pytest.raises(ValueError, match="in_channels=1"):
-        receptive_fields(net, (1, 1, 224, 224))
-    assert net.training and net.aux1.training and not net.inception_3a.training
+    receptive_fields(net, (1, 1, 28, 28))
+    with pytest.raises(ValueError, match="in_channels=3"):
+        receptive_fields(net)
+    assert net.training and net.conv1.training and not net.inception_3a.training
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
-    assert all(not p.is_meta for p in net.parameters())

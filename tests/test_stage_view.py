@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from gnet_utils import exercises
-from gnet_utils.counting import ReceptiveField
 from gnet_utils.explorers.n04 import (
     STAGES,
     box,
@@ -18,6 +17,7 @@ from gnet_utils.explorers.n04 import (
     stage_view,
     to_images,
 )
+from gnet_utils.fields import ReceptiveField
 from gnet_utils.models import GOOGLENET_BLOCKS, FashionGoogLeNet, GoogLeNet
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (120, 90, 3), dtype=np.uint8)

@@ -11,7 +11,7 @@ from torch import nn
 from gnet_utils import exercises, experiments
 from gnet_utils.base import ROOT, CourseError
 from gnet_utils.course import notebooks
-from gnet_utils.data import load_fashion_mnist, prepare, to_float
+from gnet_utils.data import load_fashion_mnist, prepare
 from gnet_utils.experiments import start
 from gnet_utils.experiments.start import RUNS, Start, first_steps, spread
 from gnet_utils.explorers import n05
@@ -324,41 +324,3 @@ def test_a_picture_of_any_kind_is_classified():
 def test_the_accuracy_in_percent_is_called_so(percent):
     judged = exercises.exercises_of("05")["05.mean"].judge(percent)
     assert "in percent: give it as a fraction" in judged
-
-
-# Exercise 05.overfit ------------------------------------------------------------------------------
-
-
-class Recalls(nn.Module):
-    """Knows the labels in train mode with the factor `practised`, in eval mode with `exam`."""
-
-    def __init__(self, practised: float, exam: float):
-        super().__init__()
-        self.factors = exam, practised
-        self.answers = nn.functional.one_hot(load_fashion_mnist("train")[1][:10], 10).float()
-
-    def forward(self, images):
-        return self.answers * self.factors[self.training]
-
-
-@pytest.mark.parametrize(
-    ("network", "words"),
-    [
-        ((9.0, -9.0), "running averages of batch norm lag"),
-        ((9.0, 1.0), "all ten are right, but not surely"),
-        ((9.0, 9.0), None),
-    ],
-)
-def test_overfit_tells_the_modes_apart(network, words):
-    judged = exercises.exercises_of("05")["05.overfit"].judge(Recalls(*network))
-    assert (judged is None) if words is None else words in judged
-
-
-def test_overfit_judges_without_changing_the_network():
-    net = FashionGoogLeNet(width=0.125, stem="patch").train()
-    kept = {name: value.clone() for name, value in net.state_dict().items()}
-    exercises.mistake_in("05.overfit", net)
-    assert net.training
-    assert all(torch.equal(kept[name], value) for name, value in net.state_dict().items())
-    with torch.no_grad():
-        assert net.eval()(to_float(some_data(2)[0])).shape == (2, 10)

@@ -11,7 +11,7 @@ from gnet_utils import experiments
 from gnet_utils.augment import PLACES, SCALES, SQUARES, crop_boxes
 from gnet_utils.course import notebooks
 from gnet_utils.data import load_fashion_mnist, prepare
-from gnet_utils.exercises.n08 import EXERCISES, cut_ten, judge_ten, outvoted
+from gnet_utils.exercises.n08 import EXERCISES, outvoted
 from gnet_utils.experiments import augmentation
 from gnet_utils.experiments.augmentation import (
     AUGMENTATIONS,
@@ -273,11 +273,6 @@ def test_the_mirror_image_changes_15_answers_of_1000():
 
 
 # Exercises ----------------------------------------------------------------------------------------
-
-
-def test_ten_crops_are_taken_in_any_order():
-    assert judge_ten(cut_ten) is None
-    assert judge_ten(lambda image, size: cut_ten(image, size).flip(0)) is None
 
 
 def test_the_majority_of_three_is_what_the_formula_says():

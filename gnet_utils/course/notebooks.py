@@ -10,6 +10,10 @@ course have no git. So `render` writes each notebook twice: where people work, a
 stubs and the outputs of that run, and without cells that somebody added since. A teacher's own
 cells become part of the course by `render`, which puts stubs in place of answers; until then
 `as_rendered` says that they stay here. (Git stores equal files once.)
+
+nbformat reads and writes, nbclient executes. Cleaning is our own: nbconvert's preprocessors clear
+all metadata but a list of keys, where only traces of a run may go and a lesson's own keys stay, and
+none of them knows paths in outputs, widget views, or a solution folded inside a cell.
 """
 
 from __future__ import annotations
@@ -27,11 +31,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gnet_utils.base import ROOT, CourseError, UsageError
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from PIL import Image
+
+from gnet_utils.base import ROOT, CourseError, UsageError, written_aside
 
 NOTEBOOKS = ROOT / "notebooks"
 PICTURES = ROOT / "data" / "pictures"
-MAX_BYTES = 1_500_000  # GitHub shows larger notebooks slowly or not at all
 CELL_SECONDS = 1800  # one cell may take this long while rendering
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LANGUAGE = {
@@ -50,17 +58,10 @@ BAR = re.compile(r"[^|]*\d+%\|")  # what is left of tqdm's bar as text: its firs
 CHECK = re.compile(r"\bcheck\([\"']")  # a cell that calls it is an exercise
 COLAB = "https://colab.research.google.com"
 TEACHING = "TEACHING.md"
-BUNDLED = (
-    "README.md",
-    "LICENSE",
-    "CITATION.cff",
-    "requirements.txt",
-    "pyproject.toml",
-    "gnet_utils",
-    "notebooks",
-    "tests",
-    "data",
-)
+BUNDLED = [
+    *("README.md", "LICENSE", "CITATION.cff", "requirements.txt", "pyproject.toml"),
+    *("gnet_utils", "notebooks", "tests", "data"),
+]
 
 
 def find_notebooks(names: Iterable[str] = ()) -> list[Path]:
@@ -100,8 +101,6 @@ def code_cells(notebook: dict) -> list[dict]:
 
 def read(path: Path) -> dict:
     """A notebook (nbformat 4, sources as strings); CourseError when the file is not one."""
-    import nbformat
-
     try:
         return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
     except (ValueError, KeyError, TypeError, AttributeError, nbformat.ValidationError) as error:
@@ -112,21 +111,13 @@ def read(path: Path) -> dict:
 
 
 def write(notebook: dict, path: Path) -> None:
-    """Write a notebook aside, then rename, so that no half-written one can be seen."""
-    import nbformat
-
-    aside = path.with_name(path.name + ".tmp")
-    try:
+    """Write a notebook so that no half-written one can be seen."""
+    with written_aside(path) as aside:
         nbformat.write(notebook, aside)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def put_setup_cell(notebook: dict) -> None:
     """Make the set-up cell the first code cell, in place of an older version of it."""
-    import nbformat
-
     cells = notebook["cells"]
     first = next((i for i, cell in enumerate(cells) if cell["cell_type"] == "code"), len(cells))
     if first < len(cells) and cells[first]["source"].startswith("# Set-up"):
@@ -140,9 +131,6 @@ def execute(notebook: dict, folder: Path, env: dict[str, str] | None = None) -> 
 
     Raises CourseError naming the cell and its error when a cell fails.
     """
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-
     started: list[int] = []
     client = NotebookClient(
         notebook,
@@ -166,13 +154,11 @@ def execute(notebook: dict, folder: Path, env: dict[str, str] | None = None) -> 
 
 def clean(notebook: dict) -> None:
     """Remove what differs between runs, machines and editors; give cells stable ids."""
-    import nbformat
-
     notebook["metadata"] = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": LANGUAGE})
     notebook["nbformat"], notebook["nbformat_minor"] = 4, 5
-    used, count = set(), 0
+    _give_ids(notebook["cells"])
+    count = 0
     for cell in notebook["cells"]:
-        cell["id"] = _cell_id(cell, used)
         for key in NOISE & cell["metadata"].keys():
             del cell["metadata"][key]
         if cell["cell_type"] != "code":
@@ -183,15 +169,14 @@ def clean(notebook: dict) -> None:
         cell["outputs"] = [output for output in cell["outputs"] if _clean_output(output, count)]
 
 
-def _cell_id(cell: dict, used: set[str]) -> str:
-    # From the content: the same after every render, unmoved by cells inserted before it.
-    text = f"{cell['cell_type']}\n{cell['source']}"
-    while True:
-        name = hashlib.sha256(text.encode()).hexdigest()[:8]
-        if name not in used:
-            used.add(name)
-            return name
-        text += "\n"
+def _give_ids(cells: list[dict]) -> None:
+    # From the content: the same after every render, unmoved by cells inserted before.
+    seen: Counter[str] = Counter()
+    for cell in cells:
+        text = f"{cell['cell_type']}\n{cell['source']}"
+        unique = text + "\n" * seen[text]
+        cell["id"] = hashlib.sha256(unique.encode()).hexdigest()[:8]
+        seen[text] += 1
 
 
 def _clean_output(output: dict, count: int) -> bool:
@@ -260,8 +245,6 @@ def put_solutions(notebook: dict) -> None:
 
     Below a cell that calls an exercise or a prediction which does not exist comes one that fails.
     """
-    import nbformat
-
     for index, cell in reversed([*enumerate(notebook["cells"])]):
         for name in unknown_names(cell):
             code = f'raise LookupError("gnet_utils/exercises has no {name}")'
@@ -297,27 +280,21 @@ def render(paths: Iterable[Path]) -> None:
             if names := [name for cell in notebook["cells"] for name in unknown_names(cell)]:
                 raise CourseError(f"gnet_utils/exercises has no {', '.join(names)}")
             execute(notebook, path.parent, env)
+            clean(notebook)
+            if numbers := answered(notebook):
+                raise CourseError(
+                    f"code cells {numbers} answer exercises, which would go to everybody: write "
+                    "answer = None there, then render it again"
+                )
         except CourseError as error:
             raise CourseError(f"{path.name} was left as it was: {error}") from None
-        clean(notebook)
-        if numbers := answered(notebook):
-            raise CourseError(
-                f"{path.name} was left as it was: code cells {numbers} answer exercises, which "
-                "would go to everybody: write answer = None there, then render it again"
-            )
         write(notebook, path)
-        clean_copy(path).parent.mkdir(parents=True, exist_ok=True)
         write(notebook, clean_copy(path))
         if solved:
             print(f"answers replaced by their stubs: {', '.join(solved)}; ", end="")
         save_readme_pictures(notebook)
-        size = path.stat().st_size
-        print(f"{time.perf_counter() - start:.0f} s, {size / 1000:.0f} kB", flush=True)
-        if size > MAX_BYTES:
-            print(
-                f"{path.name} has {size} bytes, more than {MAX_BYTES}: save its figures smaller",
-                file=sys.stderr,
-            )
+        size = path.stat().st_size / 1000
+        print(f"{time.perf_counter() - start:.0f} s, {size:.0f} kB", flush=True)
 
 
 def clean_copy(path: Path) -> Path:
@@ -379,8 +356,6 @@ def put_stubs(notebook: dict, clean: dict) -> list[str]:
 
 def save_readme_pictures(notebook: dict) -> None:
     """Save the figures that README.md shows: those of cells with metadata {"readme": name}."""
-    from PIL import Image
-
     for cell in notebook["cells"]:
         if name := cell["metadata"].get("readme"):
             data = next(o["data"] for o in cell["outputs"] if "data" in o)
@@ -414,9 +389,7 @@ def write_repository(url: str) -> None:
         badge = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({place})"
         body = "\n".join(lines[1:]).strip("\n")
         title["source"] = f"{lines[0]}\n\n{badge}\n\n{body}"
-        used: set[str] = set()
-        for each in notebook["cells"]:
-            each["id"] = _cell_id(each, used)
+        _give_ids(notebook["cells"])
         write(notebook, path)
 
 
@@ -477,8 +450,6 @@ def bundle(
     here. with_solutions=False takes solutions out of the notebooks, and leaves out what else tells
     them: TEACHING.md and the unit tests. data_set: the cached data set, into the zip's own cache.
     """
-    import nbformat
-
     packed: dict[str, bytes] = {}  # by the place in the course
     for path in find_notebooks():
         if clean_copy(path).exists():
@@ -511,17 +482,12 @@ def bundle(
         )
     if data_set:
         packed[f"data/cache/{data_set.name}"] = data_set.read_bytes()
-    aside = target.with_name(target.name + ".tmp")
-    try:
-        with zipfile.ZipFile(aside, "w") as archive:
-            for name, content in sorted(packed.items()):
-                entry = zipfile.ZipInfo(f"gnet-course/{name}", time.localtime()[:6])
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.external_attr = 0o644 << 16  # unpacked on a share, all can read it
-                archive.writestr(entry, content)
-        os.replace(aside, target)
-    finally:
-        aside.unlink(missing_ok=True)
+    with written_aside(target) as aside, zipfile.ZipFile(aside, "w") as archive:
+        for name, content in sorted(packed.items()):
+            entry = zipfile.ZipInfo(f"gnet-course/{name}", time.localtime()[:6])
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16  # unpacked on a share, all can read it
+            archive.writestr(entry, content)
     return target
 
 

@@ -12,20 +12,18 @@ to an `Exercise`, and its predictions in a dictionary PREDICTIONS. Most exercise
         ),
     }
 
-Others bring a `judge`, a function from the answer to what is wrong with it, or None when it is
-right; it may also raise `Mistake`. A judge may change a module that it gets: it is a copy, on the
-CPU and in float32. `trials.py` helps to judge by running. `wrong` lists known wrong answers, each
-with words that its message must contain; a test runs them all.
+Others bring a `judge`; `trials.py` helps it to run the reader's modules and functions. Right and
+wrong answers to every exercise stand in `tests/answers`.
 """
 
 import copy
-import importlib
-import random
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
 from math import isclose, isfinite, prod
 from typing import Any
 
@@ -36,13 +34,16 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Exercise:
-    """How one exercise is judged: `judge(answer)` says what is wrong, or returns None."""
+    """How one exercise is judged: `judge(answer)` says what is wrong, or returns None.
+
+    It may also raise `Mistake`, and change a module: it gets a copy, on the CPU, in float32.
+    """
 
     judge: Callable[[Any], str | None]
     right: str  # printed after "Right:", says why
     hints: Sequence[str]  # one to three, from vague to nearly there
-    wrong: Sequence[tuple[Any, str]] = field(repr=False)  # (answer, words of its message)
-    course: Callable[[], Any] | None = None  # gives the course's own, for what later cells use
+    mistakes: dict[float, str] = field(default_factory=dict)  # of a number: what led to it
+    course: Callable[[], Any] | None = None  # gives the course's own, where later cells use it
 
 
 class Mistake(Exception):
@@ -50,24 +51,24 @@ class Mistake(Exception):
 
 
 class Blank(Mistake):
-    """Places that are still to be filled in, by name."""
+    """Nothing is wrong yet: the places, by name, that are still to be filled in."""
 
 
 def check(name: str, answer: Any = None) -> Any:
     """Print whether `answer` is right, or which mistake was made; it never tells the answer.
 
-    Returns None; of an exercise whose answer later cells use, a right answer itself, else the
-    course's own: `Block = check("03.block", InceptionBlock)`.
+    Where later cells use the answer, it is returned when it is right, else the course's own:
+    `Block = check("03.block", InceptionBlock)`. Of other exercises None is returned.
     Raises ValueError for an exercise that does not exist, never for an answer.
     """
     exercise = _find(name)
-    if answer is None or answer is ...:
+    if answer is None:
         verdict = f'Not answered yet. Put your answer in place of None; hint("{name}") helps.'
     else:
         mistake = mistake_in(name, answer)
         verdict = f"Right: {exercise.right}" if mistake is None else f"Not yet: {mistake}"
         if isinstance(mistake, Blank):
-            verdict = f'Not answered yet: fill in {mistake}; hint("{name}") helps.'
+            verdict = f'Not answered yet. Fill in {mistake}; hint("{name}") helps.'
     _tried[name] = _cell(), verdict
     print(verdict)
     if exercise.course is None:
@@ -77,7 +78,7 @@ def check(name: str, answer: Any = None) -> Any:
     return answer if own else exercise.course()
 
 
-def mistake_in(name: str, answer: Any) -> str | None:
+def mistake_in(name: str, answer: Any) -> str | Blank | None:
     """What is wrong with `answer`, or None; it and the state of the notebook stay as they were."""
     judge = _find(name).judge
     try:
@@ -87,16 +88,13 @@ def mistake_in(name: str, answer: Any) -> str | None:
         return blank
     except Mistake as mistake:
         return str(mistake)
-    except (Exception, SystemExit, GeneratorExit) as error:  # the reader's own code runs in here
+    except (Exception, SystemExit) as error:  # the reader's own code runs in here
         return f"trying your answer stopped with {first_line(error)}"
 
 
 def first_line(error: BaseException) -> str:
     """An error in one line: its type and the first line of its message."""
-    try:
-        lines = str(error).strip().splitlines() or ["no message"]
-    except Exception:
-        lines = ["no message"]
+    lines = str(error).strip().splitlines() or ["no message"]
     return f"{type(error).__name__}: {lines[0]}"
 
 
@@ -153,16 +151,11 @@ def predictions_of(notebook: str) -> dict[str, Prediction]:
 
 
 def _table(notebook: str, table: str) -> dict[str, Any]:
-    if not re.fullmatch("[0-9][0-9]", str(notebook)):
-        return {}  # whatever the reader typed: it does not become the name of a module
-    try:
-        with _undisturbed():
-            module = importlib.import_module(f"gnet_utils.exercises.n{notebook}")
-    except ModuleNotFoundError as error:
-        if error.name != f"gnet_utils.exercises.n{notebook}":
-            raise
+    module = f"{__name__}.n{notebook}"
+    if not re.fullmatch("[0-9][0-9]", str(notebook)) or find_spec(module) is None:
         return {}
-    return {f"{notebook}.{key}": entry for key, entry in getattr(module, table, {}).items()}
+    entries = getattr(import_module(module), table)
+    return {f"{notebook}.{key}": entry for key, entry in entries.items()}
 
 
 def _find(name: str) -> Exercise:
@@ -177,20 +170,14 @@ def _find(name: str) -> Exercise:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Judge by PyTorch's defaults; random numbers and settings of later cells stay as they were."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    """Judge on the CPU, with gradients; later cells draw the random numbers that they did."""
+    numpy = np.random.get_state()  # noqa: NPY002 - what the reader's cells may draw from
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     try:
         with torch.random.fork_rng(devices=gpus), torch.enable_grad(), torch.device("cpu"):
-            torch.set_default_dtype(torch.float32)
             yield
     finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002 - what the reader's cells may draw from
-        torch.set_default_dtype(dtype)
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
+        np.random.set_state(numpy)  # noqa: NPY002
 
 
 def _copy(module: nn.Module) -> nn.Module:
@@ -243,7 +230,7 @@ def number(
             return f"{_plain(value)}: right, but rounded too far; give one digit more."
         return f"{_plain(value)} is too {'small' if value < right_value else 'large'}."
 
-    return Exercise(judge, right, hints, list(mistakes.items()))
+    return Exercise(judge, right, hints, mistakes)
 
 
 def as_number(answer: Any) -> float | str:
@@ -252,8 +239,7 @@ def as_number(answer: Any) -> float | str:
     Text such as "129,024" counts too.
     """
     if isinstance(answer, str):
-        answer = answer.strip().removesuffix("%")
-        answer = answer.replace(",", "").replace("_", "").replace(" ", "")
+        answer = re.sub("[,_ ]", "", answer).removesuffix("%")
     elif isinstance(answer, tuple) and len(answer) > 1:  # 1,5 or 1,000
         return "one number is asked for, this is a tuple: write 1.5 or 1000, without a comma."
     elif isinstance(answer, Sequence) and len(answer) == 1:
@@ -266,8 +252,6 @@ def as_number(answer: Any) -> float | str:
         return "one number is asked for, this is True or False."
     try:
         value = float(answer)
-    except OverflowError:
-        return "one number is asked for, this one is far too large."
     except (TypeError, ValueError, RuntimeError):
         return f"one number is asked for, this is {kind_of(answer)}."
     return value if isfinite(value) else f"one finite number is asked for, this is {value}."

@@ -1,7 +1,6 @@
 """Exercises and predictions of notebook 01, one-by-one convolution."""
 
 import copy
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,30 +8,50 @@ import torch
 from torch import nn
 
 from gnet_utils.data import demo_picture
-from gnet_utils.exercises import Exercise, Prediction, kind_of, number
+from gnet_utils.exercises import Exercise, Mistake, Prediction, kind_of, number
 
 # 1.2 swap -----------------------------------------------------------------------------------------
 
-BGR_TO_RGB = np.eye(3)[::-1]
+
+def _judge_swap(answer: Any) -> str | None:
+    """Whether the rows of 3x3 weights, or of a layer that has them, turn BGR into RGB."""
+    matrix = _matrix(answer)
+    if np.allclose(matrix, np.eye(3)[::-1]):
+        return None
+    if np.allclose(matrix, np.eye(3)):
+        return "this is the identity: every channel stays where it is."
+    if np.allclose(matrix, matrix[0]) and matrix[0].any():
+        return "all three rows are the same, so all three channels out are: a gray picture."
+    if sorted(matrix.tolist()) == sorted(np.eye(3).tolist()):
+        if matrix[1, 1] != 1:
+            return "the channels are reordered, but green moves too: it is in the middle of both."
+        return "the channels are not in the order red, green, blue."
+    if not np.allclose(matrix.sum(axis=1), 1):
+        return "each row should pick one channel: one weight 1, the others 0."
+    return "the rows mix channels instead of picking one."
 
 
-def _matrix(answer: Any) -> np.ndarray | str:
-    """3x3 weights out of a nested list, array, tensor or 1x1 layer; else what is wrong."""
+def _matrix(answer: Any) -> np.ndarray:
+    """3x3 weights out of a nested list, array, tensor or 1x1 layer; a Mistake for anything else."""
     if isinstance(answer, nn.Sequential) and len(answer) == 1:
         answer = answer[0]
     if isinstance(answer, (nn.Conv2d, nn.Linear)):
-        if answer.bias is not None and answer.bias.detach().abs().max() > 0:
-            return "your layer adds a bias: swapping needs none, use bias=False."
+        if answer.bias is not None and answer.bias.any():
+            raise Mistake("your layer adds a bias: swapping needs none, use bias=False.")
         answer = answer.weight
     array = _array(answer)
     if array is None:
-        return "three rows of three numbers are asked for."
+        raise Mistake("three rows of three numbers are asked for.")
     if array.ndim == 4 and array.shape[2:] == (1, 1):
         array = array[:, :, 0, 0]
     if array.shape == (3,):
-        return "three weights make one channel; three channels out need three rows of weights."
+        raise Mistake(
+            "three weights make one channel; three channels out need three rows of weights."
+        )
     if array.shape != (3, 3):
-        return f"three rows of three weights are asked for, this has the shape {array.shape}."
+        raise Mistake(
+            f"three rows of three weights are asked for, this has the shape {array.shape}."
+        )
     return array
 
 
@@ -42,29 +61,9 @@ def _array(answer: Any) -> np.ndarray | None:
         answer = answer.detach().cpu().double()
     try:
         array = np.asarray(answer, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
+    except (TypeError, ValueError, RuntimeError):
         return None
     return array if array.ndim and np.isfinite(array).all() else None
-
-
-def _judge_swap(answer: Any) -> str | None:
-    matrix = _matrix(answer)
-    if isinstance(matrix, str):
-        return matrix
-    if np.allclose(matrix, BGR_TO_RGB):
-        return None
-    if np.allclose(matrix, np.eye(3)):
-        return "this is the identity: every channel stays where it is."
-    if np.allclose(matrix, matrix[0]) and matrix[0].any():
-        return "all three rows are the same, so all three channels out are: a gray picture."
-    picks = (matrix == 0) | (matrix == 1)
-    if picks.all() and (matrix.sum(axis=0) == 1).all() and (matrix.sum(axis=1) == 1).all():
-        if matrix[1, 1] != 1:
-            return "the channels are reordered, but green moves too: it is in the middle of both."
-        return "the channels are not in the order red, green, blue."
-    if not np.allclose(matrix.sum(axis=1), 1):
-        return "each row should pick one channel: one weight 1, the others 0."
-    return "the rows mix channels instead of picking one."
 
 
 # 1.3 sepia ----------------------------------------------------------------------------------------
@@ -72,16 +71,12 @@ def _judge_swap(answer: Any) -> str | None:
 SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]])
 
 
-def _sepia_picture() -> np.ndarray:
-    picture = np.random.default_rng(0).integers(0, 256, size=(20, 30, 3), dtype=np.uint8)
-    picture[:4] = 255  # too bright after the mix
-    return picture
-
-
 def _judge_sepia(answer: Any) -> str | None:
+    """Whether a function mixes the colours of a picture, rounds, clips and casts."""
     if not callable(answer) or isinstance(answer, type):
         return "a function is asked for: answer = sepia, without parentheses behind it."
-    picture = _sepia_picture()
+    picture = np.random.default_rng(0).integers(0, 256, size=(20, 30, 3), dtype=np.uint8)
+    picture[:4] = 255  # too bright after the mix
     result = answer(picture.copy())
     if result is None:
         return "your function returns nothing: end it with return."
@@ -89,9 +84,8 @@ def _judge_sepia(answer: Any) -> str | None:
     if result.shape != picture.shape:
         return f"a picture of {picture.shape} went in, {result.shape} came out."
     if result.dtype != np.uint8:
-        return (
-            f"the result is {result.dtype}, a picture should be uint8: end with astype(np.uint8)."
-        )
+        kind = result.dtype
+        return f"the result is {kind}, a picture should be uint8: end with astype(np.uint8)."
     exact = picture @ SEPIA.T
     expected = exact.round().clip(0, 255)
     if _nearly(result, expected):
@@ -133,36 +127,13 @@ def _listed(pixel: np.ndarray) -> str:
     return "(" + ", ".join(str(int(value)) for value in pixel) + ")"
 
 
-def _sepia(weights: np.ndarray, finish) -> Any:
-    """A sepia function with a mistake of ours in it."""
-    return lambda picture: finish(picture @ weights).astype(np.uint8)
-
-
-def _clip(mixed: np.ndarray) -> np.ndarray:
-    return mixed.round().clip(0, 255)
-
-
-def _sepia_in_place(picture: np.ndarray) -> np.ndarray:
-    """Writes the new red into the picture from which green and blue are still to be made."""
-    for channel, weights in enumerate(SEPIA):
-        picture[..., channel] = _clip(picture @ weights)
-    return picture
-
-
 # 1.4 reveal ---------------------------------------------------------------------------------------
 
 CLEAR = 50  # gray levels between figure and ground
 
 
-@cache
-def _plate() -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of the plate's figure (orange dots) and of its ground (blue dots)."""
-    pixels = demo_picture("plate").reshape(-1, 3).astype(np.float64)
-    warmth = pixels[:, 0] - pixels[:, 2]
-    return pixels[warmth > 40], pixels[warmth < -40]
-
-
 def _judge_reveal(answer: Any) -> str | None:
+    """Whether three weights that sum to 1 set the plate's orange dots apart from its blue ones."""
     weights = _array(answer)
     if weights is None or weights.size != 3:
         return "three weights are asked for: red, green, blue."
@@ -170,8 +141,9 @@ def _judge_reveal(answer: Any) -> str | None:
     total = weights.sum()
     if abs(total - 1) > 0.005:
         return f"the weights sum to {total:.3g}, not to 1: white would become {255 * total:.0f}."
-    figure, ground = ((pixels @ weights).clip(0, 255).mean() for pixels in _plate())
-    contrast = abs(figure - ground)
+    pixels = demo_picture("plate").reshape(-1, 3).astype(np.float64)
+    gray, warmth = (pixels @ weights).clip(0, 255), pixels[:, 0] - pixels[:, 2]
+    contrast = abs(gray[warmth > 40].mean() - gray[warmth < -40].mean())  # orange against blue
     if contrast >= CLEAR:
         return None
     if contrast < 2:
@@ -193,6 +165,7 @@ def _judge_reveal(answer: Any) -> str | None:
 
 
 def _judge_linear(answer: Any) -> str | None:
+    """Whether a function turns any 1x1 convolution into an nn.Linear of the same weights."""
     if isinstance(answer, nn.Module):
         return "a function is asked for, which makes the nn.Linear out of any 1x1 layer."
     if not callable(answer):
@@ -211,71 +184,33 @@ def _compare_linear(conv: nn.Conv2d, linear: Any) -> str | None:
         return "your function returns nothing, end it with return."
     if not isinstance(linear, nn.Linear):
         return f"your function returns {kind_of(linear)}, not an nn.Linear."
-    expected = conv.weight.detach()[:, :, 0, 0]
-    weight = linear.weight.detach()
-    if weight.ndim != 2:
+    wanted, got = conv.weight[:, :, 0, 0], linear.weight
+    if got.ndim != 2:
         return (
-            f"its weight has the shape {tuple(weight.shape)}, an nn.Linear needs (out, in): "
+            f"its weight has the shape {tuple(got.shape)}, an nn.Linear needs (out, in): "
             "drop the two kernel axes, and only those."
         )
-    if weight.shape != expected.shape:
-        return (
-            f"your nn.Linear goes from {linear.in_features} to {linear.out_features}. "
-            "Take the sizes from the layer."
-        )
-    if not torch.allclose(weight, expected):
-        if torch.allclose(weight, expected.T):
+    if got.shape != wanted.shape:
+        sizes = f"{linear.in_features} to {linear.out_features}"
+        return f"your nn.Linear goes from {sizes}. Take the sizes from the layer."
+    if not torch.allclose(got, wanted):
+        if torch.allclose(got, wanted.T):
             return "the weights are transposed. Both layers store them as (out, in)."
         return "the weights are not those of the convolution. Copy them."
-    if conv.bias is None:
-        return (
-            None if linear.bias is None or not linear.bias.any() else "it has no bias, yours has."
-        )
-    if linear.bias is None:
+    if conv.bias is None and linear.bias is not None and linear.bias.any():
+        return "it has no bias, yours has."
+    if conv.bias is not None and linear.bias is None:
         return "it has a bias, yours has none."
-    if not torch.allclose(linear.bias, conv.bias):
+    if conv.bias is not None and not torch.allclose(linear.bias, conv.bias):
         return "the weights are right, the bias is not copied."
     return None
-
-
-def _to_linear(
-    conv: nn.Conv2d, *, copy: str = "weight bias", transposed: bool = False
-) -> nn.Linear:
-    """The solution, with a mistake of ours in it."""
-    linear = nn.Linear(conv.in_channels, conv.out_channels, bias=conv.bias is not None)
-    with torch.no_grad():
-        if "weight" in copy:
-            weight = conv.weight[:, :, 0, 0]
-            square = conv.in_channels == conv.out_channels
-            linear.weight[:] = weight.T if transposed and square else weight
-        if "bias" in copy and conv.bias is not None:
-            linear.bias[:] = conv.bias
-    return linear
-
-
-def _always_three_to_one(conv: nn.Conv2d) -> nn.Linear:
-    linear = nn.Linear(3, 1, bias=False)
-    if conv.in_channels == 3:
-        linear.weight.data[:] = conv.weight.data[:, :, 0, 0]
-    return linear
-
-
-def _with_kernel_axes(conv: nn.Conv2d) -> nn.Linear:
-    linear = nn.Linear(conv.in_channels, conv.out_channels, bias=conv.bias is not None)
-    linear.weight.data = conv.weight.data
-    return linear
-
-
-def _without_bias(conv: nn.Conv2d) -> nn.Linear:
-    linear = nn.Linear(conv.in_channels, conv.out_channels, bias=False)
-    linear.weight.data[:] = conv.weight.data[:, :, 0, 0]
-    return linear
 
 
 # 1.6 sky ------------------------------------------------------------------------------------------
 
 
 def _judge_sky(answer: Any) -> str | None:
+    """Whether 1x1 layers give a ramp: 0 to blueness 0.1, 1 from 0.2 on."""
     if not isinstance(answer, nn.Module):
         return "an nn.Sequential is asked for, of two 1x1 layers with a ReLU between."
     convs = [layer for layer in answer.modules() if isinstance(layer, nn.Conv2d)]
@@ -293,12 +228,12 @@ def _judge_sky(answer: Any) -> str | None:
         return f"(1, 3, H, W) should become (1, 1, H, W), this gave {shape}."
     output = output.flatten().numpy()
     blueness = colours[:, 2] - colours[:, 0]
-    expected = _ramp(blueness)
+    expected, reversed_ramp = ((10 * sign * blueness - 1).clip(0, 1) for sign in (1, -1))
     if np.allclose(output, expected, atol=0.01):
         if len(convs) == 1:
             return "the numbers are right, but two 1x1 layers with a ReLU between are asked for."
         return None
-    if np.allclose(output, _ramp(-blueness), atol=0.01):
+    if np.allclose(output, reversed_ramp, atol=0.01):
         return "it marks what is red. Blueness is blue minus red."
     if np.allclose(output, 1 - expected, atol=0.01):
         return "it is 1 where it should be 0, and 0 where it should be 1."
@@ -318,22 +253,6 @@ def _judge_sky(answer: Any) -> str | None:
         f"red {red:.3g}, green {green:.3g}, blue {blue:.3g} should give {expected[worst]:.3g}, "
         f"yours gives {output[worst]:.3g}."
     )
-
-
-def _ramp(blueness: np.ndarray) -> np.ndarray:
-    return np.clip(10 * blueness - 1, 0, 1)
-
-
-def _sky(hidden, bias, out, out_bias=0.0, relu: bool = True) -> nn.Sequential:
-    """Two 1x1 layers with given weights: `hidden` is the weight of blue, red has its opposite."""
-    channels = len(hidden)
-    first, second = nn.Conv2d(3, channels, 1), nn.Conv2d(channels, 1, 1)
-    with torch.no_grad():
-        first.weight[:] = torch.tensor([[-h, 0.0, h] for h in hidden]).view(channels, 3, 1, 1)
-        first.bias[:] = torch.tensor(bias)
-        second.weight[:] = torch.tensor(out).view(1, channels, 1, 1)
-        second.bias.fill_(out_bias)
-    return nn.Sequential(first, nn.ReLU() if relu else nn.Identity(), second)
 
 
 EXERCISES = {
@@ -364,15 +283,6 @@ EXERCISES = {
             "Row by row: where is the red value in a BGR pixel?",
             "The first row makes red and must pick the third channel in: [0, 0, 1].",
         ],
-        wrong=[
-            (np.eye(3), "identity"),
-            ([[0, 1, 0], [0, 0, 1], [1, 0, 0]], "green moves too"),
-            ([[0.2989, 0.587, 0.114]] * 3, "all three rows are the same"),
-            ([0, 0, 1], "three rows of weights"),
-            ([[0, 0, 2], [0, 1, 0], [1, 0, 0]], "one weight 1"),
-            (torch.tensor([[0.5, 0.5, 0], [0, 1, 0], [1, 0, 0]]), "mix channels"),
-            (np.ones((2, 3)), "shape (2, 3)"),
-        ],
     ),
     "sepia": Exercise(
         _judge_sepia,
@@ -382,17 +292,6 @@ EXERCISES = {
             "For pixels as rows the table must be transposed: picture @ weights.T.",
             "Then .round().clip(0, 255).astype(np.uint8).",
         ],
-        wrong=[
-            (_sepia(SEPIA, _clip), "transposed"),
-            (_sepia(SEPIA.T, lambda mixed: mixed.round() % 256), "clip before"),
-            (_sepia(SEPIA.T, lambda mixed: mixed.clip(0, 255)), "round before"),
-            (_sepia(SEPIA.T, lambda mixed: np.floor(mixed) % 256), "neither rounded nor clipped"),
-            (_sepia_in_place, "should become"),
-            (_sepia(SEPIA.T[:, ::-1], _clip), "BGR"),
-            (lambda picture: picture @ SEPIA.T, "float64"),
-            (lambda picture: None, "returns nothing"),
-            (SEPIA, "a function is asked for"),
-        ],
     ),
     "reveal": Exercise(
         _judge_reveal,
@@ -400,16 +299,6 @@ EXERCISES = {
         hints=[
             "The figure is orange, its ground blue. Which channels differ most between them?",
             "Orange has much red and little blue: try red alone.",
-        ],
-        wrong=[
-            ((0.2989, 0.587, 0.114), "weights of luma"),
-            ((1 / 3, 1 / 3, 1 / 3), "The mean"),
-            ((0, 1, 0), "In green"),
-            ((0.5, 0.4, 0.1), "Go further"),
-            ((0.5, 0, 0.5), "you raised both"),
-            ((1, -1, 1), "another takes back"),
-            ((1, 0, -1), "sum to 0"),
-            ((1, 0), "three weights"),
         ],
     ),
     "linear": Exercise(
@@ -420,16 +309,6 @@ EXERCISES = {
             "linear.weight[:] = conv.weight[:, :, 0, 0], inside torch.no_grad().",
             "And the bias, if conv.bias is not None.",
         ],
-        wrong=[
-            (lambda conv: _to_linear(conv, copy="nothing"), "Copy them"),
-            (lambda conv: _to_linear(conv, copy="weight"), "bias is not copied"),
-            (lambda conv: _to_linear(conv, transposed=True), "transposed"),
-            (_always_three_to_one, "Take the sizes"),
-            (_without_bias, "yours has none"),
-            (_with_kernel_axes, "drop the two kernel axes"),
-            (lambda conv: conv, "not an nn.Linear"),
-            (nn.Linear(3, 1), "a function is asked for"),
-        ],
     ),
     "sky": Exercise(
         _judge_sky,
@@ -438,17 +317,6 @@ EXERCISES = {
             "ReLU(10 b - 1) is 0 up to b = 0.1, then rises with slope 10. It must stop at b = 0.2.",
             "Subtract a second ReLU that begins to rise at b = 0.2 with the same slope.",
             "First layer: rows (-10, 0, 10) twice, biases -1 and -2. Second: weights 1 and -1.",
-        ],
-        wrong=[
-            (nn.Conv2d(3, 1, 1), "straight line"),
-            (_sky([10.0], [-1.0], [1.0]), "does not stop at 1"),
-            (_sky([-10.0, -10.0], [-1.0, -2.0], [1.0, -1.0]), "marks what is red"),
-            (_sky([10.0, 10.0], [-1.0, -2.0], [-1.0, 1.0], out_bias=1.0), "1 where it should be 0"),
-            (_sky([10 / 255] * 2, [-0.0, -2.0], [0.01, -1.0]), "almost 0 everywhere"),
-            (nn.Sequential(nn.Conv2d(3, 1, 3, padding=1)), "larger than 1x1"),
-            (_sky([10.0, 10.0], [0.0, -1.0], [1.0, -1.0]), "should give"),
-            (_sky([1000.0] * 2, [-149.5, -150.5], [1.0, -1.0]), "no straight ramp"),
-            (nn.ReLU(), "no nn.Conv2d"),
         ],
     ),
 }

@@ -7,31 +7,23 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from gnet_utils.exercises import Exercise, Prediction, as_number, kind_of, number
-from gnet_utils.exercises.trials import check_module, reset_norms, run
+from gnet_utils.exercises.trials import call, run
 
 # 02.breakeven -------------------------------------------------------------------------------------
 
 
 def judge_break_even(answer: Any) -> str | None:
     """`answer(in_channels, out_channels, kernel_size)` must be the largest r that saves weights."""
-    if not callable(answer):
-        return f"a function is asked for, this is {kind_of(answer)}."
-    cases = {(192, 128, 3): 164, (192, 32, 5): 154, (256, 64, 3): 177, (64, 32, 1): 21}
     ties = {(64, 64, 1): 31, (18, 2, 3): 8}
-    for (c_in, c_out, k), right in (cases | ties).items():
-        got = answer(c_in, c_out, k)
-        if got is None:
-            return "the function returns nothing: does it end with return?"
-        got = as_number(got)
+    cases = {(192, 128, 3): 164, (192, 32, 5): 154, (256, 64, 3): 177, (64, 32, 1): 21, **ties}
+    for (c_in, c_out, k), right in cases.items():
+        got = as_number(call(answer, c_in, c_out, k))
         if isinstance(got, str):
             return f"what the function returns is not what is wanted: {got}"
         where = f"for {c_in} -> r -> {c_out} with {k}x{k}"
-        if k > 1 and got in (
-            (k * k * c_in * c_out - lost) // (c_out + k * k * c_in) for lost in (0, 1)
-        ):
+        if k > 1 and got in _largest(c_in=c_out, c_out=c_in, area=k * k):
             return (
                 f"{where} you gave {got:g}: in and out are swapped. The 1x1 meets the incoming "
                 "channels, the kernel the others."
@@ -41,7 +33,7 @@ def judge_break_even(answer: Any) -> str | None:
                 f"{where} you gave both layers the same area: only the second has k * k weights "
                 "for each pair of channels."
             )
-        if k > 1 and got in ((k * c_in * c_out - lost) // (c_in + k * c_out) for lost in (0, 1)):
+        if k > 1 and got in _largest(c_in, c_out, area=k):
             return f"{where} you used the kernel's side once: its area is k * k."
         if got == right + 1 and (c_in, c_out, k) in ties:
             return f"{where} you gave {got:g}: there both cost the same, and a tie saves nothing."
@@ -54,36 +46,35 @@ def judge_break_even(answer: Any) -> str | None:
     return None
 
 
+def _largest(c_in: int, c_out: int, area: int) -> list[int]:
+    """The largest reduction that costs no more than the plain layer, and that costs less."""
+    return [(area * c_in * c_out - lost) // (c_in + area * c_out) for lost in (0, 1)]
+
+
 # 02.lowrank ---------------------------------------------------------------------------------------
 
 
 def judge_low_rank(answer: Any) -> str | None:
     """`answer(weight, r)` must return (down, up) whose product is the best rank-r copy."""
-    if not callable(answer):
-        return f"a function is asked for, this is {kind_of(answer)}."
     generator = torch.Generator().manual_seed(0)
     for shape, r in (((12, 20), 5), ((20, 12), 3)):
         weight = torch.randn(shape, generator=generator)
         try:
-            pair = answer(weight.clone(), r)
+            pair = call(answer, weight.clone(), r)
         except (RuntimeError, ValueError):  # sizes do not fit: where they do, the slip shows
             slip = _slip_on_square(answer)
             if slip is None:
                 raise
             return slip
-        mistake = _misshapen(pair, *shape, r)
-        if mistake is not None:
+        if mistake := _misshapen(pair, *shape, r):
             return mistake if "transposed" in mistake else _slip_on_square(answer) or mistake
-        mistake = _slip(pair, weight, r)
-        if mistake is not None:
+        if mistake := _slip(pair, weight, r):
             return mistake
     return None
 
 
 def _misshapen(pair: Any, out_channels: int, in_channels: int, r: int) -> str | None:
     """What is wrong with the form of what came back, None for two matrices that fit."""
-    if pair is None:
-        return "the function returns nothing: does it end with return?"
     if isinstance(pair, (torch.Tensor, np.ndarray)):
         return "return the two matrices down and up, not their product: two layers are built."
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
@@ -109,45 +100,34 @@ def _misshapen(pair: Any, out_channels: int, in_channels: int, r: int) -> str | 
 def _slip(pair: Sequence, weight: torch.Tensor, r: int) -> str | None:
     """What made the product another matrix than the best of rank r; None for the best."""
     down, up = (torch.as_tensor(matrix).detach().float() for matrix in pair)
-    u, s, vh = torch.linalg.svd(weight)
-    error, best = (weight - up @ down).norm() / weight.norm(), s[r:].norm() / weight.norm()
+    product, (u, s, vh) = up @ down, torch.linalg.svd(weight)
+    error, best = (weight - product).norm() / weight.norm(), s[r:].norm() / weight.norm()
     if error <= best + 1e-4:  # Eckart and Young: only the best copy comes so near
         return None
     left, middle, right, last = u[:, :r], s[:r], vh[:r], slice(len(s) - r, len(s))
-    slips = [
-        (left @ right, "the singular values are missing: multiply them into down or up."),
-        (
-            (left * middle**2) @ right,
-            "the singular values are in twice: into down or up, not whole into both.",
-        ),
-        (
-            (left * middle**0.5) @ right,
-            "only the roots of the singular values are in: take them whole, or into both.",
-        ),
-        (
-            (u[:, last] * s[last]) @ vh[last],
-            "you kept the smallest singular values: svd sorts them from large to small.",
-        ),
-        (
-            (u[:r].T * middle) @ right,
-            "you took rows of u: the directions on the side of the output are its columns.",
-        ),
-        (
-            (left * middle) @ vh[:, :r].T,
-            "you took columns of vh: it is V transposed already, its rows are the directions.",
-        ),
-    ]
-    wrong_axis = (
-        "the singular values meet the wrong axis: each of them belongs to one row of vh, or to "
-        "one column of u."
-    )
-    if len(u) == len(s):
-        slips.append(((s[:, None] * left) @ right, wrong_axis))
-    if len(vh) == len(s):
-        slips.append((left @ (right * s), wrong_axis))
-    for slip, message in slips:
-        if torch.allclose(up @ down, slip, atol=1e-3):
-            return message
+
+    def is_like(slip: torch.Tensor) -> bool:
+        return torch.allclose(product, slip, atol=1e-3)
+
+    if is_like(left @ right):
+        return "the singular values are missing: multiply them into down or up."
+    if is_like((left * middle**2) @ right):
+        return "the singular values are in twice: into down or up, not whole into both."
+    if is_like((left * middle**0.5) @ right):
+        return "only the roots of the singular values are in: take them whole, or into both."
+    if is_like((u[:, last] * s[last]) @ vh[last]):
+        return "you kept the smallest singular values: svd sorts them from large to small."
+    if is_like((u[:r].T * middle) @ right):
+        return "you took rows of u: the directions on the side of the output are its columns."
+    if is_like((left * middle) @ vh[:, :r].T):
+        return "you took columns of vh: it is V transposed already, its rows are the directions."
+    of_rows = len(u) == len(s) and is_like((s[:, None] * left) @ right)
+    of_columns = len(vh) == len(s) and is_like(left @ (right * s))
+    if of_rows or of_columns:
+        return (
+            "the singular values meet the wrong axis: each of them belongs to one row of vh, or to "
+            "one column of u."
+        )
     return f"up @ down is off by {error:.0%} of the weight, the best of rank {r} by {best:.0%}."
 
 
@@ -165,15 +145,14 @@ def _slip_on_square(answer: Callable) -> str | None:
 # 02.spindle ---------------------------------------------------------------------------------------
 
 SPINDLE = [(64, 384, 1, 1), (384, 384, 3, 3), (384, 64, 1, 1)]
+BENDS = {"ReLU6": F.relu6, "ReLU": F.relu, "nothing": lambda maps: maps}
 
 
 def judge_spindle(answer: Any) -> str | None:
     """`answer` must be 64 -> 384, depthwise 3x3, -> 64, without biases, linear at its end."""
-    check_module(answer)
     # Large inputs: small ones never reach the 6 of ReLU6.
     images = 20 * torch.randn(2, 64, 14, 14, generator=torch.Generator().manual_seed(0))
-    reset_norms(answer)
-    output, convs = run(answer, images)
+    output, convs = run(answer, images, new_norms=True)
     if len(convs) != 3:
         return f"three convolutions are asked for, these are {len(convs)}."
     if convs[1].groups == 1:
@@ -210,35 +189,6 @@ def judge_spindle(answer: Any) -> str | None:
         "the three convolutions are right, what happens between them is not: a ReLU6 after the "
         "first two, and padding with zeros."
     )
-
-
-BENDS = {"ReLU6": F.relu6, "ReLU": F.relu, "nothing": lambda maps: maps}
-
-
-def _dense_spindle() -> nn.Module:
-    return _spindle(groups=1)
-
-
-def _spindle(groups: int = 384, padding: int = 1, bias: bool = False, *end: nn.Module) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(64, 384, 1, bias=bias),
-        nn.ReLU6(),
-        nn.Conv2d(384, 384, 3, padding=padding, groups=groups, bias=bias),
-        nn.ReLU6(),
-        nn.Conv2d(384, 64, 1, bias=bias),
-        *end,
-    )
-
-
-def _factors(r_first: bool, power: float) -> Callable:
-    """A wrong `low_rank`: the first or last r directions, singular values to some power."""
-
-    def low_rank(weight: torch.Tensor, r: int) -> tuple[torch.Tensor, torch.Tensor]:
-        u, s, vh = torch.linalg.svd(weight, full_matrices=False)
-        part = slice(0, r) if r_first else slice(len(s) - r, len(s))
-        return s[part, None] ** power * vh[part], u[:, part]
-
-    return low_rank
 
 
 EXERCISES = {
@@ -294,26 +244,6 @@ EXERCISES = {
             "r = k² C_in C_out / (C_in + k² C_out). Then think about whole numbers and ties.",
             "The largest whole number strictly below a / b is (a - 1) // b.",
         ],
-        wrong=[
-            (lambda c_in, c_out, k: c_in * c_out // (c_in + c_out), "the same area"),
-            (lambda c_in, c_out, k: k * c_in * c_out // (c_in + k * c_out), "side once"),
-            (
-                lambda c_in, c_out, k: (k * k * c_in * c_out - 1) // (c_out + k * k * c_in),
-                "swapped",
-            ),
-            (
-                lambda c_in, c_out, k: k * k * c_in * c_out // (c_in + k * k * c_out),
-                "a tie saves nothing",
-            ),
-            (lambda c_in, c_out, k: k * k * c_in * c_out / (c_in + k * k * c_out), "round down"),
-            (
-                lambda c_in, c_out, k: -(-k * k * c_in * c_out // (c_in + k * k * c_out)),
-                "rounded up",
-            ),
-            (164, "a function is asked for"),
-            (lambda c_in, c_out, k: None, "returns nothing"),
-            (lambda c_in, c_out, k: [164, 165], "one number is asked for"),
-        ],
     ),
     "budget": number(
         28,
@@ -343,16 +273,6 @@ EXERCISES = {
             "Keep the first r columns of u, the first r of s and the first r rows of vh.",
             "down = s[:r, None] * vh[:r] has the shape (r, in); up = u[:, :r] has (out, r).",
         ],
-        wrong=[
-            (lambda w, r: _factors(True, 1)(w, r)[1] @ _factors(True, 1)(w, r)[0], "two matrices"),
-            (lambda w, r: _factors(True, 1)(w, r)[::-1], "the order is down"),
-            (_factors(True, 0), "singular values are missing"),
-            (_factors(True, 2), "in twice"),
-            (_factors(False, 1), "smallest"),
-            (lambda w, r: None, "returns nothing"),
-            (lambda w, r: (nn.Linear(20, r), nn.Linear(r, 12)), "two tensors"),
-            (lambda w, r: torch.linalg.svd(w), "you returned 3"),
-        ],
     ),
     "spindle": Exercise(
         judge_spindle,
@@ -361,15 +281,6 @@ EXERCISES = {
             "nn.Sequential of five parts: convolution, ReLU6, convolution, ReLU6, convolution.",
             "Depthwise means that each channel has its own kernel: groups = number of channels.",
             "The middle: nn.Conv2d(384, 384, 3, padding=1, groups=384, bias=False).",
-        ],
-        wrong=[
-            (_dense_spindle(), "dense"),
-            (_spindle(padding=0), "padding=1"),
-            (_spindle(bias=True), "biases"),
-            (_spindle(384, 1, False, nn.ReLU()), "stays linear"),
-            (nn.Sequential(nn.Conv2d(64, 64, 1)), "three convolutions"),
-            (_spindle(groups=64), "one kernel for each"),
-            (nn.Sequential, "the class Sequential"),
         ],
     ),
 }

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gnet_utils.exercises import Exercise, Mistake, Prediction, kind_of, number
-from gnet_utils.exercises.trials import call
+from gnet_utils.exercises.trials import call, named
 from gnet_utils.models import GOOGLENET_BLOCKS
 from gnet_utils.models.googlenet import GoogLeNetOutput
 
@@ -25,28 +25,27 @@ def judge_reach(answer: Any) -> str | None:
     names = list(answer) if isinstance(answer, Iterable) else [answer]
     if not all(isinstance(name, str) for name in names):
         return 'names of blocks are asked for, such as ("3a", "3b").'
-    named = {name.strip().lower().removeprefix("inception_") for name in names}
-    if not named:
+    blocks = {name.strip().lower().removeprefix("inception_") for name in names}
+    if not blocks:
         return "no block is named: does the second head's loss reach all nine?"
-    if unknown := named - GOOGLENET_BLOCKS.keys():
-        return (
-            f"there is no block {sorted(unknown)[0]!r:.20}: they are {', '.join(GOOGLENET_BLOCKS)}."
-        )
-    if named == UNREACHED:
+    if unknown := blocks - GOOGLENET_BLOCKS.keys():
+        known = ", ".join(GOOGLENET_BLOCKS)
+        return f"there is no block {min(unknown)!r:.20}: they are {known}."
+    if blocks == UNREACHED:
         return None
-    if named == GOOGLENET_BLOCKS.keys() - UNREACHED:
+    if blocks == GOOGLENET_BLOCKS.keys() - UNREACHED:
         return "these are the blocks that it does reach."
-    if named == UNREACHED | {"4d"}:
+    if blocks == UNREACHED | {"4d"}:
         return "the head reads what 4d puts out, so its gradient goes back through 4d."
-    if named == {"5a", "5b"}:
+    if blocks == {"5a", "5b"}:
         return "that would be a head after 4e; it sits one block earlier."
-    if named == UNREACHED | {"4c", "4d"}:
+    if blocks == UNREACHED | {"4c", "4d"}:
         return "that would be heads after 4a and 4b, as some texts have it; they sit elsewhere."
-    if named == UNREACHED | {"4b", "4c", "4d"}:
+    if blocks == UNREACHED | {"4b", "4c", "4d"}:
         return "these are the blocks that the first head does not reach; the second is asked for."
-    if missing := UNREACHED - named:
-        return f"{sorted(missing)[-1]} is missing: a loss reaches only what lies before it."
-    return f"{sorted(named - UNREACHED)[-1]} lies before the second head: it gets a gradient."
+    if missing := UNREACHED - blocks:
+        return f"{max(missing)} is missing: a loss reaches only what lies before it."
+    return f"{max(blocks - UNREACHED)} lies before the second head: it gets a gradient."
 
 
 # 06.total -----------------------------------------------------------------------------------------
@@ -59,8 +58,8 @@ def judge_total(answer: Any) -> str | None:
     labels = torch.randint(0, 10, (8,), generator=random)
     got = _loss(call(answer, GoogLeNetOutput(*parts), labels, how="with an output of three heads"))
     last, aux1, aux2 = (F.cross_entropy(logits, labels) for logits in parts)
-    if mistake := _named_mistake(got, last, aux1, aux2, parts, labels):
-        return mistake
+    if slip := _slip(got, last, aux1, aux2, parts, labels):
+        return slip
     if not torch.isclose(got, last + 0.3 * (aux1 + aux2), atol=1e-4):
         return f"for losses {last:.2f}, {aux1:.2f}, {aux2:.2f} it gives {got:.2f}."
     for name, logits in zip(GoogLeNetOutput._fields, parts, strict=True):
@@ -92,79 +91,25 @@ def _reaches(loss: Tensor, logits: Tensor) -> bool:
     return grad is not None
 
 
-def _named_mistake(got, last, aux1, aux2, parts, labels) -> str | None:
+def _slip(got, last, aux1, aux2, parts, labels) -> str | None:
+    """How the losses were put together to give what was got, None when it has no name."""
     blended = parts[0] + 0.3 * (parts[1] + parts[2])
     odds = [F.cross_entropy(logits.softmax(1), labels) for logits in parts]
-    mistakes = [
-        (last, "that is the last head's loss alone; the other two add 0.3 of theirs."),
-        (
-            8 * (last + 0.3 * (aux1 + aux2)),
-            "these are sums over the pictures: cross_entropy takes the mean by itself.",
+    slips = {
+        "that is the last head's loss alone; the other two add 0.3 of theirs.": last,
+        "these are sums over the pictures: cross_entropy takes the mean by itself.": (
+            8 * (last + 0.3 * (aux1 + aux2))
         ),
-        (last + aux1 + aux2, "all three count fully: the two auxiliary losses weigh 0.3 each."),
-        (0.3 * (last + aux1 + aux2), "the last head's loss has weight 1, not 0.3."),
-        (last + 0.3 * (aux1 + aux2) / 2, "each head has weight 0.3; you took the mean of the two."),
-        (F.cross_entropy(blended, labels), "you added up the logits; add up the losses."),
-        (odds[0] + 0.3 * (odds[1] + odds[2]), "cross_entropy takes logits: leave softmax out."),
-        (0.3 * (aux1 + aux2), "the last head's own loss is missing."),
-        (last + 0.3 * aux1, "the second head is missing."),
-        (last + 0.3 * aux2, "the first head is missing."),
-    ]
-    return next((text for loss, text in mistakes if torch.isclose(got, loss, atol=1e-4)), None)
-
-
-def main_only(output: Any, labels: Tensor) -> Tensor:
-    return F.cross_entropy(output[0], labels)
-
-
-def all_equal(output: Any, labels: Tensor) -> Tensor:
-    return sum(F.cross_entropy(logits, labels) for logits in output)
-
-
-def third_of_all(output: Any, labels: Tensor) -> Tensor:
-    return 0.3 * all_equal(output, labels)
-
-
-def first_head_only(output: Any, labels: Tensor) -> Tensor:
-    return main_only(output, labels) + 0.3 * F.cross_entropy(output[1], labels)
-
-
-def second_head_only(output: Any, labels: Tensor) -> Tensor:
-    return main_only(output, labels) + 0.3 * F.cross_entropy(output[2], labels)
-
-
-def logits_added(output: Any, labels: Tensor) -> Tensor:
-    return F.cross_entropy(output[0] + 0.3 * (output[1] + output[2]), labels)
-
-
-def softmax_first(output: Any, labels: Tensor) -> Tensor:
-    losses = [F.cross_entropy(logits.softmax(1), labels) for logits in output]
-    return losses[0] + 0.3 * (losses[1] + losses[2])
-
-
-def cut_off(output: Any, labels: Tensor) -> Tensor:
-    heads = sum(F.cross_entropy(logits, labels).item() for logits in output[1:])
-    return F.cross_entropy(output[0], labels) + 0.3 * heads
-
-
-def summed(output: Any, labels: Tensor) -> Tensor:
-    losses = [F.cross_entropy(logits, labels, reduction="sum") for logits in output]
-    return losses[0] + 0.3 * (losses[1] + losses[2])
-
-
-def confused_by_three(output: Any, labels: Tensor) -> Tensor:
-    if len(output) == 3:
-        return never_without_heads(GoogLeNetOutput(*output), labels)
-    return F.cross_entropy(output, labels)
-
-
-def never_without_heads(output: Any, labels: Tensor) -> Tensor:
-    losses = [F.cross_entropy(logits, labels) for logits in (output.logits, *output[1:])]
-    return losses[0] + 0.3 * (losses[1] + losses[2])
-
-
-def as_float(output: Any, labels: Tensor) -> float:
-    return never_without_heads(output, labels).item()
+        "all three count fully: the two auxiliary losses weigh 0.3 each.": last + aux1 + aux2,
+        "the last head's loss has weight 1, not 0.3.": 0.3 * (last + aux1 + aux2),
+        "each head has weight 0.3; you took the mean of the two.": last + 0.3 * (aux1 + aux2) / 2,
+        "you added up the logits; add up the losses.": F.cross_entropy(blended, labels),
+        "cross_entropy takes logits: leave softmax out.": odds[0] + 0.3 * (odds[1] + odds[2]),
+        "the last head's own loss is missing.": 0.3 * (aux1 + aux2),
+        "the second head is missing.": last + 0.3 * aux1,
+        "the first head is missing.": last + 0.3 * aux2,
+    }
+    return named(slips, lambda loss: torch.isclose(got, loss, atol=1e-4).item())
 
 
 # The table ----------------------------------------------------------------------------------------
@@ -200,18 +145,6 @@ EXERCISES = {
             "A gradient runs backwards, from the loss towards the picture.",
             "net.exits(batch).aux2.sum().backward(), then look which blocks have a .grad.",
         ],
-        wrong=[
-            (3, "names of blocks"),
-            ((), "no block is named"),
-            (("4f",), "there is no block"),
-            (("3a", "3b", "4a", "4b", "4c", "4d"), "that it does reach"),
-            (("4d", "4e", "5a", "5b"), "goes back through 4d"),
-            (("5a", "5b"), "a head after 4e"),
-            (("4c", "4d", "4e", "5a", "5b"), "after 4a and 4b"),
-            (("4b", "4c", "4d", "4e", "5a", "5b"), "the first head does not reach"),
-            (("4e", "5a"), "5b is missing"),
-            (("3a", "4e", "5a", "5b"), "lies before the second head"),
-        ],
     ),
     "head": number(
         80_682,
@@ -242,21 +175,6 @@ EXERCISES = {
             "Three calls of F.cross_entropy: for output.logits, output.aux1 and output.aux2.",
             "In eval() the output is one tensor: isinstance(output, torch.Tensor) finds that out.",
             "return loss(output.logits) + 0.3 * (loss(output.aux1) + loss(output.aux2))",
-        ],
-        wrong=[
-            (0.3, "a function is asked for"),
-            (main_only, "last head's loss alone"),
-            (all_equal, "all three count fully"),
-            (third_of_all, "weight 1, not 0.3"),
-            (first_head_only, "the second head is missing"),
-            (second_head_only, "the first head is missing"),
-            (logits_added, "added up the logits"),
-            (softmax_first, "leave softmax out"),
-            (as_float, "backward() needs the tensor"),
-            (summed, "sums over the pictures"),
-            (cut_off, "aux1 is cut off"),
-            (never_without_heads, "as in eval(), 8 pictures, it stops"),
-            (confused_by_three, "as in eval(), 3 pictures, it stops"),
         ],
     ),
     "mix": number(

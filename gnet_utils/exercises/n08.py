@@ -74,67 +74,6 @@ def _has(got: Tensor, wanted: Tensor) -> bool:
     return all(any(torch.equal(crop, one) for one in got.to(wanted)) for crop in wanted)
 
 
-def five_only(image: Tensor, size: int) -> Tensor:
-    return cut_ten(image, size)[:5]
-
-
-def upside_down(image: Tensor, size: int) -> Tensor:
-    five = five_only(image, size)
-    return torch.cat([five, five.flip(2)])
-
-
-def as_a_list(image: Tensor, size: int) -> list[Tensor]:
-    return list(cut_ten(image, size))
-
-
-def off_centre(image: Tensor, size: int) -> Tensor:
-    ten = cut_ten(image, size)
-    moved = image[:, 1 : size + 1, 1 : size + 1]
-    return torch.cat([ten[:4], moved[None], ten[5:]])
-
-
-def one_corner(image: Tensor, size: int) -> Tensor:
-    ten = cut_ten(image, size)
-    return ten[[0, 0, 0, 0, 4, 5, 5, 5, 5, 9]]
-
-
-def twice(image: Tensor, size: int) -> Tensor:
-    five = five_only(image, size)
-    noise = torch.rand_like(five)
-    return torch.cat([five, noise])
-
-
-def whole(image: Tensor, size: int) -> Tensor:
-    return image.expand(10, -1, -1, -1)
-
-
-def rows_for_columns(image: Tensor, size: int) -> Tensor:
-    down, right = image.shape[1] - size, image.shape[2] - size
-    corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
-    five = torch.stack([image[:, x : x + size, y : y + size] for y, x in corners])
-    return torch.cat([five, five.flip(3)])
-
-
-def even_only(image: Tensor, size: int) -> Tensor:
-    ten, (down, right) = cut_ten(image, size), ((side - size) // 2 for side in image.shape[1:])
-    centre = image[None, :, down:-down, right:-right]
-    return torch.cat([ten[:4], centre, ten[5:9], centre.flip(3)])
-
-
-WRONG_TEN: list[tuple[Any, str]] = [
-    (10, "a function is asked for"),
-    (five_only, "each of them is also mirrored"),
-    (upside_down, "upside down"),
-    (as_a_list, "torch.stack"),
-    (off_centre, "the centre is not"),
-    (one_corner, "come out twice"),
-    (twice, "their mirror images are not"),
-    (whole, "should come out"),
-    (rows_for_columns, "for a picture (1, 40, 52) and size 24 crops of several sizes"),
-    (even_only, "for a picture (3, 31, 45) and size 24 crops of several sizes"),
-]
-
-
 # 08.majority --------------------------------------------------------------------------------------
 
 
@@ -176,7 +115,6 @@ EXERCISES = {
             "image[:, y : y + size, x : x + size] cuts one; collect five and torch.stack them.",
             "torch.cat([five, five.flip(3)]) adds the mirror images.",
         ],
-        wrong=WRONG_TEN,
     ),
     "gain": number(
         0.0094,

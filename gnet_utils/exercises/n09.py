@@ -1,64 +1,55 @@
 """Exercises and predictions of notebook 09, inside an Inception network."""
 
+import copy
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils.exercises import Exercise, Mistake, Prediction, as_number, kind_of, number
-from gnet_utils.exercises.trials import call
+from gnet_utils.exercises.trials import call, named
 from gnet_utils.models import FashionGoogLeNet
-from gnet_utils.probing import ablate
+from gnet_utils.probing import ablate, likeness
 
 # 09.ablate ----------------------------------------------------------------------------------------
 
 
-def small_net() -> nn.Module:
-    """A net whose batch norms have seen something, the same at each call."""
-    torch.manual_seed(9)
-    net = FashionGoogLeNet(0.125, stem="patch").train()
-    with torch.no_grad():
-        for _ in range(3):
-            net(torch.randn(16, 1, 28, 28))
-    return net.eval()
-
-
 def judge_ablate(answer: Any) -> str | None:
     """Whether a function (net, images, name) -> logits silences one part, for this call only."""
-    for name in ("inception_4b.branch_5x5", "inception_3a.branch_1x1", "conv2", "inception_5b"):
-        with torch.no_grad():
-            if mistake := _ablate_mistake(answer, name):
+    torch.manual_seed(9)
+    net, images = FashionGoogLeNet(0.125, stem="patch").train(), torch.randn(16, 1, 28, 28)
+    with torch.no_grad():
+        net(images)  # so that its batch norms have seen something
+        for name in ("inception_4b.branch_5x5", "inception_3a.branch_1x1", "conv2", "inception_5b"):
+            if mistake := _ablate_mistake(answer, net.eval(), images[:4], name):
                 return mistake
     return None
 
 
-def _ablate_mistake(answer: Any, name: str) -> str | None:
-    net, how = small_net(), f'for "{name}"'
-    kept = {key: numbers.clone() for key, numbers in net.state_dict().items()}
-    images = torch.randn(4, 1, 28, 28)
-    whole = net(images)
+def _ablate_mistake(answer: Any, net: nn.Module, images: Tensor, name: str) -> str | None:
+    given, how = copy.deepcopy(net), f'for "{name}"'
+    got, whole = call(answer, given, images.clone(), name, how=how), net(images)
     with ablate(net, [name]):
         wanted = net(images)
-    with ablate(net, [name.partition(".")[0]]):
-        no_block = net(images)
-    got = call(answer, net, images.clone(), name, how=how)
     if not isinstance(got, Tensor) or got.shape != whole.shape:
         shape = tuple(getattr(got, "shape", ()))
         return f"logits {tuple(whole.shape)} should come back, got {shape or kind_of(got)}."
     if _same(got, whole):
         return f"{how} the whole net answers: a hook must return what it puts in place."
-    if "." in name and _same(got, no_block):
-        return "that silences the whole block: get_submodule takes the full name, dots and all."
+    with ablate(net, [name.partition(".")[0]]):
+        if "." in name and _same(got, net(images)):
+            return "that silences the whole block: get_submodule takes the full name, dots and all."
     if _same(got, wanted.softmax(1)):
         return "these are probabilities: the logits are asked for."
     if not _same(got, wanted):
         return f"{how} these are not the logits of the net with zeros in that place."
-    if net.training:
+    if given.training:
         return "afterwards the net is in train() mode: it came in eval() mode."
-    if not _same(net(images), whole):
-        if all(torch.equal(numbers, kept[key]) for key, numbers in net.state_dict().items()):
+    if not _same(given(images), whole):
+        kept = net.state_dict()
+        if all(torch.equal(numbers, kept[key]) for key, numbers in given.state_dict().items()):
             return "afterwards the net still answers without that part: remove the hook."
         return "afterwards the net has other numbers: put zeros in place of the output alone."
     return None
@@ -68,108 +59,7 @@ def _same(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and torch.allclose(a.to(b), b, atol=1e-4)
 
 
-def silence(
-    name_of: Callable[[str], str] = lambda name: name,
-    replace: bool = True,
-    remove: bool = True,
-    finish: Callable = lambda logits: logits,
-) -> Callable:
-    """Answers to 09.ablate, right and wrong, for the tests."""
-
-    def without(net: nn.Module, images: Tensor, name: str) -> Any:
-        def hook(module, inputs, output):
-            zeros = torch.zeros_like(output)
-            return zeros if replace else None
-
-        handle = net.get_submodule(name_of(name)).register_forward_hook(hook)
-        logits = net(images)
-        if remove:
-            handle.remove()
-        return finish(logits)
-
-    return without
-
-
-def zeros_in_the_weights(net: nn.Module, images: Tensor, name: str) -> Tensor:
-    """A wrong answer: right logits, and a net that never recovers."""
-    for layer in net.get_submodule(name).modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.weight.data.zero_()
-            layer.bias.data.zero_()
-    return net(images)
-
-
-def left_in_training(net: nn.Module, images: Tensor, name: str) -> Tensor:
-    logits = silence()(net.eval(), images, name)
-    net.train()
-    return logits
-
-
-def two_levels_only(net: nn.Module, images: Tensor, name: str) -> Tensor:
-    block, branch = name.split(".")
-    return silence()(net, images, f"{block}.{branch}")
-
-
 # 09.cam -------------------------------------------------------------------------------------------
-
-
-def right_cam(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight[classes][:, :, None, None] * maps).sum(1).relu()
-
-
-def cam_without_relu(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight[classes][:, :, None, None] * maps).sum(1)
-
-
-def cam_relu_first(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight[classes].relu()[:, :, None, None] * maps).sum(1)
-
-
-def cam_unweighted(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return maps.sum(1).relu()
-
-
-def cam_all_classes(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight.sum(0)[None, :, None, None] * maps).sum(1).relu()
-
-
-def cam_first_class(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight[classes[0]][None, :, None, None] * maps).sum(1).relu()
-
-
-def cam_averaged(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight[classes] * maps.mean((2, 3))).relu()
-
-
-def cam_columns(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight[:, classes][:, :, None, None] * maps).sum(1).relu()
-
-
-def cam_without_axes(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return (weight[classes] * maps).sum(1).relu()
-
-
-def cam_squeezed(maps: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
-    return right_cam(maps, weight, classes).squeeze()
-
-
-CAM_SLIPS = (
-    (cam_without_relu, "some places are negative: the ReLU is missing."),
-    (cam_relu_first, "the ReLU comes after the sum: here it cut the negative weights away."),
-    (cam_unweighted, "that adds the maps as they are: weigh each by the class's weight for it."),
-    (cam_all_classes, "the weights of all ten classes are in it: take each picture's own row."),
-    (
-        cam_first_class,
-        "every picture gets the first picture's class: weight[classes] has one row for each.",
-    ),
-)
-AXIS_SLIPS = (  # they run only where some sizes are equal
-    (cam_columns, "weight[:, classes] takes columns: a class is a row of the weight."),
-    (
-        cam_without_axes,
-        "the weights meet places, not maps: give weight[classes] two more axes at the end.",
-    ),
-)
 
 
 def judge_cam(answer: Any) -> str | None:
@@ -187,30 +77,44 @@ def judge_cam(answer: Any) -> str | None:
 
 def _cam_mistake(answer: Any, shape: tuple[int, int, int, int]) -> str | None:
     count, channels, *places = shape
-    case = _cam_case(shape)
+    maps, weight, classes = _cam_case(shape)
     how = f"for maps {shape}, weight {(10, channels)} and {count} classes"
-    got = call(answer, *(part.clone() for part in case), how=how)
+    got = call(answer, maps.clone(), weight.clone(), classes.clone(), how=how)
     if not isinstance(got, Tensor) or got.shape != (count, *places):
         given = tuple(getattr(got, "shape", ()))
         if given == (count, channels):
             return "the places are gone: add over the maps, not over the places."
         return f"{how} {(count, *places)} should come back, got {given or kind_of(got)}."
-    if _like(got, right_cam(*case)):
+    rows = weight[classes][:, :, None, None]
+    if _like(got, (rows * maps).sum(1).relu()):
         return None
-    slips = (message for wrong, message in CAM_SLIPS if _like(got, wrong(*case)))
-    return next(slips, "these are not the class's weights times the maps, added, then ReLU.")
+    if _like(got, (rows * maps).sum(1)):
+        return "some places are negative: the ReLU is missing."
+    if _like(got, (rows.relu() * maps).sum(1)):
+        return "the ReLU comes after the sum: here it cut the negative weights away."
+    if _like(got, maps.sum(1).relu()):
+        return "that adds the maps as they are: weigh each by the class's weight for it."
+    if _like(got, (weight.sum(0)[:, None, None] * maps).sum(1).relu()):
+        return "the weights of all ten classes are in it: take each picture's own row."
+    if _like(got, (rows[:1] * maps).sum(1).relu()):
+        return "every picture gets the first picture's class: weight[classes] has one row for each."
+    return "these are not the class's weights times the maps, added, then ReLU."
 
 
 def _cam_slip_of_axes(answer: Any) -> str | None:
     """The slip of an answer that fails on real sizes, seen where all sizes are equal."""
-    case = _cam_case((10, 10, 10, 10))
+    maps, weight, classes = _cam_case((10, 10, 10, 10))
     try:
-        got = call(answer, *case, how="")
+        got = call(answer, maps, weight, classes, how="")
     except Mistake:
         return None
-    is_map = isinstance(got, Tensor) and got.shape == (10, 10, 10)
-    slips = (message for wrong, message in AXIS_SLIPS if is_map and _like(got, wrong(*case)))
-    return next(slips, None)
+    if not isinstance(got, Tensor) or got.shape != (10, 10, 10):
+        return None
+    if _like(got, (weight[:, classes][:, :, None, None] * maps).sum(1).relu()):
+        return "weight[:, classes] takes columns: a class is a row of the weight."
+    if _like(got, (weight[classes] * maps).sum(1).relu()):
+        return "the weights meet places, not maps: give weight[classes] two more axes at the end."
+    return None
 
 
 def _cam_case(shape: tuple[int, int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -233,67 +137,33 @@ def _like(got: Tensor, wanted: Tensor) -> bool:
 # 09.likeness --------------------------------------------------------------------------------------
 
 
-def right_likeness(a: Tensor, b: Tensor) -> Tensor:
-    a, b = a - a.mean(), b - b.mean()
-    return (a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-12)
-
-
-def cosine(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-12)
-
-
-def covariance(a: Tensor, b: Tensor) -> Tensor:
-    return ((a - a.mean()) * (b - b.mean())).mean()
-
-
-def without_sign(a: Tensor, b: Tensor) -> Tensor:
-    return right_likeness(a, b).abs()
-
-
-def nan_for_flat(a: Tensor, b: Tensor) -> Tensor:
-    a, b = a - a.mean(), b - b.mean()
-    return (a * b).sum() / (a.norm() * b.norm())
-
-
-def two_deviations(a: Tensor, b: Tensor) -> Tensor:
-    return covariance(a, b) / (a.std() * b.std()).clamp_min(1e-12)
-
-
-def one_guard(a: Tensor, b: Tensor) -> Tensor:
-    return torch.zeros(()) if b.std() == 0 else nan_for_flat(a, b)
-
-
-LIKENESS_SLIPS = (
-    (cosine, "the means are still in it: two bright maps look alike without any pattern."),
-    (covariance, "it grows with the brightness of the maps: divide by both lengths."),
-    (without_sign, "the sign is lost: opposite maps should give a negative number."),
-    (two_deviations, "std() divides by n - 1 and mean() by n: take the same for both."),
-)
-
-
 def judge_likeness(answer: Any) -> str | None:
     """Whether a function of two maps (H, W) is Pearson's correlation, 0 for a flat map."""
     generator = torch.Generator().manual_seed(9)
     a = torch.rand(6, 5, generator=generator) + 1
     noise = torch.rand(2, 6, 5, generator=generator)
-    pairs = [(a, 2 - 0.6 * a + 0.2 * noise[0]), (a, a + noise[1])]
-    got = [_likeness(answer, *pair, "for two maps (6, 5)") for pair in pairs]
-
-    def is_like(other: Callable) -> bool:
-        return all(
-            math.isclose(value, other(*pair).item(), abs_tol=1e-3)
-            for value, pair in zip(got, pairs, strict=True)
-        )
-
-    if not is_like(right_likeness):
-        slips = (message for wrong, message in LIKENESS_SLIPS if is_like(wrong))
-        right = right_likeness(*pairs[0])
-        return next(slips, f"two maps whose correlation is {right:.2f} give {got[0]:.2f}.")
+    a, b = torch.stack([a, a]), torch.stack([2 - 0.6 * a + 0.2 * noise[0], a + noise[1]])
+    got = torch.tensor(
+        [_likeness(answer, *pair, "for two maps (6, 5)") for pair in zip(a, b, strict=True)]
+    )
+    wanted = likeness(a, b)
+    widths = a.flatten(1).std(1, correction=0) * b.flatten(1).std(1, correction=0)
+    slips = {
+        "the means are still in it: two bright maps look alike without any pattern.": (
+            F.cosine_similarity(a.flatten(1), b.flatten(1))
+        ),
+        "it grows with the brightness of the maps: divide by both lengths.": wanted * widths,
+        "the sign is lost: opposite maps should give a negative number.": wanted.abs(),
+        "std() divides by n - 1 and mean() by n: take the same for both.": wanted * (1 - 1 / 30),
+    }
+    if not torch.allclose(got, wanted, rtol=0, atol=1e-3):
+        slip = named(slips, lambda value: torch.allclose(got, value, rtol=0, atol=1e-3))
+        return slip or f"two maps whose correlation is {wanted[0]:.2f} give {got[0]:.2f}."
     flat = torch.ones(6, 5)
-    for where, pair in (
-        ("second map is", (a, flat)),
-        ("first map is", (flat, a)),
-        ("maps are", (flat, flat)),
+    for where, *pair in (
+        ("second map is", a[0], flat),
+        ("first map is", flat, a[0]),
+        ("maps are", flat, flat),
     ):
         try:
             value = _likeness(answer, *pair, "")
@@ -305,8 +175,7 @@ def judge_likeness(answer: Any) -> str | None:
 
 
 def _likeness(answer: Any, a: Tensor, b: Tensor, how: str) -> float:
-    got = call(answer, a.clone(), b.clone(), how=how)
-    value = as_number(got)
+    value = as_number(call(answer, a.clone(), b.clone(), how=how))
     if isinstance(value, str):
         raise Mistake(f"{how}: {value}")
     return value
@@ -343,18 +212,6 @@ EXERCISES = {
             "What the hook returns takes the place of the output.",
             "handle = ...; logits = net(images); handle.remove(); return logits",
         ],
-        wrong=[
-            (silence(replace=False), "the whole net answers"),
-            (silence(remove=False), "remove the hook"),
-            (silence(name_of=lambda name: name.partition(".")[0]), "silences the whole block"),
-            (silence(finish=lambda logits: logits.softmax(1)), "these are probabilities"),
-            (silence(finish=lambda logits: None), "returns nothing"),
-            (silence(finish=lambda logits: logits.argmax(1)), "should come back"),
-            (silence(name_of=lambda name: "inception_4b.branch_5x5"), 'for "inception_3a.branch'),
-            (two_levels_only, 'for "conv2" it stops with ValueError'),
-            (zeros_in_the_weights, "other numbers"),
-            (left_in_training, "train() mode"),
-        ],
     ),
     "cam": Exercise(
         judge_cam,
@@ -363,17 +220,6 @@ EXERCISES = {
             "weight[classes] (not weight[:, classes]) is one row (C,) for each picture.",
             "Give it two more axes, [:, :, None, None], then multiply and add over the maps.",
             "ReLU last: what speaks against the class is cut away after the sum.",
-        ],
-        wrong=[
-            (cam_without_relu, "the ReLU is missing"),
-            (cam_relu_first, "after the sum"),
-            (cam_unweighted, "weigh each"),
-            (cam_all_classes, "each picture's own row"),
-            (cam_first_class, "the first picture's class"),
-            (cam_averaged, "the places are gone"),
-            (cam_columns, "a class is a row"),
-            (cam_without_axes, "two more axes"),
-            (cam_squeezed, "(1, 3, 4) should come back, got (3, 4)"),
         ],
     ),
     "field": number(
@@ -401,14 +247,6 @@ EXERCISES = {
             "Take each map's mean out of it first.",
             "The sum of products, divided by both lengths (norm()).",
             "A flat map has length 0: clamp_min(1e-12) under the fraction bar.",
-        ],
-        wrong=[
-            (cosine, "means are still in it"),
-            (covariance, "divide by both lengths"),
-            (without_sign, "sign is lost"),
-            (nan_for_flat, "guard the division"),
-            (two_deviations, "divides by n - 1"),
-            (one_guard, "when the first map is the same everywhere"),
         ],
     ),
 }

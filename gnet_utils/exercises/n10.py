@@ -1,89 +1,69 @@
 """Exercises and predictions of notebook 10, after Inception."""
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from gnet_utils.exercises import Exercise, Mistake, Prediction, kind_of, number
-from gnet_utils.exercises.trials import call
+from gnet_utils.exercises.trials import call, named
 
 # 10.fold ------------------------------------------------------------------------------------------
 
 
 def lived(*shape: Any, **options: Any) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
     """nn.Conv2d(*shape, **options) and its batch norm, all numbers away from their defaults."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(10)
-        conv = nn.Conv2d(*shape, **options)
-        norm = nn.BatchNorm2d(conv.out_channels, eps=0.01)
-        with torch.no_grad():
-            norm.weight.uniform_(0.5, 2)
-            norm.bias.normal_()
-            norm.running_mean.normal_()
-            norm.running_var.uniform_(0.05, 2)
+    torch.manual_seed(10)
+    conv = nn.Conv2d(*shape, **options)
+    norm = nn.BatchNorm2d(conv.out_channels, eps=0.01)
+    with torch.no_grad():
+        norm.weight.uniform_(0.5, 2)
+        norm.bias.normal_()
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.05, 2)
     return conv.eval(), norm.eval()
 
 
-def fold_by(factor: Callable, bias: Callable, axis: int = 0) -> Callable:
-    """A fold whose factor and bias are given as functions of (conv, norm[, factor])."""
+def _slips(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> dict[str, tuple[Tensor, Tensor]]:
+    """Typical mistakes: what is said about them, and the factor and the bias that they make."""
+    gamma, beta, mean, own = norm.weight, norm.bias, norm.running_mean, conv.bias
+    var, eps = norm.running_var, norm.eps
+    factor = gamma / (var + eps).sqrt()
 
-    def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-        folded, scale = copy.deepcopy(conv), factor(norm)
-        shape = [1, 1, 1, 1]
-        shape[axis] = -1
-        with torch.no_grad():
-            folded.weight.mul_(scale.view(shape))
-            folded.bias.copy_(bias(conv, norm, scale))
-        return folded
+    def fold(factor: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        shifted = beta + (own - mean) * factor
+        return factor[:, None, None, None], shifted if bias is None else bias
 
-    return fold
-
-
-def right_factor(norm: nn.BatchNorm2d) -> torch.Tensor:
-    return norm.weight / (norm.running_var + norm.eps).sqrt()
-
-
-def right_bias(conv, norm, factor) -> torch.Tensor:
-    return norm.bias + (conv.bias - norm.running_mean) * factor
-
-
-SLIPS = {  # typical mistakes: what they compute, and what is said about them
-    "the epsilon is missing: the factor divides by sqrt(running_var + eps).": fold_by(
-        lambda norm: norm.weight / norm.running_var.sqrt(), right_bias
-    ),
-    "the square root is missing: divide by the standard deviation, not by the variance.": fold_by(
-        lambda norm: norm.weight / (norm.running_var + norm.eps), right_bias
-    ),
-    "the running mean is missing in the new bias.": fold_by(
-        right_factor, lambda conv, norm, factor: norm.bias + conv.bias * factor
-    ),
-    "the convolution's own bias is missing in the new bias.": fold_by(
-        right_factor, lambda conv, norm, factor: norm.bias - norm.running_mean * factor
-    ),
-    "the convolution's own bias must be scaled by the factor too.": fold_by(
-        right_factor,
-        lambda conv, norm, factor: norm.bias + conv.bias - norm.running_mean * factor,
-    ),
-    "the running mean must be scaled by the factor too.": fold_by(
-        right_factor,
-        lambda conv, norm, factor: norm.bias + conv.bias * factor - norm.running_mean,
-    ),
-    "the weights are scaled over input channels: the first axis holds the output channels.": (
-        fold_by(right_factor, right_bias, axis=1)
-    ),
-    "the weight of the batch norm (gamma) is missing in the factor.": fold_by(
-        lambda norm: 1 / (norm.running_var + norm.eps).sqrt(), right_bias
-    ),
-    "the shift of the batch norm (beta, norm.bias) is missing in the new bias.": fold_by(
-        right_factor, lambda conv, norm, factor: (conv.bias - norm.running_mean) * factor
-    ),
-    "the bias is still the convolution's own: it needs the mean, the factor and beta.": fold_by(
-        right_factor, lambda conv, norm, factor: conv.bias
-    ),
-}
+    return {
+        "the epsilon is missing: the factor divides by sqrt(running_var + eps).": (
+            fold(gamma / var.sqrt())
+        ),
+        "the square root is missing: divide by the standard deviation, not by the variance.": (
+            fold(gamma / (var + eps))
+        ),
+        "the running mean is missing in the new bias.": fold(factor, beta + own * factor),
+        "the convolution's own bias is missing in the new bias.": fold(
+            factor, beta - mean * factor
+        ),
+        "the convolution's own bias must be scaled by the factor too.": (
+            fold(factor, beta + own - mean * factor)
+        ),
+        "the running mean must be scaled by the factor too.": (
+            fold(factor, beta + own * factor - mean)
+        ),
+        "the weights are scaled over input channels: the first axis holds the output channels.": (
+            (factor[:, None, None], fold(factor)[1])
+        ),
+        "the weight of the batch norm (gamma) is missing in the factor.": fold(factor / gamma),
+        "the shift of the batch norm (beta, norm.bias) is missing in the new bias.": (
+            fold(factor, (own - mean) * factor)
+        ),
+        "the bias is still the convolution's own: it needs the mean, the factor and beta.": (
+            fold(factor, own)
+        ),
+    }
 
 
 RAISED = {  # words of PyTorch's errors, and the slip behind them
@@ -102,8 +82,7 @@ def judge_fold(answer: Any) -> str | None:
         mistakes = (_fold_mistake(answer, conv, norm) for conv, norm in layers)
         return next(filter(None, mistakes), None)
     except Mistake as mistake:
-        slips = (slip for words, slip in RAISED.items() if words in str(mistake))
-        return next(slips, str(mistake))
+        return next((slip for words, slip in RAISED.items() if words in str(mistake)), str(mistake))
 
 
 def _fold_mistake(answer: Any, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> str | None:
@@ -130,61 +109,15 @@ def _fold_mistake(answer: Any, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> str | N
             return None
         if torch.allclose(got, before, atol=1e-5):
             return "nothing is folded yet: the outputs are those of the convolution alone."
+
+        def gives_the_same(slip: tuple[Tensor, Tensor]) -> bool:
+            numbers = {"weight": conv.weight * slip[0], "bias": slip[1]}
+            return torch.allclose(got, functional_call(conv, numbers, images), atol=1e-4)
+
         same_channels = conv.in_channels == conv.out_channels  # else a slip cannot run
-        for message, slip in SLIPS.items() if same_channels else ():
-            if torch.allclose(got, slip(conv, norm)(images), atol=1e-4):
-                return message
+        slip = named(_slips(conv, norm), gives_the_same) if same_channels else None
     off = (got - expected).abs().max()
-    return f"the outputs differ by up to {off:.3g}: compare each term with the formula."
-
-
-def fold_nothing(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A wrong answer: the convolution as it was."""
-    return copy.deepcopy(conv)
-
-
-def fold_in_place(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A wrong answer: right numbers, written into the convolution that was given."""
-    folded = fold_by(right_factor, right_bias)(conv, norm)
-    with torch.no_grad():
-        conv.weight.copy_(folded.weight)
-        conv.bias.copy_(folded.bias)
-    return conv
-
-
-def fold_with_gradients(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A wrong answer: PyTorch refuses to write into weights that learn."""
-    folded = copy.deepcopy(conv)
-    folded.weight *= right_factor(norm)[:, None, None, None]
-    return folded
-
-
-def fold_without_parameter(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A wrong answer: a plain tensor as the weight of a layer."""
-    folded = copy.deepcopy(conv)
-    folded.weight = conv.weight * right_factor(norm)[:, None, None, None]
-    return folded
-
-
-def fold_along_the_last_axis(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A wrong answer: the factor has no axes for channels in, rows and columns."""
-    folded = copy.deepcopy(conv)
-    folded.weight.data *= right_factor(norm)
-    return folded
-
-
-def fold_of_stride_1(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A wrong answer: a new layer without the stride of the old one."""
-    folded = fold_by(right_factor, right_bias)(conv, norm)
-    folded.stride = (1, 1)
-    return folded
-
-
-def fold_without_bias(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A wrong answer: weights scaled, no bias at all."""
-    folded = fold_by(right_factor, right_bias)(conv, norm)
-    folded.bias = None
-    return folded
+    return slip or f"the outputs differ by up to {off:.3g}: compare each term with the formula."
 
 
 # The table ----------------------------------------------------------------------------------------
@@ -284,18 +217,6 @@ EXERCISES = {
             "factor = norm.weight / (norm.running_var + norm.eps).sqrt()",
             "Weights times factor[:, None, None, None]; bias = norm.bias + (conv.bias - "
             "norm.running_mean) * factor. Work on copy.deepcopy(conv), under torch.no_grad().",
-        ],
-        wrong=[
-            *((slip, message) for message, slip in SLIPS.items()),
-            (fold_nothing, "nothing is folded"),
-            (fold_in_place, "work on a copy"),
-            (fold_without_bias, "shift of the batch norm is lost"),
-            (lambda conv, norm: nn.Sequential(conv, norm), "returns a Sequential"),
-            (nn.Identity(), "called with (conv, norm) it stops with TypeError"),
-            (fold_with_gradients, "under torch.no_grad()"),
-            (fold_without_parameter, "takes nn.Parameter"),
-            (fold_along_the_last_axis, "along the first axis of the weights"),
-            (fold_of_stride_1, "another one than Conv2d(4, 6"),
         ],
     ),
 }

@@ -1,11 +1,6 @@
-"""Modules and functions of the reader, judged by what they do.
+"""Modules and functions of the reader, judged by what they do, not by how they are written."""
 
-`run` lets a module work on a batch and notes each convolution, written as a layer or as F.conv2d;
-a ReLU may be a layer, F.relu or a clamp. `call` calls a function, of whatever kind.
-"""
-
-from collections.abc import Callable
-from itertools import permutations
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -14,13 +9,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from gnet_utils.exercises import Mistake, first_line, kind_of
-from gnet_utils.models import GOOGLENET_BLOCKS, Inception
 
-ENLARGING = (
-    *(F.interpolate, F.conv_transpose2d, F.pixel_shuffle),
-    *(torch.repeat_interleave, Tensor.repeat_interleave),
-)
-CONCATENATING = (torch.cat, torch.concat, torch.concatenate)
+ENLARGING = (F.interpolate, F.conv_transpose2d)
+STACKING = (torch.cat, torch.concat, torch.concatenate)
 
 
 class Convolution(NamedTuple):
@@ -30,10 +21,6 @@ class Convolution(NamedTuple):
     bias: Tensor | None
     groups: int
     places: int  # of its output map
-
-    @property
-    def macs(self) -> int:
-        return self.weight.numel() * self.places
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -54,8 +41,8 @@ class _Watch(TorchFunctionMode):
         kwargs = kwargs or {}
         if function in ENLARGING and not self.may_enlarge:
             raise Mistake("it enlarges a map: shrink it less, do not blow it up afterwards.")
-        if function in CONCATENATING:
-            _check_sizes(args[0] if args else kwargs["tensors"])
+        if function in STACKING:
+            _check_sizes(*args, **kwargs)
         if function is not torch.conv2d:
             return function(*args, **kwargs)
         maps, convolution = _as_called(*args, **kwargs)
@@ -70,15 +57,13 @@ class _Watch(TorchFunctionMode):
         return self.change(index, output) if self.change else output
 
 
-def _as_called(
-    input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
-) -> tuple[Tensor, Convolution]:
+def _as_called(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """The maps and the layer out of the arguments of torch.conv2d."""
     return input, Convolution(weight, bias, groups, 0)
 
 
-def _check_sizes(maps: Any) -> None:
-    sizes = [f"{m.shape[-2]}x{m.shape[-1]}" for m in maps if m.ndim == 4]
+def _check_sizes(tensors: Any, *_, **__) -> None:
+    sizes = [f"{maps.shape[-2]}x{maps.shape[-1]}" for maps in tensors if maps.ndim == 4]
     if len(set(sizes)) > 1:
         raise Mistake(
             f"maps of {', '.join(sizes)} cannot be stacked: a convolution without padding or a "
@@ -86,20 +71,27 @@ def _check_sizes(maps: Any) -> None:
         )
 
 
-def call(answer: Any, *arguments: Any, how: str) -> Any:
+def call(answer: Any, *arguments: Any, how: str | None = None) -> Any:
     """What the reader's function gives; `how` it was called, such as "with (conv, norm)".
 
-    Raises Mistake where the answer is no function, fails, or returns nothing.
+    Raises Mistake where the answer is no function or returns nothing, with `how` where it fails.
     """
     if not callable(answer):
         raise Mistake(f"a function is asked for, this is {kind_of(answer)}.")
     try:
         got = answer(*arguments)
     except Exception as error:
+        if how is None:
+            raise
         raise Mistake(f"{how} it stops with {first_line(error)}") from error
     if got is None:
         raise Mistake("the function returns nothing: does it end with return?")
     return got
+
+
+def named(slips: Mapping[str, Any], same: Callable[[Any], bool]) -> str | None:
+    """The message of the first of the `slips` (message: result) that is the `same`, else None."""
+    return next((message for message, wrong in slips.items() if same(wrong)), None)
 
 
 def check_module(answer: Any) -> None:
@@ -112,24 +104,24 @@ def check_module(answer: Any) -> None:
         raise Mistake(f"a module is asked for, this is {kind_of(answer)}.")
 
 
-def reset_norms(module: nn.Module) -> None:
-    """Make each batch norm a new one, which in eval mode changes its maps by next to nothing."""
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.reset_parameters()
-
-
 def run(
-    module: nn.Module,
+    module: Any,
     images: Tensor,
     change: Callable[[int, Tensor], Tensor] | None = None,
+    *,
     may_enlarge: bool = True,
+    new_norms: bool = False,
 ) -> tuple[Tensor, list[Convolution]]:
     """What `module` gives in eval mode, and the convolutions in the order in which they ran.
 
-    `change(index, output)` may put something else in place of a convolution's output. Raises
-    Mistake where the module fails, gives no maps, or enlarges one and `may_enlarge` is False.
+    `change(index, output)` may put something else in place of a convolution's output. With
+    `new_norms` each batch norm forgets what it saw, and changes its maps by next to nothing.
+    Raises Mistake where it is no module, fails, gives no maps, or enlarges one and may not.
     """
+    check_module(module)
+    for layer in module.modules() if new_norms else ():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.reset_parameters()
     with torch.no_grad(), _Watch(change, may_enlarge) as watch:
         try:
             output = module.eval()(images.clone())  # a ReLU in place writes into its input
@@ -143,51 +135,14 @@ def run(
     return output, watch.convolutions
 
 
-def without_relu(module: nn.Module, images: Tensor) -> list[int]:
-    """The convolutions, counted from 0, of which values below zero still count after them.
+def counts_below_zero(module: nn.Module, images: Tensor, n: int) -> bool:
+    """Whether values below zero of convolution `n`, counted from 0, still count after it.
 
     Layers between, such as batch norm or a pooling, may come before the ReLU or after it.
     """
-    _, convolutions = run(module, images)
-    return [n for n in range(len(convolutions)) if _counts_below_zero(module, images, n)]
 
-
-def _counts_below_zero(module: nn.Module, images: Tensor, number: int) -> bool:
     def below(size: float) -> Callable[[int, Tensor], Tensor]:
-        return lambda index, output: size * (-0.5 - output.abs()) if index == number else output
+        return lambda index, output: size * (-0.5 - output.abs()) if index == n else output
 
     small, large = (run(module, images, below(size))[0] for size in (1, 2))
     return not torch.allclose(small, large)
-
-
-def like_block(name: str, images: Tensor, output: Tensor, ran: list[Convolution]) -> str | None:
-    """Whether `output` is what block `name` makes of `images` with the weights that `ran`.
-
-    All six convolutions of a block have different shapes: so each weight finds its place.
-    """
-    widths = GOOGLENET_BLOCKS[name]
-    block = Inception(images.shape[1], *widths).eval()
-    with torch.no_grad():
-        for convolution in ran:
-            for layer in block.modules():
-                if isinstance(layer, nn.Conv2d) and layer.weight.shape == convolution.weight.shape:
-                    layer.weight.copy_(convolution.weight)
-                    layer.bias.zero_()
-                    if convolution.bias is not None:
-                        layer.bias.copy_(convolution.bias)
-        right = block(images)
-    if output.shape != right.shape:
-        got, wanted = tuple(output.shape), tuple(right.shape)
-        return f"{tuple(images.shape)} should become {wanted}, not {got}."
-
-    def same(expected: Tensor) -> bool:  # batch norm, when it is there, changes a thousandth
-        return torch.allclose(output, expected, rtol=0.01, atol=0.01 * right.max().item())
-
-    if same(right):
-        return None
-    branches = right.split([widths.out_1x1, widths.out_3x3, widths.out_5x5, widths.pool_proj], 1)
-    if any(same(torch.cat(order, 1)) for order in permutations(branches)):
-        return "the branches are stacked in another order: 1x1, 3x3, 5x5, pooling."
-    if (output < 0).any():
-        return "some outputs are negative: a branch does not end with a ReLU."
-    return "right shapes, wrong numbers: is there a ReLU after every convolution, also inside?"

@@ -10,13 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import nn
 
-from gnet_utils.counting import (
-    ReceptiveField,
-    count_parameters,
-    receptive_fields,
-    stage_shapes,
-)
+from gnet_utils.counting import count_parameters, stage_shapes
 from gnet_utils.data import demo_picture, opencv
+from gnet_utils.fields import ReceptiveField, receptive_fields
 from gnet_utils.models import GoogLeNet
 from gnet_utils.plotting import BRANCH_COLOURS, COLOURS
 

@@ -1,9 +1,16 @@
 """Slides in a browser: nothing overflows 1280 x 720, nothing is tiny, nothing is fetched."""
 
+import re
+from collections import Counter
+
+import nbformat
 import pytest
 
+from gnet_utils.course import notebooks
 from gnet_utils.course.notebooks import find_notebooks
 from gnet_utils.course.slides import make_slides
+
+new = nbformat.v4
 
 SMALLEST = 0.7  # of the usual size of letters, less the last step
 PATHS = find_notebooks()
@@ -68,30 +75,83 @@ def test_every_slide_fits_and_needs_no_network(browser, path, tmp_path):
     assert troubles == []
 
 
-def test_what_cannot_fit_is_seen(browser, tmp_path, monkeypatch):
-    """The measurement itself: without shrinking, long lines and long tables stick out."""
-    import nbformat
+@pytest.fixture
+def opened(browser, tmp_path, monkeypatch):
+    """Makes the slides of these cells; returns the page that shows them."""
 
-    from gnet_utils.course import notebooks
+    def open_cells(*cells):
+        path = tmp_path / "99_own.ipynb"
+        title = new.new_markdown_cell("# 99 Own")
+        notebooks.write(new.new_notebook(cells=[title, *cells]), path)
+        monkeypatch.setattr("gnet_utils.course.slides.as_rendered", notebooks.read)
+        (deck,) = make_slides([path], tmp_path / "slides")
+        return open_deck(browser, deck, [])
 
-    new = nbformat.v4
-    wide = new.new_code_cell("x = 1", outputs=[new.new_output("stream", text="long " * 60)])
-    high = new.new_markdown_cell("# 99 Long\n\n" + "\n\n".join(f"$$x_{{{i}}}$$" for i in range(9)))
-    paragraph = new.new_markdown_cell("A word. " * 700)
-    notebook = new.new_notebook(cells=[high, wide, paragraph])
-    path = tmp_path / "99_long.ipynb"
-    notebooks.write(notebook, path)
-    monkeypatch.setattr(
-        "gnet_utils.course.slides.as_rendered", notebooks.read
-    )  # it has no clean copy
-    (deck,) = make_slides([path], tmp_path / "slides")
-    page = open_deck(browser, deck, [])
+    yield open_cells
+    browser.contexts[-1].close()
+
+
+def text(source: str) -> dict:
+    return new.new_markdown_cell(source)
+
+
+def code(source: str, printed: str) -> dict:
+    return new.new_code_cell(source, outputs=[new.new_output("stream", text=printed)])
+
+
+def shown(page) -> list[str]:
+    """The text of each slide."""
+    script = "all => all.map((it) => [...it.children].map((part) => part.textContent).join('\\n'))"
+    return page.eval_on_selector_all(".slides .frame > div", script)
+
+
+def test_what_cannot_fit_is_seen(opened):
+    """The measurement itself: without shrinking, long lines and long paragraphs stick out."""
+    formulas = text("\n\n".join(f"$$x_{{{i}}}$$" for i in range(9)))
+    page = opened(formulas, code("x = 1", "long " * 60), text("## Long\n\n" + "A word. " * 240))
     fitted = page.evaluate(MEASURE)
     assert [slide for slide in fitted if slide["out"]] == []
     undo = "e => { e.style.zoom = 1; e.classList.remove('wrapped'); }"
     page.evaluate(f"document.querySelectorAll('.frame, .frame *').forEach({undo})")
-    assert [slide for slide in page.evaluate(MEASURE) if slide["out"]]
-    page.close()
+    assert len([slide for slide in page.evaluate(MEASURE) if slide["out"]]) == 2
+
+
+def test_code_stays_with_its_result(opened):
+    """Wherever the slide is full: after more and more text, both are on one slide."""
+    cells = []
+    for words in range(20, 240, 20):
+        cells += [text(f"## {words}\n\n" + "Words. " * words), code("sum_of_it()", "the result")]
+    page = opened(*cells)
+    slides = shown(page)
+    assert sum("sum_of_it" in slide for slide in slides) == 11
+    assert [slide for slide in slides if ("sum_of_it" in slide) != ("the result" in slide)] == []
+    assert len([slide for slide in slides if "sum_of_it" in slide and "Words" not in slide]) > 2
+
+
+def test_what_is_longer_than_a_slide_is_divided(opened):
+    rows = "\n".join(f"| {i} | cell |" for i in range(60))
+    page = opened(
+        text("## Code"),
+        code("\n".join(f"def f{i}():\n    return {i}\n\n" for i in range(30)), "done"),
+        text(f"## Table\n\n| a | b |\n|---|---|\n{rows}"),
+        text("## List\n\n" + "\n".join(f"{i}. item {i}" for i in range(1, 51))),
+        text("## Output"),
+        code("print()", "\n".join(f"line {i}" for i in range(90))),
+    )
+    measured = page.evaluate(MEASURE)
+    assert [slide for slide in measured if slide["out"] or slide["zoom"] < 1] == []
+    slides = shown(page)
+    headings = Counter(slide.splitlines()[0] for slide in slides)
+    assert min(headings[name] for name in ("Code", "Table", "List", "Output")) > 2
+    heads = page.locator("th", has_text="a").count()
+    assert heads == headings["Table"]  # each part of the table has its head
+    for kind, count in {"def f": 30, "cell": 60, "item": 50, "line ": 90}.items():
+        assert "\n".join(slides).count(kind) == count
+    assert [slide for slide in slides if re.match(r"Code\s+return", slide)] == []
+    firsts = page.eval_on_selector_all(
+        "ol", "all => all.map(l => [l.start, l.children[0].innerText])"
+    )
+    assert [text for start, text in firsts if text != f"item {start}"] == []
 
 
 def test_keys_lead_through_all_slides(browser, tmp_path):

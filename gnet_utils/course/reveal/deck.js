@@ -1,26 +1,102 @@
-// Shrinks what is too large for its slide, then starts reveal.js.
+// Divides what is too long for its slide, shrinks what cannot be divided, then starts reveal.js.
 const SPACE = { width: 1184, height: 664 }, SMALLEST = 0.7;
+const PICTURE = { enlarged: 1.5, highest: 580, lowest: 360 };  // figures are drawn for a page
 
-function fit(frame) {
-  const content = frame.firstElementChild;
-  let smallest = 1;
-  const shrink = (part, tooLarge) => {
-    let zoom = 1;
-    while (tooLarge() && zoom > SMALLEST) part.style.zoom = zoom -= 0.02;
-    smallest = Math.min(smallest, zoom);
-  };
+const box = (part) => part.getBoundingClientRect();
+
+function shrink(part, tooLarge) {
+  let zoom = 1;
+  while (tooLarge() && zoom > SMALLEST) part.style.zoom = zoom -= 0.02;
+  return zoom;
+}
+
+// Code, output and tables become as narrow as the slide, pictures as large as is good to see.
+function narrow(content) {
   for (const part of content.querySelectorAll("pre, table")) {
     if (part.scrollWidth > part.clientWidth / SMALLEST) part.classList.add("wrapped");
-    shrink(part, () => part.scrollWidth > part.clientWidth + 1
-      || part.getBoundingClientRect().width > SPACE.width + 1);
+    part.dataset.zoom = shrink(part, () => part.scrollWidth > part.clientWidth + 1
+      || box(part).width > SPACE.width + 1);
   }
-  shrink(content, () => frame.getBoundingClientRect().height > SPACE.height);
-  frame.dataset.zoom = smallest.toFixed(2);
+  for (const { style, naturalWidth, naturalHeight } of content.querySelectorAll("img")) {
+    const most = Math.min(PICTURE.enlarged, SPACE.width / naturalWidth, PICTURE.highest / naturalHeight);
+    style.height = `${naturalHeight * most}px`;
+  }
+}
+
+// Makes a picture as high as is left of the slide; false where it would be too small to see.
+function squeezed(block, space) {
+  const picture = block.querySelector("img");
+  if (!picture) return false;
+  const least = Math.min(PICTURE.lowest, picture.height);
+  if (space >= least) picture.style.height = `${space}px`;
+  return space >= least;
+}
+
+// How bad it is to part code before a line: not at all after a blank line, more when deep.
+function nesting(line, before) {
+  const text = line.textContent;
+  return text.search(/\S|$/) + (before.textContent.trim() ? 2 : 0) + (/^[)\]}]/.test(text) ? 100 : 0);
+}
+
+// Cuts lines, rows or items off a block that ends below `bottom`, into about equal parts; returns
+// the block with the rest, null where it has no such parts.
+function cut(block, bottom) {
+  const parts = [...block.querySelectorAll(":scope > span, :scope > li, :scope > tbody > tr")];
+  const top = box(block).top, space = bottom - top, height = box(block).height;
+  const wanted = height / Math.ceil(height / space);
+  const code = block.matches("pre:not(.output)");
+  let best = null, least = Infinity;
+  parts.slice(1).forEach((part, before) => {
+    const above = box(part).top - top;
+    const bad = Math.abs(above - wanted) / space + (code ? nesting(part, parts[before]) : 0);
+    if (above > space / 2 - 30 && above <= space - 12 && bad < least) [best, least] = [part, bad];
+  });
+  if (!best) return null;
+  const rest = block.cloneNode(false), from = parts.indexOf(best);
+  if (block.tagName === "OL") rest.start = block.start + from;
+  if (block.tHead) rest.append(block.tHead.cloneNode(true));
+  (block.tHead ? rest.createTBody() : rest).append(...parts.slice(from));
+  return rest;
+}
+
+// Moves what does not fit to a new slide below, with the same heading; then fits that one.
+function fit(section) {
+  const frame = section.querySelector(".frame"), content = frame.firstElementChild;
+  const heading = content.querySelector("h1, h2, h3");
+  const bottom = box(frame).top + SPACE.height;
+  const blocks = [...content.children].filter((block) => block !== heading);
+  const first = blocks.findIndex((block) => box(block).bottom > bottom
+    && !squeezed(block, bottom - box(block).top));
+  if (first >= 0) {
+    const moved = blocks.slice(Math.max(first, 1));
+    if (first === 0) {
+      const together = blocks[0].matches(".together") ? [...blocks[0].children] : [];
+      if (together.length) {  // code and its result, too long for one slide
+        blocks[0].replaceWith(...together);
+        return fit(section);
+      }
+      const rest = cut(blocks[0], bottom);
+      if (rest) moved.unshift(rest);
+    }
+    if (moved.length) {
+      const next = section.cloneNode(true);
+      next.querySelector(".notes")?.remove();
+      const title = document.createElement(heading.tagName === "H1" ? "H2" : heading.tagName);
+      title.innerHTML = heading.innerHTML;
+      next.querySelector(".frame").firstElementChild.replaceChildren(title, ...moved);
+      section.after(next);
+      fit(next);
+    }
+  }
+  const zooms = [...content.querySelectorAll("[data-zoom]")].map((part) => Number(part.dataset.zoom));
+  zooms.push(shrink(content, () => box(frame).height > SPACE.height + 14));  // the last margin
+  frame.dataset.zoom = Math.min(...zooms).toFixed(2);
 }
 
 window.addEventListener("load", () => {
   document.documentElement.classList.add("measuring");
-  document.querySelectorAll(".frame").forEach(fit);
+  document.querySelectorAll(".frame").forEach(narrow);
+  document.querySelectorAll(".slides > section > section").forEach(fit);
   document.documentElement.classList.remove("measuring");
   Reveal.initialize({
     width: 1280, height: 720, margin: 0, minScale: 0.1, maxScale: 4, center: false, hash: true,

@@ -1,0 +1,68 @@
+"""Forward passes that leave a network as it was: modes restored, hooks taken off again.
+
+Offers `evaluating`, `hooked` and `run_zeros`; counting, receptive fields and probing stand on them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Eval mode while it lasts, every module's own mode restored afterwards."""
+    modes = [(m, m.training) for m in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for m, training in modes:
+            m.training = training
+
+
+@contextmanager
+def hooked(
+    named: Iterable[tuple[str, nn.Module]],
+    action: Callable[[str, nn.Module, Tensor], Tensor | None],
+) -> Iterator[None]:
+    """While it lasts, `action(name, module, output)` follows each run of the named modules.
+
+    What `action` returns takes the place of the output, unless it is None.
+    """
+    hooks = [
+        module.register_forward_hook(lambda m, _, output, name=name: action(name, m, output))
+        for name, module in named
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@torch.no_grad()
+def run_zeros(module: nn.Module, input_shape: Sequence[int]) -> None:
+    """One pass in eval mode on zeros of `input_shape`, such as (1, 3, 224, 224), where the net is.
+
+    Raises TypeError for what is no module, and ValueError for a shape that it cannot take.
+    """
+    require_module(module)
+    like = next(module.parameters(), torch.zeros(()))
+    try:
+        with evaluating(module):
+            module(torch.zeros(tuple(input_shape), dtype=like.dtype, device=like.device))
+    except (RuntimeError, IndexError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"the module cannot take an input of shape {input_shape}: {reason}"
+        ) from error
+
+
+def require_module(module: nn.Module) -> None:
+    """Raise TypeError for what is no module, such as a class that was not called."""
+    if isinstance(module, type):
+        raise TypeError(f"{module.__name__} is a class, not a module made from it: add brackets")
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"a module of PyTorch is needed, got {type(module).__name__}")
