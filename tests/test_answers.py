@@ -28,5 +28,5 @@ def test_right_answers_of_every_form_are_right(name):
 
 @pytest.mark.parametrize("name", WRONG)
 def test_each_wrong_answer_is_told_its_slip(name):
-    told = [(words, mistake_in(name, answer)) for answer, words in WRONG[name]]
-    assert [(words, mistake) for words, mistake in told if words not in (mistake or "")] == []
+    told = [(words, str(mistake_in(name, answer) or "")) for answer, words in WRONG[name]]
+    assert [(words, mistake) for words, mistake in told if words not in mistake] == []

@@ -9,6 +9,7 @@ import torch
 
 from gnet_utils import exercises
 from gnet_utils.exercises import Exercise, as_number, check, exercises_of, hint, number
+from gnet_utils.models import Inception, NaiveInception
 
 ALL = {
     name: exercise
@@ -50,7 +51,9 @@ def test_each_number_that_is_named_as_a_mistake_gets_its_own_message(name, capsy
 @every_exercise
 def test_no_answer_raises_or_passes_by_accident(name, capsys):
     for answer in NONSENSE:  # the answer itself may print
-        assert said(capsys, check, name, answer).splitlines()[-1].startswith("Not yet"), answer
+        lines = said(capsys, check, name, answer).splitlines()
+        told = [line for line in lines if not line.startswith("In use from here on: the course")]
+        assert told[-1].startswith("Not yet"), answer
 
 
 @every_exercise
@@ -299,3 +302,15 @@ def test_a_number_rounded_too_far_is_not_called_too_large(monkeypatch, capsys):
 def test_the_last_digit_of_a_float_does_not_count(toy_course, capsys):
     assert said(capsys, check, "00.toy", 0.1 * 3 * 40).startswith("Right")
     assert said(capsys, check, "00.toy", 12.001).startswith("Not yet")
+
+
+def test_a_right_answer_is_what_later_cells_use_else_the_courses_own(capsys):
+    class Own(Inception):
+        pass
+
+    assert check("03.block", Own) is Own
+    assert capsys.readouterr().out.endswith("In use from here on: yours.\n")
+    for other in (None, NaiveInception, 3):
+        assert check("03.block", other) is Inception
+        assert "the course's own, until yours is right" in capsys.readouterr().out
+    assert check("03.naive", 1_089_536) is None

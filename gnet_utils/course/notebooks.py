@@ -251,9 +251,10 @@ def put_solutions(notebook: dict) -> None:
             cell = nbformat.v4.new_code_cell(code, metadata={"solution_of": name})
             notebook["cells"].insert(index + 1, cell)
     for index, name, code in reversed(solutions(notebook)):
+        called = re.search(rf"check\(\"{re.escape(name)}\", (\w+)\)", code)
         code += (
             "\n\nfrom gnet_utils.exercises import mistake_in\n"
-            f"mistake = mistake_in({name!r}, answer)\n"
+            f"mistake = mistake_in({name!r}, {called[1] if called else 'answer'})\n"
             "assert mistake is None, mistake\n"
         )
         cell = nbformat.v4.new_code_cell(code, metadata={"solution_of": name})

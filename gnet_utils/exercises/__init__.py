@@ -43,15 +43,22 @@ class Exercise:
     right: str  # printed after "Right:", says why
     hints: Sequence[str]  # one to three, from vague to nearly there
     mistakes: dict[float, str] = field(default_factory=dict)  # of a number: what led to it
+    course: Callable[[], Any] | None = None  # gives the course's own, where later cells use it
 
 
 class Mistake(Exception):
     """What is wrong with an answer, found while it runs; its text is the whole message."""
 
 
-def check(name: str, answer: Any = None) -> None:
+class Blank(Mistake):
+    """Nothing is wrong yet: the places, by name, that are still to be filled in."""
+
+
+def check(name: str, answer: Any = None) -> Any:
     """Print whether `answer` is right, or which mistake was made; it never tells the answer.
 
+    Where later cells use the answer, it is returned when it is right, else the course's own:
+    `Block = check("03.block", InceptionBlock)`. Of other exercises None is returned.
     Raises ValueError for an exercise that does not exist, never for an answer.
     """
     exercise = _find(name)
@@ -60,16 +67,25 @@ def check(name: str, answer: Any = None) -> None:
     else:
         mistake = mistake_in(name, answer)
         verdict = f"Right: {exercise.right}" if mistake is None else f"Not yet: {mistake}"
+        if isinstance(mistake, Blank):
+            verdict = f'Not answered yet. Fill in {mistake}; hint("{name}") helps.'
     _tried[name] = _cell(), verdict
     print(verdict)
+    if exercise.course is None:
+        return None
+    own = verdict.startswith("Right")
+    print("In use from here on:", "yours." if own else "the course's own, until yours is right.")
+    return answer if own else exercise.course()
 
 
-def mistake_in(name: str, answer: Any) -> str | None:
+def mistake_in(name: str, answer: Any) -> str | Blank | None:
     """What is wrong with `answer`, or None; it and the state of the notebook stay as they were."""
     judge = _find(name).judge
     try:
         with _undisturbed():
             return judge(_copy(answer) if isinstance(answer, nn.Module) else answer)
+    except Blank as blank:
+        return blank
     except Mistake as mistake:
         return str(mistake)
     except (Exception, SystemExit) as error:  # the reader's own code runs in here

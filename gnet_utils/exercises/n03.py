@@ -1,74 +1,84 @@
 """Exercises and predictions of notebook 03, the Inception block."""
 
 from collections import Counter
-from contextlib import redirect_stdout
-from io import StringIO
-from itertools import permutations, product
-from operator import index
+from contextlib import suppress
+from itertools import permutations
 from typing import Any
 
-import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnet_utils.exercises import Exercise, Prediction, kind_of, number
-from gnet_utils.exercises.trials import Convolution, run
+from gnet_utils.exercises import Blank, Exercise, Prediction, kind_of, number
+from gnet_utils.exercises.trials import Convolution, counts_below_zero, run
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception
 
-# 03.padding ---------------------------------------------------------------------------------------
+# 03.block -----------------------------------------------------------------------------------------
 
 
-def judge_padding(answer: Any) -> str | None:
-    """Whether a function (kernel_size, dilation) -> padding keeps the size of a map."""
-    if not callable(answer):
-        return f"a function is asked for, this is {kind_of(answer)}: answer = same_padding."
-    for dilation, kernel_size in product((1, 2, 3), (1, 3, 5, 7)):
-        with redirect_stdout(StringIO()):  # twelve calls would print twelve times
-            got = answer(kernel_size, dilation)
-            if dilation == 1:
-                try:
-                    got = answer(kernel_size)
-                except TypeError:
-                    return "without dilation it does not work: give dilation the default 1."
-        wanted = dilation * (kernel_size - 1) // 2
-        case = f"for kernel_size={kernel_size}, dilation={dilation}"
-        if got is None:
-            return f"{case} the function returns nothing: does it end with return?"
-        try:
-            got = index(got)  # a whole number of Python, NumPy or PyTorch, as Conv2d takes it
-        except TypeError:
-            advice = ": divide with //" if isinstance(got, (float, np.floating)) else ""
-            return f"{case} it returns {got!r:.40}, Conv2d wants a whole number{advice}."
-        if got == 2 * wanted and wanted:
-            return f"{case} it pads by {got} on each side: both sides together lose that much."
-        if got != wanted and dilation > 1 and got == (kernel_size - 1) // 2:
-            return f"{case} it returns {got}: that forgets that dilation widens the window."
-        if got != wanted:
-            return f"{case} it returns {got}, and then the map does not keep its size."
+def judge_block(answer: Any) -> str | None:
+    """Whether a class builds the block: two rows of Table 1, same weights in, same numbers out."""
+    if isinstance(answer, nn.Module):
+        return "this is a block made of the class: hand in the class itself, without brackets."
+    if not (isinstance(answer, type) and issubclass(answer, nn.Module)):
+        return f"a class is asked for, this is {kind_of(answer)}."
+    for name, in_channels in (("3a", 192), ("4d", 512)):
+        widths = GOOGLENET_BLOCKS[name]
+        block = answer(in_channels, *widths)
+        images = torch.randn(2, in_channels, 12, 12, generator=torch.Generator().manual_seed(0))
+        blanks = [part for part, value in vars(block).items() if value is ...]
+        with suppress(Exception), torch.no_grad():  # `run` says what stops it
+            blanks += ["forward"] if block(images) is ... else []
+        if blanks:
+            raise Blank(", ".join(blanks))
+        output, ran = run(block, images)
+        if shapes(ran) != shapes_of(name, in_channels):
+            return _odd_convolution(name, in_channels, ran)
+        if any(convolution.bias is None for convolution in ran):
+            return "a convolution has no bias: leave out bias=False."
+        for place, convolution in enumerate(ran):
+            if counts_below_zero(block, images, place):
+                channels_in, channels_out, k, _ = convolution.shape
+                layer = f"{k}x{k} convolution {channels_in} -> {channels_out}"
+                return f"after the {layer} a ReLU is missing."
+        if output.shape[1] != widths.out_channels:
+            return (
+                f"{output.shape[1]} channels leave the block of row {name}, it should be "
+                f"{widths.out_channels}: are all four answers on the stack, along dim=1?"
+            )
+        if mistake := _pooled_wrong(block, images, output) or like_block(name, images, output, ran):
+            return mistake
     return None
 
 
-# 03.row -------------------------------------------------------------------------------------------
-
-
-def judge_row(answer: Any) -> str | None:
-    """Whether a module is block 4d."""
-    images = torch.randn(2, 512, 8, 8, generator=torch.Generator().manual_seed(0))
-    output, ran = run(answer, images, new_norms=True)
-    if not ran:
-        return "there is no convolution in this module."
-    found, wanted = shapes(ran), shapes_of("4d", 512)
-    if len(ran) < 6:
-        return f"a block has 6 convolutions, this has {len(ran)}: the reductions are missing."
-    if {(288, 144, 3, 3), (64, 32, 5, 5)} & set(found):
-        return "a reduction is wider than what follows: the reduce width comes before the output."
-    if found != wanted:
-        c_in, c_out, *k = next((found - wanted or found).elements())
+def _odd_convolution(name: str, in_channels: int, ran: list[Convolution]) -> str:
+    """Which convolution does not belong to the row, or is missing."""
+    found, wanted = shapes(ran), shapes_of(name, in_channels)
+    if odd := next((found - wanted).elements(), None):
+        channels_in, channels_out, k, _ = odd
         return (
-            f"a {k[0]}x{k[1]} convolution {c_in} -> {c_out} is one too many for that row: "
-            "compare width by width."
+            f"for row {name} there is a {k}x{k} convolution {channels_in} -> {channels_out}, which "
+            "no branch has: compare window and widths with the drawing."
         )
-    return like_block("4d", images, output, ran)
+    channels_in, channels_out, k, _ = next((wanted - found).elements())
+    return f"for row {name} the {k}x{k} convolution {channels_in} -> {channels_out} does not run."
+
+
+def _pooled_wrong(block: nn.Module, images: Tensor, output: Tensor) -> str | None:
+    """The two slips of the pooling branch that leave all shapes right."""
+    layers = block.branch_pool.modules() if hasattr(block, "branch_pool") else []
+    project = next((layer for layer in layers if isinstance(layer, nn.Conv2d)), None)
+    if project is None:
+        return None
+    with torch.no_grad():
+        late = F.max_pool2d(project(images), 3, stride=1, padding=1).relu()
+        average = project(F.avg_pool2d(images, 3, stride=1, padding=1)).relu()
+        pooled = output[:, -project.out_channels :]
+    if torch.allclose(pooled, late, atol=1e-4):
+        return "the projection runs before the pooling: pool first, then mix."
+    if torch.allclose(pooled, average, atol=1e-4):
+        return "the pooling takes the mean: a max pooling takes the largest value."
+    return None
 
 
 def shapes(ran: list[Convolution]) -> Counter:
@@ -132,15 +142,6 @@ def like_block(name: str, images: Tensor, output: Tensor, ran: list[Convolution]
 # The table ----------------------------------------------------------------------------------------
 
 EXERCISES = {
-    "padding": Exercise(
-        judge_padding,
-        right="a window spans d(k - 1) + 1 pixels, and each side gives half of the d(k - 1) lost.",
-        hints=[
-            "How many steps lead from the first tap of the window to the last?",
-            "They are k - 1 steps; with dilation d each step is d pixels long.",
-            "The map loses that many rows in all. Padding is what is added on one side.",
-        ],
-    ),
     "naive": number(
         1_089_536,
         mistakes={
@@ -162,33 +163,17 @@ EXERCISES = {
         ],
         right="256 channels in, times 128 * 1 + 192 * 9 + 96 * 25 weights; 2.8 times the real 3b.",
     ),
-    "row": Exercise(
-        judge_row,
-        right="six convolutions, 512 channels in, 112 + 288 + 64 + 64 = 528 out.",
+    "block": Exercise(
+        judge_block,
+        right="same weights in, same numbers out as the course's block, for 3a and for 4d.",
         hints=[
-            "Inception takes the input channels first, then the row from left to right.",
-            "4d reads what 4c puts out: 512 channels.",
-            "Name the widths, out_1x1=..., reduce_3x3=..., so that none changes places.",
+            "Look at one colour of the drawing at a time: which layers, in which order?",
+            "After each convolution comes a ReLU; a window of k needs padding (k - 1) / 2.",
+            "A branch 64 -> 8 -> 24 with a 7x7 window: Sequential(Conv2d(64, 8, kernel_size=1), "
+            "ReLU(), Conv2d(8, 24, kernel_size=7, padding=3), ReLU()). Two branches stack by "
+            "torch.cat([first(x), second(x)], dim=1).",
         ],
-    ),
-    "window": number(
-        91,
-        mistakes={
-            63: "that adds four photo pixels: a step on the map is 8 of them.",
-            99: "a window of 5 reaches 4 steps further, not 5.",
-            75: "that is two steps of 8: the 3x3 branch, or a window of 5 on one side only.",
-            123: "that takes steps of 16: a step on the map of 3b is still 8 photo pixels.",
-            64: "that adds the window's width in map pixels: count steps, in photo pixels.",
-            67: "that is one step only.",
-            118: "fields do not double: only the steps of the new window are added.",
-            5: "that is in pixels of the map; photo pixels are asked for.",
-        },
-        hints=[
-            "Which branch of 3b has the widest window?",
-            "From the middle of a window of 5 it is two steps to each side.",
-            "One step on the map is 8 photo pixels. Start from 59.",
-        ],
-        right="59 + 4 * 8: four more steps of 8 photo pixels.",
+        course=lambda: Inception,
     ),
     "repair": Exercise(
         judge_repair,
@@ -198,24 +183,6 @@ EXERCISES = {
             "Then compare each branch with section 4, layer by layer, window by window.",
             "MaxPool2d's stride; the window of one convolution; one ReLU that is missing.",
         ],
-    ),
-    "two3x3": number(
-        29,
-        mistakes={
-            30: "30 middle channels cost 12,960 weights, more than the 12,800 of the 5x5.",
-            16: "16 is within the limit, but not the largest.",
-            32: "32 middle channels cost 13,824 weights: section 9 counted them.",
-            88: "that counts the first 3x3 only; the second reads the middle channels too.",
-            44: "that counts the second 3x3 only; the middle channels must be made first.",
-            22: "25 against 18 is for equal widths: write down the weights of 16 -> m -> 32.",
-            266: "a 3x3 window has 9 weights for each pair of channels, not one.",
-        },
-        hints=[
-            "Write the weights of both 3x3 convolutions as a formula in m.",
-            "The first has 9 * 16 * m weights, the second 9 * m * 32.",
-            "Divide the weights of the 5x5 by what one middle channel costs; channels are whole.",
-        ],
-        right="a middle channel costs 9 * 16 + 9 * 32 = 432 weights, and 29 * 432 = 12,528.",
     ),
 }
 
@@ -239,15 +206,5 @@ PREDICTIONS = {
         ["81", "9, the window", "1"],
         right=2,
         because="Only the largest of the nine reaches the output, so only it has a gradient.",
-    ),
-    "p5": Prediction(
-        ["yes, from block to block", "roughly", "no"],
-        right=2,
-        because="The ratio rises from 4a to 4d only, and 5b is back at the value of 4a.",
-    ),
-    "p6": Prediction(
-        ["28% fewer weights", "as many", "more"],
-        right=2,
-        because="The second 3x3 reads 32 channels, the 5x5 only 16: 13,824 against 12,800.",
     ),
 }

@@ -1,13 +1,11 @@
 """Exercises and predictions of notebook 04, the full GoogLeNet."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from gnet_utils.exercises import Exercise, Prediction, as_number, number
-from gnet_utils.exercises.trials import run
+from gnet_utils.exercises.trials import counts_below_zero, run
 
 # 04.row: block 4f reads 832 channels on 14x14 maps -----------------------------------------------
 
@@ -86,19 +84,6 @@ def judge_stem(answer: Any) -> str | None:
     if macs > PAPER_STEM_MACS:
         return f"{macs / 1e6:,.0f} million MACs, the paper's stem needs 478: shrink earlier."
     return None
-
-
-def counts_below_zero(module: nn.Module, images: Tensor, n: int) -> bool:
-    """Whether values below zero of convolution `n`, counted from 0, still count after it.
-
-    Layers between, such as batch norm or a pooling, may come before the ReLU or after it.
-    """
-
-    def below(size: float) -> Callable[[int, Tensor], Tensor]:
-        return lambda index, output: size * (-0.5 - output.abs()) if index == n else output
-
-    small, large = (run(module, images, below(size))[0] for size in (1, 2))
-    return not torch.allclose(small, large)
 
 
 # The table ----------------------------------------------------------------------------------------

@@ -133,3 +133,16 @@ def run(
     if not isinstance(output, Tensor):
         raise Mistake(f"it should give maps, a tensor; it gives {kind_of(output)}.")
     return output, watch.convolutions
+
+
+def counts_below_zero(module: nn.Module, images: Tensor, n: int) -> bool:
+    """Whether values below zero of convolution `n`, counted from 0, still count after it.
+
+    Layers between, such as batch norm or a pooling, may come before the ReLU or after it.
+    """
+
+    def below(size: float) -> Callable[[int, Tensor], Tensor]:
+        return lambda index, output: size * (-0.5 - output.abs()) if index == n else output
+
+    small, large = (run(module, images, below(size))[0] for size in (1, 2))
+    return not torch.allclose(small, large)

@@ -1,14 +1,12 @@
 """Right answers of many forms to notebook 03, and wrong ones with words of what they are told."""
 
 from collections.abc import Callable
-from functools import partial
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from answers.forms import Running, forms, used
+from answers.forms import Running, forms
 from gnet_utils.models import GOOGLENET_BLOCKS, BlockWidths, Inception, NaiveInception
 
 
@@ -42,11 +40,6 @@ def pooled(**arguments) -> nn.Module:
     return made
 
 
-class Padding:
-    def __call__(self, kernel_size, dilation=1):
-        return dilation * (kernel_size // 2)
-
-
 def repaired(**changes: Callable[[], nn.Module]) -> nn.Module:
     """Block 3a with some branches put in place of the right ones (wrong answers for the tests)."""
     block = Inception(192, *GOOGLENET_BLOCKS["3a"])
@@ -72,34 +65,55 @@ def bare_branch() -> nn.Module:
     return nn.Sequential(nn.Conv2d(192, 64, 1))
 
 
+def written(**parts: Callable) -> type:
+    """The class that exercise 3.2 asks for, some of its parts made otherwise."""
+
+    class Block(nn.Module):
+        def __init__(self, c_in, out_1x1, reduce_3x3, out_3x3, reduce_5x5, out_5x5, pool_proj):
+            super().__init__()
+            made = {**PARTS, **parts}
+            self.branch_1x1 = made["small"](c_in, out_1x1)
+            self.branch_3x3 = made["middle"](c_in, reduce_3x3, out_3x3)
+            self.branch_5x5 = made["large"](c_in, reduce_5x5, out_5x5)
+            self.branch_pool = made["pool"](c_in, pool_proj)
+
+        def forward(self, x):
+            stack = parts.get("stack", lambda *answers: torch.cat(answers, dim=1))
+            if isinstance(self.branch_3x3, nn.Module):
+                return stack(*(branch(x) for branch in self.children()))
+            return ...
+
+    return Block
+
+
+def branch(c_in: int, *layers: tuple[int, int], bias=True) -> nn.Sequential:
+    """Convolutions (channels, window) with padding, a ReLU after each."""
+    made = []
+    for channels, k in layers:
+        made += [nn.Conv2d(c_in, channels, k, padding=k // 2, bias=bias), nn.ReLU()]
+        c_in = channels
+    return nn.Sequential(*made)
+
+
+PARTS = {
+    "small": lambda c_in, out: branch(c_in, (out, 1)),
+    "middle": lambda c_in, reduce, out: branch(c_in, (reduce, 1), (out, 3)),
+    "large": lambda c_in, reduce, out: branch(c_in, (reduce, 1), (out, 5)),
+    "pool": lambda c_in, out: nn.Sequential(nn.MaxPool2d(3, 1, 1), *branch(c_in, (out, 1))),
+}
+
 RIGHT = {
-    "03.padding": [
-        lambda kernel_size, dilation=1: dilation * (kernel_size - 1) // 2,
-        lambda kernel_size, dilation=1: np.int64(dilation) * (kernel_size // 2),
-        lambda k, d=1: torch.tensor(d * (k - 1)) // 2,
-        lambda k, d=1: np.array(d * (k - 1) // 2),
-        partial(lambda k, d=1, half=1: int(d * (k - 1) / half), half=2),
-        Padding(),
-        lambda kernel_size, dilation=1: round(dilation * (kernel_size - 1) / 2),
-    ],
     "03.naive": forms(1_089_536),
-    "03.row": [
-        Inception(512, *GOOGLENET_BLOCKS["4d"]),
-        Inception(
-            in_channels=512,
-            pool_proj=64,
-            out_5x5=64,
-            reduce_5x5=32,
-            out_3x3=288,
-            reduce_3x3=144,
-            out_1x1=112,
+    "03.block": [
+        Inception,
+        written(),
+        written(stack=lambda *answers: torch.concat(answers, 1).relu()),
+        written(
+            pool=lambda c_in, out: nn.Sequential(
+                nn.MaxPool2d((3, 3), stride=1, padding=1), nn.Conv2d(c_in, out, 1), nn.ReLU()
+            )
         ),
-        Inception(512, *GOOGLENET_BLOCKS["4d"], norm="batch").double(),
-        used(Inception(512, *GOOGLENET_BLOCKS["4d"], norm="batch"), 512, 8, 8),
-        block(512, GOOGLENET_BLOCKS["4d"]),
-        nn.Sequential(Inception(512, 112, 144, 288, 32, 64, 64)),
     ],
-    "03.window": forms(91),
     "03.repair": [
         Inception(192, *GOOGLENET_BLOCKS["3a"]),
         block(192, GOOGLENET_BLOCKS["3a"]),
@@ -107,36 +121,45 @@ RIGHT = {
         block(192, GOOGLENET_BLOCKS["3a"], relu=nn.ReLU(inplace=True)),
         pooled(stride=[1, 1]),
     ],
-    "03.two3x3": forms(29),
 }
 
 WRONG = {
-    "03.padding": [
-        (lambda kernel_size, dilation=1: kernel_size // 2, "forgets that dilation"),
-        (lambda kernel_size, dilation=1: dilation * (kernel_size - 1), "both sides together"),
-        (lambda kernel_size, dilation=1: dilation * (kernel_size - 1) / 2, "divide with //"),
-        (lambda kernel_size, dilation=1: kernel_size, "does not keep its size"),
-        (lambda kernel_size, dilation=1: None, "return"),
-        (1, "a function is asked for"),
-        (lambda kernel_size, dilation=1: np.float64(dilation * (kernel_size - 1) / 2), "with //"),
-        (lambda kernel_size, dilation=1: "same", "wants a whole number."),
-        (lambda kernel_size, dilation=1: (1, 1), "wants a whole number."),
-        (lambda kernel_size, dilation: kernel_size // 2, "without dilation"),
-    ],
-    "03.row": [
-        (Inception, "add brackets"),
-        (528, "a module is asked for"),
-        (Inception(192, *GOOGLENET_BLOCKS["4d"]), "reads 192 channels, 512 come"),
-        (Inception(528, *GOOGLENET_BLOCKS["4d"]), "reads 528 channels, 512 come"),
-        (Inception(512, 112, 288, 144, 64, 32, 64), "wider than what follows"),
-        (Inception(512, *GOOGLENET_BLOCKS["4c"]), "one too many"),
-        (Inception(512, 112, 144, 288, 32, 64, 32), "512 -> 32 is one too many"),
-        (NaiveInception(512, 112, 288, 64), "the reductions are missing"),
-        (nn.ReLU(), "no convolution"),
-        (block(512, GOOGLENET_BLOCKS["4d"], order="1375"), "stacked in another order"),
-        (block(512, GOOGLENET_BLOCKS["4d"], relu=lambda x: x), "negative"),
-        (block(512, GOOGLENET_BLOCKS["4d"], order="111"), "become (2, 528, 8, 8)"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(3, 2)), "on a batch (2, 512, 8, 8) it stops"),
+    "03.block": [
+        (written(middle=lambda *_: ...), "branch_3x3, forward"),
+        (written(stack=lambda *_: ...), "forward"),
+        (
+            written(middle=lambda c, r, o: nn.Sequential(nn.Conv2d(c, r, 1), *branch(r, (o, 3)))),
+            "after the 1x1 convolution 192 -> 96 a ReLU is missing",
+        ),
+        (
+            written(large=lambda c, r, o: branch(c, (r, 1), (o, 5))[:-1]),
+            "after the 5x5 convolution 16 -> 32 a ReLU is missing",
+        ),
+        (
+            written(middle=lambda c, r, o: nn.Sequential(*branch(c, (r, 1)), nn.Conv2d(r, o, 3))),
+            "maps of 12x12, 10x10, 12x12, 12x12 cannot be stacked",
+        ),
+        (written(large=PARTS["middle"]), "a 3x3 convolution 16 -> 32, which no branch has"),
+        (written(middle=lambda c, r, o: branch(c, (o, 1), (r, 3))), "192 -> 128, which no branch"),
+        (written(small=lambda c, o: branch(c, (o, 1), bias=False)), "has no bias"),
+        (written(stack=lambda a, b, c, d: torch.cat([a, c, b, d], 1)), "stacked in another order"),
+        (written(stack=lambda a, b, c, d: torch.cat([a, b, c], 1)), "are all four answers"),
+        (written(stack=lambda a, b, c, d: a + b), "it stops with RuntimeError"),
+        (
+            written(pool=lambda c, o: nn.Sequential(*branch(c, (o, 1)), nn.MaxPool2d(3, 1, 1))),
+            "pool first, then mix",
+        ),
+        (
+            written(pool=lambda c, o: nn.Sequential(nn.AvgPool2d(3, 1, 1), *branch(c, (o, 1)))),
+            "a max pooling takes the largest value",
+        ),
+        (
+            written(pool=lambda c, o: nn.Sequential(nn.MaxPool2d(3), *branch(c, (o, 1)))),
+            "cannot be stacked",
+        ),
+        (Inception(192, *GOOGLENET_BLOCKS["3a"]), "hand in the class itself"),
+        (NaiveInception, "trying your answer stopped with TypeError"),
+        (128, "a class is asked for"),
     ],
     "03.repair": [
         (repaired(branch_pool=jumping_branch), "cannot be stacked"),
