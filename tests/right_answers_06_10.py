@@ -101,14 +101,14 @@ def cut_off_alone(output, labels):
 
 def with_last_factor(change: Callable[[nn.Module], object]) -> BasicBlock:
     block = BasicBlock(16, 16, 1, nn.Identity())
-    change(block.body[-1][1])
+    change(block.conv2.norm)
     return block
 
 
 def replace_norm() -> BasicBlock:
     block = BasicBlock(16, 16, 1, nn.Identity())
-    block.body[2][1] = nn.BatchNorm2d(16)
-    block.load_state_dict({**block.state_dict(), "body.2.1.weight": torch.zeros(16)})
+    block.conv2.norm = nn.BatchNorm2d(16)
+    block.load_state_dict({**block.state_dict(), "conv2.norm.weight": torch.zeros(16)})
     return block
 
 
@@ -143,29 +143,29 @@ def changed(change: Callable[[BasicBlock], object]) -> BasicBlock:
 
 
 def no_last_norm(block):
-    nn.init.zeros_(block.body[2][0].weight)
-    block.body[2][1] = nn.Identity()
+    nn.init.zeros_(block.conv2.conv.weight)
+    block.conv2.norm = nn.Identity()
 
 
 def norm_without_numbers(block):
-    nn.init.zeros_(block.body[2][0].weight)
-    block.body[2][1] = nn.BatchNorm2d(16, affine=False)
+    nn.init.zeros_(block.conv2.conv.weight)
+    block.conv2.norm = nn.BatchNorm2d(16, affine=False)
 
 
 def small_enough(block):
-    block.body[2][0].weight.data *= 1e-12
+    block.conv2.conv.weight.data *= 1e-12
 
 
 def silent_relu(block):
-    nn.init.constant_(block.body[0][1].bias, -100)
+    nn.init.constant_(block.conv1.norm.bias, -100)
 
 
 def only_in_eval(block):
-    block.body[2][1].running_var.fill_(math.inf)
+    block.conv2.norm.running_var.fill_(math.inf)
 
 
 def frozen(block):
-    nn.init.zeros_(block.body[2][1].weight)
+    nn.init.zeros_(block.conv2.norm.weight)
     block.requires_grad_(False)
 
 
@@ -603,17 +603,17 @@ WRONG = {
     "07.identity": [
         (changed(no_last_norm), "the batch norm of each: change numbers, not layers"),
         (changed(norm_without_numbers), "the batch norm of each: change numbers, not layers"),
-        (zeroed("body.2.0.weight"), "batch norm blows up what the last convolution gives"),
+        (zeroed("conv2.conv.weight"), "batch norm blows up what the last convolution gives"),
         (changed(small_enough), "batch norm blows up what the last convolution gives"),
-        (zeroed("body.0.1.weight"), "zero are body.0.1.weight; only the last factor"),
-        (zeroed("body.0.0.weight"), "zero are body.0.0.weight; only the last factor"),
-        (zeroed("body.0.1.weight", "body.2.1.weight"), "body.0.1.weight, body.2.1.weight;"),
+        (zeroed("conv1.norm.weight"), "zero are conv1.norm.weight; only the last factor"),
+        (zeroed("conv1.conv.weight"), "zero are conv1.conv.weight; only the last factor"),
+        (zeroed("conv1.norm.weight", "conv2.norm.weight"), "conv1.norm.weight, conv2.norm.weight;"),
         (changed(silent_relu), "nothing goes through F"),
         (changed(only_in_eval), "in train() mode the output is off by"),
         (identity_block(last=0.0001), "F(x) is not zero yet"),
         (changed(frozen), "frozen"),
         (Passing(16), "nothing goes through F"),
-        (identity_block().body, "zeros for everything"),
+        (nn.Sequential(*list(identity_block().children())[:2]), "zeros for everything"),
         (BottleneckBlock(16, 4, 1, nn.Identity()), "its two 3x3 convolutions of 16 channels"),
     ],
     "07.bottleneck": [(69_632, "the table above"), (1_179_648, "the table above")],

@@ -16,11 +16,11 @@ from gnet_utils.models import (
     GOOGLENET_BLOCKS,
     AuxiliaryClassifier,
     BlockWidths,
+    ConvUnit,
     FashionGoogLeNet,
     GoogLeNet,
     Inception,
     NaiveInception,
-    conv_unit,
 )
 
 # Sizes --------------------------------------------------------------------------------------------
@@ -133,16 +133,16 @@ def test_the_smallest_picture_is_31_pixels():
 
 def test_layers_run_in_the_order_of_the_paper_reductions_before_what_they_reduce():
     order = [row.name for row in layer_table(GoogLeNet(), (1, 3, 224, 224))]
-    block = ["branch_1x1.0", "branch_3x3.0.0", "branch_3x3.1.0"]
-    block += ["branch_5x5.0.0", "branch_5x5.1.0", "branch_pool.1.0"]
-    expected = ["conv1.0", "conv2_reduce.0", "conv2.0"]
+    block = ["branch_1x1.conv", "branch_3x3.0.conv", "branch_3x3.1.conv"]
+    block += ["branch_5x5.0.conv", "branch_5x5.1.conv", "branch_pool.1.conv"]
+    expected = ["conv1.conv", "conv2_reduce.conv", "conv2.conv"]
     expected += [f"inception_{name}.{layer}" for name in GOOGLENET_BLOCKS for layer in block]
     assert order == [*expected, "linear"]
 
 
 def test_kernels_strides_and_padding_are_those_of_the_paper():
     net = GoogLeNet()
-    assert (net.conv1[0].kernel_size, net.conv1[0].stride) == ((7, 7), (2, 2))
+    assert (net.conv1.conv.kernel_size, net.conv1.conv.stride) == ((7, 7), (2, 2))
     for pool in (net.pool1, net.pool2, net.pool3, net.pool4):
         assert (pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode) == (3, 2, 0, True)
     for name in GOOGLENET_BLOCKS:
@@ -456,15 +456,13 @@ def test_heads_refuse_maps_that_are_not_about_14x14():
     ("build", "words"),
     [
         (lambda: GoogLeNet(norm="layer"), "norm must be one of 'lrn', 'batch', None, got 'layer'"),
-        (lambda: GoogLeNet(num_classes=0), "num_classes=0"),
-        (lambda: GoogLeNet(in_channels=-1), "in_channels=-1"),
-        (lambda: FashionGoogLeNet(num_classes=0), "num_classes=0"),
+        (lambda: GoogLeNet(in_channels=-1), "at least one channel in and out, got -1 -> 64"),
         (lambda: FashionGoogLeNet(0.01), "width 0.01 leaves no channel"),
         (lambda: FashionGoogLeNet(0), "use a width of 0.125 or more"),
         (lambda: FashionGoogLeNet(-1), "width -1 leaves no channel"),
         (lambda: Inception(8, 0, 1, 1, 1, 1, 1), "at least one channel in and out, got 8 -> 0"),
         (lambda: Inception(8, 1, 1, 1, 1, 1, 1, norm="lrn"), "norm must be one of None, 'batch'"),
-        (lambda: conv_unit(0, 3, 1), "got 0 -> 3"),
+        (lambda: ConvUnit(0, 3, 1), "got 0 -> 3"),
     ],
 )
 def test_impossible_networks_are_refused_in_one_sentence(build, words):

@@ -77,7 +77,7 @@ def _gap(got: Tensor, wanted: Tensor) -> float:
 def identity_block(shortcut: bool = True, last: float = 0.0) -> BasicBlock:
     """A block of 16 channels whose last batch norm has the factor `last`."""
     block = BasicBlock(16, 16, 1, nn.Identity() if shortcut else None)
-    nn.init.constant_(block.body[-1][1].weight, last)
+    nn.init.constant_(block.conv2.norm.weight, last)
     return block
 
 
@@ -92,8 +92,8 @@ def zeroed(*names: str) -> BasicBlock:
 
 def without_last_norm() -> BasicBlock:
     """A wrong answer: the last batch norm is gone, and its convolution zero."""
-    block = zeroed("body.2.0.weight")
-    block.body[2][1] = nn.Identity()
+    block = zeroed("conv2.conv.weight")
+    block.conv2.norm = nn.Identity()
     return block
 
 
@@ -176,16 +176,16 @@ EXERCISES = {
         hints=[
             "relu(F(x) + x) is x for maps that are not negative, when F(x) is zero.",
             "F ends with a batch norm, which multiplies by a weight and adds a bias.",
-            "nn.init.zeros_(block.body[-1][1].weight); its bias is zero already.",
+            "nn.init.zeros_(block.conv2.norm.weight); its bias is zero already.",
         ],
         wrong=[
             (BasicBlock, "not a module made of it"),
             (without_last_norm(), "keep its two 3x3"),
             (identity_block(last=1.0), "F(x) is not zero yet"),
             (identity_block(shortcut=False), "zeros for everything"),
-            (zeroed(), "zero are body.0.0.weight, body.0.1.weight, body.2.0.weight"),
-            (zeroed("body.0.1.weight"), "zero are body.0.1.weight;"),
-            (zeroed("body.2.0.weight"), "batch norm blows up"),
+            (zeroed(), "zero are conv1.conv.weight, conv1.norm.weight, conv2.conv.weight"),
+            (zeroed("conv1.norm.weight"), "zero are conv1.norm.weight;"),
+            (zeroed("conv2.conv.weight"), "batch norm blows up"),
         ],
     ),
     "bottleneck": number(
