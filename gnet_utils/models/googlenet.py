@@ -7,7 +7,7 @@ import torch.fx
 from torch import nn
 
 from gnet_utils.models.inception import GOOGLENET_BLOCKS, Inception, scale
-from gnet_utils.models.layers import ConvUnit, Staged, check_images, check_norm, initialise
+from gnet_utils.models.layers import ConvUnit, Staged, check_images, initialise
 
 
 class GoogLeNetOutput(NamedTuple):
@@ -43,7 +43,8 @@ class GoogLeNet(Staged):
         aux: bool = True,
     ):
         super().__init__()
-        check_norm(norm, ("lrn", "batch", None))
+        if norm not in ("lrn", "batch", None):
+            raise ValueError(f'norm must be "lrn", "batch" or None, got {norm!r}')
         self.in_channels = in_channels
         unit_norm = "batch" if norm == "batch" else None
 

@@ -31,7 +31,8 @@ class ConvUnit(nn.Module):
                 f"a convolution needs at least one channel in and out, got {in_channels} -> "
                 f"{out_channels}: raise the width"
             )
-        check_norm(norm, (None, "batch"))
+        if norm not in (None, "batch"):
+            raise ValueError(f'norm must be None or "batch", got {norm!r}')
         bias = norm is None
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
         self.norm = nn.BatchNorm2d(out_channels, eps) if norm == "batch" else nn.Identity()
@@ -62,13 +63,6 @@ def initialise(module: nn.Module) -> None:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-
-
-def check_norm(norm: str | None, allowed: tuple) -> None:
-    """Raise ValueError unless `norm` is one of `allowed`."""
-    if norm not in allowed:
-        names = ", ".join(map(repr, allowed))
-        raise ValueError(f"norm must be one of {names}, got {norm!r}")
 
 
 def check_images(images: torch.Tensor, in_channels: int, smallest: int) -> None:
