@@ -13,6 +13,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from gnet_utils.models import ConvUnit
+
 # Coefficients of the polynomial a x + b x^3 + c x^5, from the source above, which is applied again
 # and again to the singular values, as shares of the matrix's norm. Three times bring those from
 # 0.02 on between 0.68 and 1.20, and make the smaller ones about 40 times larger: 0.01 becomes 0.40.
@@ -78,8 +80,8 @@ def orthogonalised(matrix: Tensor, steps: int = 3) -> Tensor:
 def normed_convolutions(net: nn.Module) -> Iterator[nn.Conv2d]:
     """The convolutions of `net` that a batch norm in training mode follows.
 
-    Looked for in each `nn.Sequential`, where the order of layers is the way of the pictures; in
-    another module only its `forward` knows.
+    Looked for in each `ConvUnit` and `nn.Sequential`, where the order of layers is the way of the
+    pictures; in another module only its `forward` knows.
     """
     for module in net.modules():
         for conv, norm in pairwise(_layers(module)):
@@ -90,6 +92,6 @@ def normed_convolutions(net: nn.Module) -> Iterator[nn.Conv2d]:
 
 def _layers(module: nn.Module) -> list[nn.Module]:
     """What runs one after the other in a chain of chains; any other module is one layer."""
-    if type(module).forward is not nn.Sequential.forward:
+    if type(module).forward not in (nn.Sequential.forward, ConvUnit.forward):
         return [module]
-    return [layer for child in module for layer in _layers(child)]
+    return [layer for child in module.children() for layer in _layers(child)]

@@ -61,7 +61,7 @@ def test_a_wrong_norm_would_be_seen():
     net, images = moved("fashion")
     folded = fused.fold(net)
     with torch.no_grad():
-        folded.inception_4c.front[0].weight.mul_(1.01)
+        folded.inception_4c.front.conv.weight.mul_(1.01)
         assert not torch.allclose(folded(images), net(images), rtol=1e-4, atol=1e-4)
 
 
@@ -133,40 +133,45 @@ def other_block(change: str) -> nn.Module:
     elif change == "forward":
         block.forward = lambda x: 2 * models.Inception.forward(block, x)
     elif change == "activation":
-        block.branch_5x5[0][2] = nn.LeakyReLU(0.3)
+        block.branch_5x5[0].relu = nn.LeakyReLU(0.3)
     elif change == "layer with a forward":
-        block.branch_1x1[2].forward = lambda x: -x
+        block.branch_1x1.relu.forward = lambda x: -x
     elif change == "eps":
-        block.branch_3x3[0][1].eps = 0.5
+        block.branch_3x3[0].norm.eps = 0.5
     elif change == "no norm":
-        block.branch_3x3[0] = nn.Sequential(nn.Conv2d(8, 3, 1), nn.ReLU())
+        block.branch_3x3[0] = models.ConvUnit(8, 3, 1)
     elif change == "stride":
-        block.branch_1x1[0] = nn.Conv2d(8, 4, 3, padding=1, bias=False)
+        block.branch_1x1.conv = nn.Conv2d(8, 4, 3, padding=1, bias=False)
     elif change == "groups":
-        for unit in fused.siblings(block):
-            unit[0] = nn.Conv2d(8, 2 * unit[0].out_channels, 1, groups=2, bias=False)
-            unit[1] = nn.BatchNorm2d(unit[0].out_channels, eps=0.001)
-        block.branch_3x3[1][0] = nn.Conv2d(6, 5, 3, padding=1, bias=False)
-        block.branch_5x5[1][0] = nn.Conv2d(4, 3, 5, padding=2, bias=False)
+        for unit in (block.branch_1x1, block.branch_3x3[0], block.branch_5x5[0]):
+            unit.conv = nn.Conv2d(8, 2 * unit.conv.out_channels, 1, groups=2, bias=False)
+            unit.norm = nn.BatchNorm2d(unit.conv.out_channels, eps=0.001)
+        block.branch_3x3[1].conv = nn.Conv2d(6, 5, 3, padding=1, bias=False)
+        block.branch_5x5[1].conv = nn.Conv2d(4, 3, 5, padding=2, bias=False)
     elif change == "branch":
         block.branch_1x1 = nn.Sequential(nn.Conv2d(8, 4, 1), nn.Sigmoid())
+    elif change == "branch of one unit":
+        block.branch_5x5 = models.ConvUnit(8, 3, 5, padding=2, norm="batch")
+    elif change == "empty branch":
+        block.branch_3x3 = nn.Sequential()
     elif change == "fifth branch":
         block.gate = nn.Linear(1, 1)
     elif change == "mode":
-        block.branch_1x1[1].train()
+        block.branch_1x1.norm.train()
     elif change == "hook":
         block.branch_3x3.register_forward_hook(lambda module, inputs, output: 2 * output)
     elif change == "hook of a unit":
         block.branch_3x3[0].register_forward_pre_hook(lambda module, inputs: (-inputs[0],))
     elif change == "shared weights":
-        block.branch_1x1[0].weight = net["one"].branch_1x1[0].weight
+        block.branch_1x1.conv.weight = net["one"].branch_1x1.conv.weight
     elif change == "the same block twice":
         net["two"] = net["one"]
     return net
 
 
 CHANGES = ["class", "forward", "activation", "layer with a forward", "eps", "no norm", "stride"]
-CHANGES += ["groups", "branch", "fifth branch", "mode", "hook", "hook of a unit"]
+CHANGES += ["groups", "branch", "branch of one unit", "empty branch", "fifth branch"]
+CHANGES += ["mode", "hook", "hook of a unit"]
 CHANGES += ["shared weights", "the same block twice"]
 
 
@@ -174,7 +179,7 @@ CHANGES += ["shared weights", "the same block twice"]
 def test_only_what_is_exactly_the_known_block_is_merged(change):
     net, maps = other_block(change).eval(), torch.randn(2, 8, 7, 7)
     if change == "mode":
-        net["two"].branch_1x1[1].train()
+        net["two"].branch_1x1.norm.train()
     merged = fused.merge(net)
     shared = change in ("shared weights", "the same block twice")
     assert isinstance(merged["one"], fused.MergedInception) is not shared
@@ -190,23 +195,23 @@ def test_only_what_is_exactly_the_known_block_is_merged(change):
 
 
 def test_folding_leaves_what_it_does_not_know():
-    """A norm without running statistics, a hook between, a chain with a way of its own."""
+    """A norm without running statistics, a unit with a way of its own, a hook between."""
 
-    class Backwards(nn.Sequential):
+    class Backwards(models.ConvUnit):
         def forward(self, x):
-            return self[0](self[1](x))
-
-    def pair(kind=nn.Sequential, **options):
-        return kind(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4, **options))
+            return self.relu(self.conv(self.norm(x)))
 
     torch.manual_seed(0)
-    net = nn.Sequential(pair(), pair(track_running_stats=False), pair(Backwards), pair()).eval()
-    net[3][0].register_forward_hook(lambda module, inputs, output: output.relu())
-    for norm in (part[1] for part in net):
-        if norm.running_mean is not None:
-            norm.running_mean.normal_(), norm.running_var.uniform_(0.5, 2)
+    units = [kind(4, 4, 1, norm="batch") for kind in [models.ConvUnit] * 2 + [Backwards]]
+    units.append(models.ConvUnit(4, 4, 1, norm="batch"))
+    units[1].norm = nn.BatchNorm2d(4, track_running_stats=False)
+    units[3].conv.register_forward_hook(lambda module, inputs, output: output.relu())
+    net = nn.Sequential(*units).eval()
+    for unit in (units[0], units[2], units[3]):
+        unit.norm.running_mean.normal_()
+        unit.norm.running_var.uniform_(0.5, 2)
     folded, maps = fused.fold(net), torch.randn(4, 4, 5, 5)
-    left = [isinstance(part[1], nn.BatchNorm2d) for part in folded]
+    left = [isinstance(unit.norm, nn.BatchNorm2d) for unit in folded]
     assert left == [False, True, True, True]
     torch.testing.assert_close(folded(maps), net(maps), rtol=1e-4, atol=1e-4)
 
@@ -218,8 +223,3 @@ def test_folding_a_network_in_training_mode_is_refused():
     net.eval().inception_4a.branch_1x1.train()
     with pytest.raises(ValueError, match=r"call network.eval\(\) first"):
         fused.fold(net)
-
-
-def test_unmerging_from_another_network_is_refused():
-    with pytest.raises(ValueError, match="made by merge"):
-        fused.unmerge_into(nn.Linear(1, 1), FashionGoogLeNet(0.125))

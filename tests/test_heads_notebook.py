@@ -140,7 +140,7 @@ def test_the_weight_changes_what_the_body_learns():
         setting = replace(GRID["both_kaiming"], weight=weight, batch=8, steps=1)
         net = setting.net()
         list(first_steps(net, some_data(), setting))
-        return net.conv1[0].weight
+        return net.conv1.conv.weight
 
     assert not torch.equal(moved(0.3), moved(1.0))
 

@@ -1,6 +1,8 @@
 """The networks: exact sizes, wiring, and the same outputs as torchvision's net put right."""
 
+import copy
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,11 +18,11 @@ from gnet_utils.models import (
     GOOGLENET_BLOCKS,
     AuxiliaryClassifier,
     BlockWidths,
+    ConvUnit,
     FashionGoogLeNet,
     GoogLeNet,
     Inception,
     NaiveInception,
-    conv_unit,
 )
 
 # Sizes --------------------------------------------------------------------------------------------
@@ -133,16 +135,16 @@ def test_the_smallest_picture_is_31_pixels():
 
 def test_layers_run_in_the_order_of_the_paper_reductions_before_what_they_reduce():
     order = [row.name for row in layer_table(GoogLeNet(), (1, 3, 224, 224))]
-    block = ["branch_1x1.0", "branch_3x3.0.0", "branch_3x3.1.0"]
-    block += ["branch_5x5.0.0", "branch_5x5.1.0", "branch_pool.1.0"]
-    expected = ["conv1.0", "conv2_reduce.0", "conv2.0"]
+    block = ["branch_1x1.conv", "branch_3x3.0.conv", "branch_3x3.1.conv"]
+    block += ["branch_5x5.0.conv", "branch_5x5.1.conv", "branch_pool.1.conv"]
+    expected = ["conv1.conv", "conv2_reduce.conv", "conv2.conv"]
     expected += [f"inception_{name}.{layer}" for name in GOOGLENET_BLOCKS for layer in block]
     assert order == [*expected, "linear"]
 
 
 def test_kernels_strides_and_padding_are_those_of_the_paper():
     net = GoogLeNet()
-    assert (net.conv1[0].kernel_size, net.conv1[0].stride) == ((7, 7), (2, 2))
+    assert (net.conv1.conv.kernel_size, net.conv1.conv.stride) == ((7, 7), (2, 2))
     for pool in (net.pool1, net.pool2, net.pool3, net.pool4):
         assert (pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode) == (3, 2, 0, True)
     for name in GOOGLENET_BLOCKS:
@@ -293,22 +295,11 @@ def move_from_defaults(net):
             nn.init.uniform_(m.running_var, 0.5, 2.0)
 
 
-def twins(theirs, images):
-    """Our net, `theirs` and the pairs of their layers, which now hold the same numbers."""
-    ours = GoogLeNet(num_classes=20, norm="batch").double()
-    pairs = list(zip(layers_in_order(ours, images), layers_in_order(theirs, images), strict=True))
-    move_from_defaults(ours)
-    for our_layer, their_layer in pairs:
-        assert type(our_layer) is type(their_layer)
-        state = our_layer.state_dict()
-        if state["weight"].shape != their_layer.weight.shape:  # 5x5 into 3x3: the middle of it
-            state["weight"] = state["weight"][:, :, 1:-1, 1:-1]
-        their_layer.load_state_dict(state)
-    for net in (ours, theirs):
-        for m in net.modules():
-            if isinstance(m, nn.Dropout):
-                m.p = 0.0
-    return ours, theirs, pairs
+def without_dropout(net):
+    for m in net.modules():
+        if isinstance(m, nn.Dropout):
+            m.p = 0.0
+    return net
 
 
 @pytest.fixture(scope="module")
@@ -317,17 +308,42 @@ def images():
     return torch.randn(2, 3, 224, 224, dtype=torch.float64)
 
 
-def test_our_net_gives_the_outputs_of_torchvisions_put_right(images):
-    ours, theirs, pairs = twins(torchvision_net(), images)
+@pytest.fixture(scope="module")
+def ours(images):
+    """Our net: its layers as they run, their numbers, and what it gives in both modes."""
+    net = without_dropout(GoogLeNet(num_classes=20, norm="batch").double())
+    layers = layers_in_order(net, images[:1])
+    move_from_defaults(net)
+    numbers = [copy.deepcopy(layer.state_dict()) for layer in layers]
     with torch.no_grad():
-        ours_eval, theirs_eval = ours.eval()(images), theirs.eval()(images)
-        ours_train, theirs_train = ours.train()(images), theirs.train()(images)
-    assert (ours_eval[0] - ours_eval[1]).abs().max() > 0.1, "the pictures must differ"
-    assert torch.allclose(ours_eval, theirs_eval, rtol=1e-9, atol=1e-9)
-    assert torch.allclose(ours_train.logits, theirs_train.logits, rtol=1e-9, atol=1e-9)
-    assert torch.allclose(ours_train.aux1, theirs_train.aux_logits1, rtol=1e-9, atol=1e-9)
-    assert torch.allclose(ours_train.aux2, theirs_train.aux_logits2, rtol=1e-9, atol=1e-9)
-    for our_layer, their_layer in pairs:  # running statistics too, after the step in train mode
+        evaluated, trained = net.eval()(images), net.train()(images)
+    return SimpleNamespace(layers=layers, numbers=numbers, evaluated=evaluated, trained=trained)
+
+
+def twin(ours, images, **changes):
+    """torchvision's net and its layers as they run, with the numbers of ours."""
+    theirs = without_dropout(torchvision_net(**changes))
+    layers = layers_in_order(theirs, images[:1])
+    for layer, our_layer, state in zip(layers, ours.layers, ours.numbers, strict=True):
+        assert type(layer) is type(our_layer)
+        weight = state["weight"]
+        if weight.shape != layer.weight.shape:  # 5x5 into 3x3: the middle of it
+            weight = weight[:, :, 1:-1, 1:-1]
+        layer.load_state_dict(state | {"weight": weight})
+    return theirs, layers
+
+
+def test_our_net_gives_the_outputs_of_torchvisions_put_right(ours, images):
+    theirs, their_layers = twin(ours, images)
+    with torch.no_grad():
+        evaluated, trained = theirs.eval()(images), theirs.train()(images)
+    assert (ours.evaluated[0] - ours.evaluated[1]).abs().max() > 0.1, "the pictures must differ"
+    assert torch.allclose(ours.evaluated, evaluated, rtol=1e-9, atol=1e-9)
+    assert torch.allclose(ours.trained.logits, trained.logits, rtol=1e-9, atol=1e-9)
+    assert torch.allclose(ours.trained.aux1, trained.aux_logits1, rtol=1e-9, atol=1e-9)
+    assert torch.allclose(ours.trained.aux2, trained.aux_logits2, rtol=1e-9, atol=1e-9)
+    for our_layer, their_layer in zip(ours.layers, their_layers, strict=True):
+        # running statistics too, after the step in train mode
         for ours_now, theirs_now in zip(our_layer.buffers(), their_layer.buffers(), strict=True):
             assert torch.allclose(ours_now, theirs_now, rtol=1e-9, atol=1e-9)
 
@@ -337,21 +353,21 @@ def test_our_net_gives_the_outputs_of_torchvisions_put_right(images):
     [{"inception": TorchvisionInception}, {"head": TorchvisionHead}, {"pool4": 2}],
     ids=["3x3 for 5x5", "adaptive pool in the heads", "2x2 pool4"],
 )
-def test_with_any_of_torchvisions_changes_left_in_the_outputs_differ(unrepaired, images):
-    ours, theirs, _ = twins(torchvision_net(**unrepaired), images)
+def test_with_any_of_torchvisions_changes_left_in_the_outputs_differ(unrepaired, ours, images):
+    theirs, _ = twin(ours, images, **unrepaired)
     with torch.no_grad():
-        ours, theirs = ours.train()(images), theirs.train()(images)
-    pairs = [(ours.logits, theirs.logits), (ours.aux2, theirs.aux_logits2)]
+        trained = theirs.train()(images)
+    pairs = [(ours.trained.logits, trained.logits), (ours.trained.aux2, trained.aux_logits2)]
     assert any((mine - other).abs().max() > 1e-3 * mine.std() for mine, other in pairs)
 
 
-def test_with_running_statistics_at_their_defaults_the_outputs_differ(images):
-    ours, theirs, _ = twins(torchvision_net(), images)
+def test_with_running_statistics_at_their_defaults_the_outputs_differ(ours, images):
+    theirs, _ = twin(ours, images)
     for m in theirs.modules():
         if isinstance(m, nn.BatchNorm2d):
             m.reset_running_stats()
     with torch.no_grad():
-        difference = (ours.eval()(images) - theirs.eval()(images)).abs().max()
+        difference = (ours.evaluated - theirs.eval()(images)).abs().max()
     assert difference > 0.1
 
 
@@ -455,16 +471,14 @@ def test_heads_refuse_maps_that_are_not_about_14x14():
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda: GoogLeNet(norm="layer"), "norm must be one of 'lrn', 'batch', None, got 'layer'"),
-        (lambda: GoogLeNet(num_classes=0), "num_classes=0"),
-        (lambda: GoogLeNet(in_channels=-1), "in_channels=-1"),
-        (lambda: FashionGoogLeNet(num_classes=0), "num_classes=0"),
+        (lambda: GoogLeNet(norm="layer"), """norm must be "lrn", "batch" or None, got 'layer'"""),
+        (lambda: GoogLeNet(in_channels=-1), "at least one channel in and out, got -1 -> 64"),
         (lambda: FashionGoogLeNet(0.01), "width 0.01 leaves no channel"),
         (lambda: FashionGoogLeNet(0), "use a width of 0.125 or more"),
         (lambda: FashionGoogLeNet(-1), "width -1 leaves no channel"),
         (lambda: Inception(8, 0, 1, 1, 1, 1, 1), "at least one channel in and out, got 8 -> 0"),
-        (lambda: Inception(8, 1, 1, 1, 1, 1, 1, norm="lrn"), "norm must be one of None, 'batch'"),
-        (lambda: conv_unit(0, 3, 1), "got 0 -> 3"),
+        (lambda: Inception(8, 1, 1, 1, 1, 1, 1, norm="lrn"), 'norm must be None or "batch", got'),
+        (lambda: ConvUnit(0, 3, 1), "got 0 -> 3"),
     ],
 )
 def test_impossible_networks_are_refused_in_one_sentence(build, words):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gnet_utils import training
 from gnet_utils.data import to_float
 from gnet_utils.models import FashionGoogLeNet, Inception
-from gnet_utils.models.layers import conv_unit
+from gnet_utils.models.layers import ConvUnit
 from gnet_utils.recipes import Recipe, build_network
 from gnet_utils.training import fit
 
@@ -39,9 +39,9 @@ class Net(nn.Sequential):
 
     def __init__(self):
         super().__init__(
-            conv_unit(1, 6, 4, stride=2, padding=1, norm="batch"),
+            ConvUnit(1, 6, 4, stride=2, padding=1, norm="batch"),
             Inception(6, 4, 3, 5, 2, 3, 4, norm="batch"),
-            conv_unit(16, 8, 1),
+            ConvUnit(16, 8, 1),
             nn.AdaptiveAvgPool2d(4),
             nn.Flatten(),
             nn.Linear(128, 10),
@@ -117,7 +117,7 @@ def orthogonal_kernels(net: Net, recipe: Recipe) -> list[list[Tensor]]:
     single = [net[0], block.branch_3x3[1], block.branch_5x5[1], block.branch_pool[1]]
     if not recipe.merged:
         siblings, single = [], single + siblings
-    return [[unit[0].weight for unit in group] for group in [siblings, *([u] for u in single)]]
+    return [[unit.conv.weight for unit in group] for group in [siblings, *([u] for u in single)]]
 
 
 def muon_step(kernels: list[Tensor], ahead: list[Tensor], rate: float) -> None:
@@ -218,7 +218,7 @@ def test_channels_last_is_how_weights_and_maps_lie_in_memory(wanted, data):
         for tensor in (conv.weight, output):
             seen.add(tensor.is_contiguous(memory_format=torch.channels_last))
 
-    net[1].branch_3x3[1][0].register_forward_hook(note)
+    net[1].branch_3x3[1].conv.register_forward_hook(note)
     fitted(data, dataclasses.replace(RECIPE, channels_last=wanted), net)
     assert seen == {wanted}
 
@@ -234,7 +234,7 @@ def test_channels_last_is_how_weights_and_maps_lie_in_memory(wanted, data):
 def test_precision_is_that_of_the_convolutions(precision, fast, kind, data, monkeypatch):
     monkeypatch.setattr(training, "bfloat16_is_fast", lambda device: fast)
     net, seen = network(), set()
-    net[0][0].register_forward_hook(lambda conv, inputs, output: seen.add(output.dtype))
+    net[0].conv.register_forward_hook(lambda conv, inputs, output: seen.add(output.dtype))
     fitted(data, dataclasses.replace(RECIPE, precision=precision), net)
     assert seen == {kind}
 
@@ -263,7 +263,7 @@ class Headed(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.body = conv_unit(1, 6, 4, stride=4, norm="batch")
+        self.body = ConvUnit(1, 6, 4, stride=4, norm="batch")
         self.last, self.aux1, self.aux2 = (nn.Linear(6 * 49, 10) for _ in range(3))
 
     def forward(self, images):

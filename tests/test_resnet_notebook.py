@@ -313,10 +313,10 @@ def judge(name: str, answer: object) -> str | None:
 
 def test_a_block_that_begins_as_nothing_is_right_and_one_that_doubles_is_named():
     right = BasicBlock(16, 16, 1, nn.Identity())
-    nn.init.zeros_(right.body[-1][1].weight)
+    nn.init.zeros_(right.conv2.norm.weight)
     assert judge("identity", right) is None
     frozen = BasicBlock(16, 16, 1, nn.Identity()).requires_grad_(False)
-    nn.init.zeros_(frozen.body[-1][1].weight)
+    nn.init.zeros_(frozen.conv2.norm.weight)
     assert "frozen" in judge("identity", frozen)
 
 

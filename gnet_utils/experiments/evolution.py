@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gnet_utils.data import to_float
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, fused
-from gnet_utils.models.layers import conv_unit, initialise
+from gnet_utils.models.layers import ConvUnit, initialise
 from gnet_utils.training import accuracy
 
 Widths = tuple[int, ...]  # six of the first block, six of the second, in the order of BlockWidths
@@ -37,7 +37,7 @@ class TinyInception(nn.Sequential):
     def __init__(self, widths: Sequence[int]):
         first, second = widths[:6], widths[6:]
         super().__init__(
-            conv_unit(1, STEM, 4, stride=2, padding=1, norm="batch"),
+            ConvUnit(1, STEM, 4, stride=2, padding=1, norm="batch"),
             Inception(STEM, *first, norm="batch"),
             nn.MaxPool2d(3, stride=2, ceil_mode=True),
             Inception(out_channels(first), *second, norm="batch"),

@@ -23,7 +23,7 @@ from gnet_utils.data import load_fashion_mnist, split_train_validation, to_float
 from gnet_utils.experiments.start import remove_batch_norm, spread, start_like_tutorials
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.models.googlenet import GoogLeNetOutput
-from gnet_utils.models.layers import conv_unit, initialise
+from gnet_utils.models.layers import ConvUnit, initialise
 from gnet_utils.probing import gradient_norms
 from gnet_utils.training import accuracy, in_layout, load_checkpoint, save_checkpoint
 
@@ -48,7 +48,7 @@ class SmallHead(nn.Sequential):
         channels, hidden = round(128 * width), round(1024 * width)
         super().__init__(
             nn.AvgPool2d(3, stride=2),
-            conv_unit(in_channels, channels, 1, norm="batch"),
+            ConvUnit(in_channels, channels, 1, norm="batch"),
             nn.Flatten(),
             nn.Linear(channels * 3 * 3, hidden),
             nn.ReLU(inplace=True),

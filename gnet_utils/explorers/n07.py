@@ -89,8 +89,8 @@ def replay(depth: int = 44, moment: int = 0) -> Figure:
 
 
 def draw_residual(ax: Axes, block: nn.Module, in_channels: int, title: str) -> None:
-    """Wiring of a residual block, read from its `body`: convolutions in a row, shortcut beside."""
-    convs = [layer for layer in block.body.modules() if isinstance(layer, nn.Conv2d)]
+    """Wiring of a residual block, read from it: convolutions in a row, identity shortcut beside."""
+    convs = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d)]
     box = {"boxstyle": "round,pad=0.35", "fc": "white", "ec": COLOURS["blue"], "lw": 2}
     arrow = {"arrowstyle": "-|>", "color": COLOURS["gray"], "lw": 1.5}
     centred = {"ha": "center", "va": "center", "zorder": 3}

@@ -14,27 +14,5 @@ from gnet_utils.models.googlenet import (
     GoogLeNetOutput,
 )
 from gnet_utils.models.inception import GOOGLENET_BLOCKS, BlockWidths, Inception, NaiveInception
-from gnet_utils.models.layers import conv_unit, initialise
+from gnet_utils.models.layers import ConvUnit, initialise
 from gnet_utils.models.residual import BasicBlock, BottleneckBlock, FashionResNet, ResNet
-
-__all__ = [
-    "GOOGLENET_BLOCKS",
-    "AsymmetricInception",
-    "AuxiliaryClassifier",
-    "BasicBlock",
-    "BlockWidths",
-    "BottleneckBlock",
-    "FashionGoogLeNet",
-    "FashionResNet",
-    "GoogLeNet",
-    "GoogLeNetOutput",
-    "Inception",
-    "NaiveInception",
-    "ResNet",
-    "ResidualInception",
-    "SeparableInception",
-    "TwoThreeInception",
-    "conv_unit",
-    "initialise",
-    "separable_conv",
-]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gnet_utils.models.inception import Inception
-from gnet_utils.models.layers import conv_unit
+from gnet_utils.models.layers import ConvUnit
 
 
 class TwoThreeInception(Inception):
@@ -17,26 +17,26 @@ class TwoThreeInception(Inception):
     Saves 28% of the weights when both keep the channels; costs more when the first doubles them.
     """
 
-    def __init__(self, in_channels: int, *widths: int, norm: str | None = "batch"):
-        super().__init__(in_channels, *widths, norm=norm)
+    def __init__(self, in_channels: int, *widths: int):
+        super().__init__(in_channels, *widths, norm="batch")
         _, _, _, reduce, out, _ = widths
         self.branch_5x5 = nn.Sequential(
-            conv_unit(in_channels, reduce, 1, norm=norm),
-            conv_unit(reduce, out, 3, padding=1, norm=norm),
-            conv_unit(out, out, 3, padding=1, norm=norm),
+            ConvUnit(in_channels, reduce, 1, norm="batch"),
+            ConvUnit(reduce, out, 3, padding=1, norm="batch"),
+            ConvUnit(out, out, 3, padding=1, norm="batch"),
         )
 
 
 class AsymmetricInception(Inception):
     """The 5x5 as 1x5 and 5x1 (arXiv 1512.00567, figure 6, there with 7)."""
 
-    def __init__(self, in_channels: int, *widths: int, norm: str | None = "batch"):
-        super().__init__(in_channels, *widths, norm=norm)
+    def __init__(self, in_channels: int, *widths: int):
+        super().__init__(in_channels, *widths, norm="batch")
         _, _, _, reduce, out, _ = widths
         self.branch_5x5 = nn.Sequential(
-            conv_unit(in_channels, reduce, 1, norm=norm),
-            conv_unit(reduce, out, (1, 5), padding=(0, 2), norm=norm),
-            conv_unit(out, out, (5, 1), padding=(2, 0), norm=norm),
+            ConvUnit(in_channels, reduce, 1, norm="batch"),
+            ConvUnit(reduce, out, (1, 5), padding=(0, 2), norm="batch"),
+            ConvUnit(out, out, (5, 1), padding=(2, 0), norm="batch"),
         )
 
 
@@ -64,7 +64,7 @@ class SeparableInception(Inception):
             (self.branch_3x3, 3, reduce_3x3, out_3x3),
             (self.branch_5x5, 5, reduce_5x5, out_5x5),
         ):
-            branch[1][0] = separable_conv(reduce, out, kernel)
+            branch[1].conv = separable_conv(reduce, out, kernel)
 
 
 class ResidualInception(nn.Module):

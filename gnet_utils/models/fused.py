@@ -3,7 +3,7 @@
 `merge` turns each Inception block into one whose sibling 1x1 convolutions are one convolution, for
 training or inference; `unmerge_into` brings what was learned back into the readable network.
 `fold` also works every batch norm into the convolution before it, for inference only. What is not
-exactly the block, or the pair of layers, that they know stays as it is.
+exactly the block, or the unit, that they know stays as it is.
 """
 
 import copy
@@ -12,9 +12,11 @@ from collections import Counter
 import torch
 from torch import Tensor, nn
 
-from gnet_utils.models import Inception
+from gnet_utils.models.inception import Inception
+from gnet_utils.models.layers import ConvUnit
 
-UNITS = ([nn.Conv2d, nn.ReLU], [nn.Conv2d, nn.BatchNorm2d, nn.ReLU])  # what `conv_unit` makes
+SIBLINGS = ("branch_1x1", "branch_3x3.0", "branch_5x5.0")  # the units that read a block's input
+CHAINS = ("branch_3x3", "branch_5x5", "branch_pool")
 
 
 class MergedInception(nn.Module):
@@ -22,84 +24,58 @@ class MergedInception(nn.Module):
 
     All of them read the same input: one product with a taller matrix does the same work in one go.
     Of the pool branch the projection belongs to them only where it comes before the pooling. What
-    follows the 1x1 convolutions may be anything, as in the factorised blocks.
+    follows the 1x1 convolutions may be anything, as in the factorised blocks. Takes `block` apart.
     """
 
     def __init__(self, block: Inception):
         super().__init__()
         self.training = block.training
-        units = siblings(block)
-        self.sizes = [unit[0].out_channels for unit in units]
+        self.siblings = siblings(block)
+        units = [block.get_submodule(name) for name in self.siblings]
+        self.sizes = [unit.conv.out_channels for unit in units]
         self.front = join(units)
-        self.rest_3x3, self.rest_5x5 = block.branch_3x3[1:], block.branch_5x5[1:]
-        self.project_first = len(units) == 4
-        first, second = block.branch_pool
-        self.pool = second if self.project_first else first
-        self.project = None if self.project_first else second
+        self.branch_3x3, self.branch_5x5 = block.branch_3x3, block.branch_5x5
+        self.branch_pool = block.branch_pool
+        for name in self.siblings[1:]:
+            self.set_submodule(name, nn.Identity())
 
     def forward(self, x: Tensor) -> Tensor:
         out_1x1, reduced_3x3, reduced_5x5, *projected = self.front(x).split(self.sizes, dim=1)
-        pooled = self.pool(projected[0]) if projected else self.project(self.pool(x))
-        parts = [out_1x1, self.rest_3x3(reduced_3x3), self.rest_5x5(reduced_5x5), pooled]
+        pooled = self.branch_pool(projected[0] if projected else x)
+        parts = [out_1x1, self.branch_3x3(reduced_3x3), self.branch_5x5(reduced_5x5), pooled]
         return torch.cat(parts, dim=1)
 
 
-def siblings(block: Inception) -> list[nn.Sequential]:
-    """The convolution units of `block` that are 1x1 and read the block's own input."""
-    units = [block.branch_1x1, block.branch_3x3[0], block.branch_5x5[0]]
-    first = block.branch_pool[0]
-    return [*units, first] if isinstance(first, nn.Sequential) else units
+def siblings(block: Inception) -> list[str]:
+    """The names of the units of `block` that are 1x1 and read the block's own input."""
+    project_first = isinstance(block.branch_pool[0], ConvUnit)
+    return [*SIBLINGS, "branch_pool.0"] if project_first else list(SIBLINGS)
 
 
-def join(units: list[nn.Sequential]) -> nn.Sequential:
-    """One convolution unit whose output channels are those of all `units` in a row."""
+def join(units: list[ConvUnit]) -> ConvUnit:
+    """One unit whose output channels are those of all `units` in a row."""
     joined = copy.deepcopy(units[0])
-    channels = sum(unit[0].out_channels for unit in units)
-    for part, layer in enumerate(joined):
-        if isinstance(layer, nn.Conv2d):
-            layer.out_channels = channels
-        elif isinstance(layer, nn.BatchNorm2d):
-            layer.num_features = channels
-        else:
-            continue
-        sources = [dict(_tensors(unit[part])) for unit in units]
-        for name, tensor in list(_tensors(layer)):
-            if tensor.ndim == 0:  # the batch norm's counter of batches
-                continue
-            together = torch.cat([source[name].detach() for source in sources])
-            if isinstance(tensor, nn.Parameter):
-                together = nn.Parameter(together, requires_grad=tensor.requires_grad)
-            setattr(layer, name, together)
+    joined.conv.out_channels = sum(unit.conv.out_channels for unit in units)
+    if isinstance(joined.norm, nn.BatchNorm2d):
+        joined.norm.num_features = joined.conv.out_channels
+    for name, tensor in joined.state_dict(keep_vars=True).items():
+        if tensor.ndim:  # all but the batch norm's counter of batches
+            tensor.data = torch.cat([unit.state_dict()[name] for unit in units])
     return joined
 
 
-@torch.no_grad()
 def unmerge_into(merged: nn.Module, network: nn.Module) -> None:
     """Copy all weights and running statistics of `merged` = merge(network) back into `network`."""
-    if type(merged) is not type(network) and not isinstance(merged, MergedInception):
-        raise ValueError("merged must have been made by merge(network), got another kind of module")
-    if isinstance(merged, MergedInception):
-        units = siblings(network)
-        start = 0
-        for unit, size in zip(units, merged.sizes, strict=True):
-            for part, layer in enumerate(unit):
-                joined = dict(_tensors(merged.front[part]))
-                for name, tensor in _tensors(layer):
-                    source = joined[name]
-                    tensor.copy_(source if source.ndim == 0 else source[start : start + size])
-            start += size
-        _copy(merged.rest_3x3, network.branch_3x3[1:])
-        _copy(merged.rest_5x5, network.branch_5x5[1:])
-        _copy(merged.pool, network.branch_pool[merged.project_first])
-        if merged.project is not None:
-            _copy(merged.project, network.branch_pool[1])
-        return
-    for (_, source), (_, target) in zip(
-        _tensors(merged), _tensors(network), strict=True
-    ):  # this module's own; its children follow
-        target.copy_(source)
-    for source, target in zip(merged.children(), network.children(), strict=True):
-        unmerge_into(source, target)
+    state = merged.state_dict()
+    for prefix, block in merged.named_modules():
+        if isinstance(block, MergedInception):
+            prefix += "." if prefix else ""
+            for name in block.front.state_dict():
+                joined = state.pop(f"{prefix}front.{name}")
+                parts = joined.split(block.sizes) if joined.ndim else [joined] * len(block.sizes)
+                for sibling, part in zip(block.siblings, parts, strict=True):
+                    state[f"{prefix}{sibling}.{name}"] = part
+    network.load_state_dict(state)
 
 
 def merge(network: nn.Module) -> nn.Module:
@@ -107,8 +83,8 @@ def merge(network: nn.Module) -> nn.Module:
 
     "Same" up to the rounding of sums, because one large product adds in another order. A block
     stays as it is unless it is an `Inception`, or of a subclass without a `forward` of its own,
-    whose sibling convolution units are alike, also in what of them is frozen, with no hooks and no
-    weights that other layers have too.
+    whose sibling units are alike, also in what of them is frozen, with no hooks and no weights that
+    other layers have too.
     """
     merged = copy.deepcopy(network)
     uses = Counter(id(p) for _, p in merged.named_parameters(remove_duplicate=False))
@@ -126,14 +102,12 @@ def fold(network: nn.Module) -> nn.Module:
     if network.training or any(norm.training for norm in norms):
         raise ValueError("network must be in eval mode to be folded: call network.eval() first")
     folded = merge(network)
-    for module in list(folded.modules()):
-        if type(module).forward is not nn.Sequential.forward or len(module) < 2:
+    for unit in folded.modules():
+        if type(unit) is not ConvUnit or any(_is_watched(part) for part in unit.modules()):
             continue
-        conv, norm = module[0], module[1]
-        known = type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d
-        if known and norm.track_running_stats and not (_is_watched(conv) or _is_watched(norm)):
-            module[0] = nn.utils.fuse_conv_bn_eval(conv, norm)
-            module[1] = nn.Identity()
+        conv, norm = unit.conv, unit.norm
+        if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d and norm.track_running_stats:
+            unit.conv, unit.norm = nn.utils.fuse_conv_bn_eval(conv, norm), nn.Identity()
     return folded
 
 
@@ -151,29 +125,28 @@ def _is_known(block: Inception) -> bool:
     branches = dict(block.named_children())
     return (
         type(block).forward is Inception.forward
-        and branches.keys() == {"branch_1x1", "branch_3x3", "branch_5x5", "branch_pool"}
-        and all(type(part) is nn.Sequential and len(part) > 0 for part in branches.values())
-        and len(block.branch_pool) == 2
+        and branches.keys() == {"branch_1x1", *CHAINS}
+        and all(type(branches[name]) is nn.Sequential and branches[name] for name in CHAINS)
         and not any(_is_watched(module) for module in block.modules())
-        and _are_alike(siblings(block))
+        and _are_alike([block.get_submodule(name) for name in siblings(block)])
     )
 
 
 def _are_alike(units: list[nn.Module]) -> bool:
-    """Whether the units are convolution units that differ in the number of their channels alone."""
-    kinds = []
+    """Whether the units are 1x1 units as ConvUnit makes them, different in their widths alone."""
+    kinds = set()
     for unit in units:
-        layers = list(unit) if type(unit) is nn.Sequential else []
-        if [type(layer) for layer in layers] not in UNITS:
+        if type(unit) is not ConvUnit:
             return False
-        kinds.append([])
-        for layer in layers:
-            settings = {name: value for name, value in vars(layer).items() if name[0] != "_"}
-            for width in ("out_channels", "num_features"):
-                settings.pop(width, None)
-            learned = {name: p.requires_grad for name, p in layer.named_parameters()}
-            kinds[-1].append((type(layer), settings, learned))
-    return kinds[0][0][1]["groups"] == 1 and all(kind == kinds[0] for kind in kinds)
+        norm = "batch" if isinstance(unit.norm, nn.BatchNorm2d) else None
+        with torch.device("meta"):  # no random number is drawn
+            new = ConvUnit(unit.conv.in_channels, unit.conv.out_channels, 1, norm=norm)
+        if repr(unit) != repr(new):  # which names the class and the settings of each layer
+            return False
+        modes = tuple(layer.training for layer in unit.modules())
+        learned = tuple(parameter.requires_grad for parameter in unit.parameters())
+        kinds.add((norm, modes, learned))
+    return len(kinds) == 1
 
 
 def _is_watched(module: nn.Module) -> bool:
@@ -181,12 +154,3 @@ def _is_watched(module: nn.Module) -> bool:
     hooks = (module._forward_pre_hooks, module._forward_hooks)
     hooks += (module._backward_pre_hooks, module._backward_hooks)
     return any(hooks) or "forward" in vars(module)
-
-
-def _tensors(module: nn.Module):
-    yield from module.named_parameters(recurse=False)
-    yield from module.named_buffers(recurse=False)
-
-
-def _copy(source: nn.Module, target: nn.Module) -> None:
-    target.load_state_dict(source.state_dict())

@@ -7,7 +7,7 @@ import torch.fx
 from torch import nn
 
 from gnet_utils.models.inception import GOOGLENET_BLOCKS, Inception, scale
-from gnet_utils.models.layers import Staged, check_images, check_norm, conv_unit, initialise
+from gnet_utils.models.layers import ConvUnit, Staged, check_images, initialise
 
 
 class GoogLeNetOutput(NamedTuple):
@@ -43,16 +43,16 @@ class GoogLeNet(Staged):
         aux: bool = True,
     ):
         super().__init__()
-        check_norm(norm, ("lrn", "batch", None))
-        check_counts(num_classes, in_channels)
+        if norm not in ("lrn", "batch", None):
+            raise ValueError(f'norm must be "lrn", "batch" or None, got {norm!r}')
         self.in_channels = in_channels
         unit_norm = "batch" if norm == "batch" else None
 
-        self.conv1 = conv_unit(in_channels, 64, 7, stride=2, padding=3, norm=unit_norm)
+        self.conv1 = ConvUnit(in_channels, 64, 7, stride=2, padding=3, norm=unit_norm)
         self.pool1 = halving_pool()
         self.norm1 = response_norm() if norm == "lrn" else nn.Identity()
-        self.conv2_reduce = conv_unit(64, 64, 1, norm=unit_norm)
-        self.conv2 = conv_unit(64, 192, 3, padding=1, norm=unit_norm)
+        self.conv2_reduce = ConvUnit(64, 64, 1, norm=unit_norm)
+        self.conv2 = ConvUnit(64, 192, 3, padding=1, norm=unit_norm)
         self.norm2 = response_norm() if norm == "lrn" else nn.Identity()
         self.pool2 = halving_pool()
         channels = 192
@@ -117,7 +117,7 @@ class AuxiliaryClassifier(nn.Module):
     def __init__(self, in_channels: int, num_classes: int = 1000, norm: str | None = None):
         super().__init__()
         self.pool = nn.AvgPool2d(5, stride=3)
-        self.conv = conv_unit(in_channels, 128, 1, norm=norm)
+        self.conv = ConvUnit(in_channels, 128, 1, norm=norm)
         self.hidden = nn.Linear(128 * 4 * 4, 1024)
         self.relu = nn.ReLU(inplace=True)
         self.dropout = nn.Dropout(0.7)
@@ -162,19 +162,18 @@ class FashionGoogLeNet(Staged):
         dropout: float = 0.4,
     ):
         super().__init__()
-        check_counts(num_classes, in_channels)
         if stem not in ("full", "patch"):
             raise ValueError(f'stem must be "full" or "patch", got {stem!r}')
         self.in_channels = in_channels
         first, channels = (scale(size, width, multiple_of) for size in (64, 192))
 
         if stem == "full":
-            self.conv1 = conv_unit(in_channels, first, 3, padding=1, norm="batch")
-            self.conv2_reduce = conv_unit(first, first, 1, norm="batch")
+            self.conv1 = ConvUnit(in_channels, first, 3, padding=1, norm="batch")
+            self.conv2_reduce = ConvUnit(first, first, 1, norm="batch")
         else:
-            self.conv1 = conv_unit(in_channels, first, 4, stride=2, padding=1, norm="batch")
+            self.conv1 = ConvUnit(in_channels, first, 4, stride=2, padding=1, norm="batch")
             self.conv2_reduce = None
-        self.conv2 = conv_unit(first, channels, 3, padding=1, norm="batch")
+        self.conv2 = ConvUnit(first, channels, 3, padding=1, norm="batch")
         for name, widths in GOOGLENET_BLOCKS.items():
             if name in ("4a", "5a"):
                 self.add_module("pool3" if name == "4a" else "pool4", halving_pool())
@@ -230,13 +229,4 @@ def check_head_map(x: torch.Tensor) -> None:
         raise ValueError(
             f"an auxiliary head needs a 14x14 map (pictures of 224x224), got {height}x{width}: "
             "use aux=False for other picture sizes"
-        )
-
-
-def check_counts(num_classes: int, in_channels: int) -> None:
-    """Raise ValueError unless both are at least 1."""
-    if num_classes < 1 or in_channels < 1:
-        raise ValueError(
-            "num_classes and in_channels must be 1 or more, got "
-            f"num_classes={num_classes}, in_channels={in_channels}"
         )

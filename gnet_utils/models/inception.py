@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from gnet_utils.models.layers import conv_unit
+from gnet_utils.models.layers import ConvUnit
 
 
 class BlockWidths(NamedTuple):
@@ -72,18 +72,18 @@ class Inception(nn.Module):
         norm: str | None = None,
     ):
         super().__init__()
-        self.branch_1x1 = conv_unit(in_channels, out_1x1, 1, norm=norm)
+        self.branch_1x1 = ConvUnit(in_channels, out_1x1, 1, norm=norm)
         self.branch_3x3 = nn.Sequential(
-            conv_unit(in_channels, reduce_3x3, 1, norm=norm),
-            conv_unit(reduce_3x3, out_3x3, 3, padding=1, norm=norm),
+            ConvUnit(in_channels, reduce_3x3, 1, norm=norm),
+            ConvUnit(reduce_3x3, out_3x3, 3, padding=1, norm=norm),
         )
         self.branch_5x5 = nn.Sequential(
-            conv_unit(in_channels, reduce_5x5, 1, norm=norm),
-            conv_unit(reduce_5x5, out_5x5, 5, padding=2, norm=norm),
+            ConvUnit(in_channels, reduce_5x5, 1, norm=norm),
+            ConvUnit(reduce_5x5, out_5x5, 5, padding=2, norm=norm),
         )
         self.branch_pool = nn.Sequential(
             nn.MaxPool2d(3, stride=1, padding=1),
-            conv_unit(in_channels, pool_proj, 1, norm=norm),
+            ConvUnit(in_channels, pool_proj, 1, norm=norm),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -107,9 +107,9 @@ class NaiveInception(nn.Module):
         norm: str | None = None,
     ):
         super().__init__()
-        self.branch_1x1 = conv_unit(in_channels, out_1x1, 1, norm=norm)
-        self.branch_3x3 = conv_unit(in_channels, out_3x3, 3, padding=1, norm=norm)
-        self.branch_5x5 = conv_unit(in_channels, out_5x5, 5, padding=2, norm=norm)
+        self.branch_1x1 = ConvUnit(in_channels, out_1x1, 1, norm=norm)
+        self.branch_3x3 = ConvUnit(in_channels, out_3x3, 3, padding=1, norm=norm)
+        self.branch_5x5 = ConvUnit(in_channels, out_5x5, 5, padding=2, norm=norm)
         self.branch_pool = nn.MaxPool2d(3, stride=1, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

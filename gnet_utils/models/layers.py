@@ -5,29 +5,41 @@ import torch.fx
 from torch import nn
 
 
-def conv_unit(
-    in_channels: int,
-    out_channels: int,
-    kernel_size: int | tuple[int, int],
-    stride: int = 1,
-    padding: int | tuple[int, int] = 0,
-    norm: str | None = None,
-) -> nn.Sequential:
+class ConvUnit(nn.Module):
     """Convolution + ReLU, or with `norm="batch"` convolution without bias + batch norm + ReLU.
 
     Maps (N, in_channels, H, W) to (N, out_channels, H', W'). The bias goes when batch norm
     comes, because batch norm subtracts the mean and adds a bias of its own. Its eps of 0.001
-    is that of TF-slim and torchvision, so that their weights give the same outputs.
+    is that of TF-slim and torchvision's GoogLeNet, so that their weights give the same outputs.
+    With `relu=False` nothing follows: what a sum is made of.
     """
-    if min(in_channels, out_channels) < 1:
-        raise ValueError(
-            f"a convolution needs at least one channel in and out, got {in_channels} -> "
-            f"{out_channels}: raise the width"
-        )
-    check_norm(norm, (None, "batch"))
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=norm is None)
-    normalise = [nn.BatchNorm2d(out_channels, eps=0.001)] if norm == "batch" else []
-    return nn.Sequential(conv, *normalise, nn.ReLU(inplace=True))
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int = 1,
+        padding: int | tuple[int, int] = 0,
+        norm: str | None = None,
+        relu: bool = True,
+        eps: float = 0.001,
+    ):
+        super().__init__()
+        if min(in_channels, out_channels) < 1:
+            raise ValueError(
+                f"a convolution needs at least one channel in and out, got {in_channels} -> "
+                f"{out_channels}: raise the width"
+            )
+        if norm not in (None, "batch"):
+            raise ValueError(f'norm must be None or "batch", got {norm!r}')
+        bias = norm is None
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
+        self.norm = nn.BatchNorm2d(out_channels, eps) if norm == "batch" else nn.Identity()
+        self.relu = nn.ReLU(inplace=True) if relu else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.relu(self.norm(self.conv(x)))
 
 
 class Staged(nn.Module):
@@ -51,13 +63,6 @@ def initialise(module: nn.Module) -> None:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-
-
-def check_norm(norm: str | None, allowed: tuple) -> None:
-    """Raise ValueError unless `norm` is one of `allowed`."""
-    if norm not in allowed:
-        names = ", ".join(map(repr, allowed))
-        raise ValueError(f"norm must be one of {names}, got {norm!r}")
 
 
 def check_images(images: torch.Tensor, in_channels: int, smallest: int) -> None:

@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gnet_utils.models.googlenet import check_counts
 from gnet_utils.models.inception import scale
-from gnet_utils.models.layers import Staged, check_images, initialise
+from gnet_utils.models.layers import ConvUnit, Staged, check_images, initialise
 
 BLOCKS = {  # blocks in each of the four stages
     18: (2, 2, 2, 2),
@@ -17,12 +16,14 @@ BLOCKS = {  # blocks in each of the four stages
 }
 
 
-def conv_norm(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1):
-    """Convolution without bias + batch norm, no ReLU: what a sum is made of."""
-    conv = nn.Conv2d(
-        in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False
+def unit(
+    in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, relu: bool = True
+) -> ConvUnit:
+    """A unit with batch norm, PyTorch's own eps, and padding that keeps the size of the map."""
+    half = kernel_size // 2
+    return ConvUnit(
+        in_channels, out_channels, kernel_size, stride, half, norm="batch", relu=relu, eps=1e-5
     )
-    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
 class PadShortcut(nn.Module):
@@ -36,23 +37,8 @@ class PadShortcut(nn.Module):
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
 
 
-class ResidualBlock(nn.Module):
-    """relu(body(x) + shortcut(x)), or relu(body(x)) when `shortcut` is None."""
-
-    def __init__(self, body: nn.Module, shortcut: nn.Module | None):
-        super().__init__()
-        self.body = body
-        self.shortcut = shortcut
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        residual = self.body(x)
-        if self.shortcut is not None:
-            residual = residual + self.shortcut(x)
-        return F.relu(residual)
-
-
-class BasicBlock(ResidualBlock):
-    """Two 3x3 convolutions, and a shortcut.
+class BasicBlock(nn.Module):
+    """relu(F(x) + shortcut(x)), F two 3x3 convolutions; relu(F(x)) when `shortcut` is None.
 
     Maps (N, in_channels, H, W) to (N, channels, H / stride, W / stride).
     """
@@ -60,16 +46,21 @@ class BasicBlock(ResidualBlock):
     expansion = 1
 
     def __init__(self, in_channels: int, channels: int, stride: int, shortcut: nn.Module | None):
-        body = nn.Sequential(
-            conv_norm(in_channels, channels, 3, stride),
-            nn.ReLU(inplace=True),
-            conv_norm(channels, channels, 3),
-        )
-        super().__init__(body, shortcut)
+        super().__init__()
+        self.conv1 = unit(in_channels, channels, 3, stride)
+        self.conv2 = unit(channels, channels, 3, relu=False)
+        self.shortcut = shortcut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        residual = self.conv1(x)  # (N, channels, H / stride, W / stride)
+        residual = self.conv2(residual)  # the same, no ReLU before the sum
+        if self.shortcut is not None:
+            residual = residual + self.shortcut(x)
+        return F.relu(residual)
 
 
-class BottleneckBlock(ResidualBlock):
-    """1x1 down, 3x3, 1x1 up to 4 x `channels`, and a shortcut.
+class BottleneckBlock(nn.Module):
+    """relu(F(x) + shortcut(x)), F a 1x1 down, a 3x3, a 1x1 up to 4 x `channels`.
 
     `stride_on` is "3x3" (torchvision, less is thrown away) or "1x1" (the paper, fewer MACs).
     Maps (N, in_channels, H, W) to (N, 4 * channels, H / stride, W / stride).
@@ -85,15 +76,20 @@ class BottleneckBlock(ResidualBlock):
         shortcut: nn.Module | None,
         stride_on: str = "3x3",
     ):
+        super().__init__()
         first, second = (1, stride) if stride_on == "3x3" else (stride, 1)
-        body = nn.Sequential(
-            conv_norm(in_channels, channels, 1, first),
-            nn.ReLU(inplace=True),
-            conv_norm(channels, channels, 3, second),
-            nn.ReLU(inplace=True),
-            conv_norm(channels, channels * self.expansion, 1),
-        )
-        super().__init__(body, shortcut)
+        self.down = unit(in_channels, channels, 1, first)
+        self.conv = unit(channels, channels, 3, second)
+        self.up = unit(channels, channels * self.expansion, 1, relu=False)
+        self.shortcut = shortcut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        residual = self.down(x)  # (N, channels, H, W), or smaller with stride_on="1x1"
+        residual = self.conv(residual)  # (N, channels, H / stride, W / stride)
+        residual = self.up(residual)  # (N, 4 * channels, H / stride, W / stride), no ReLU
+        if self.shortcut is not None:
+            residual = residual + self.shortcut(x)
+        return F.relu(residual)
 
 
 class ResNet(Staged):
@@ -116,10 +112,9 @@ class ResNet(Staged):
             raise ValueError(f"depth must be one of {', '.join(map(str, BLOCKS))}, got {depth}")
         if stride_on not in ("3x3", "1x1"):
             raise ValueError(f'stride_on must be "3x3" or "1x1", got {stride_on!r}')
-        check_counts(num_classes, in_channels)
         self.in_channels = in_channels
 
-        self.conv1 = nn.Sequential(conv_norm(in_channels, 64, 7, 2), nn.ReLU(inplace=True))
+        self.conv1 = unit(in_channels, 64, 7, 2)
         self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)
         before = 64
         for index, count in enumerate(BLOCKS[depth]):
@@ -129,7 +124,7 @@ class ResNet(Staged):
                 block = BasicBlock if depth < 50 else BottleneckBlock
                 out = channels * block.expansion
                 same = stride == 1 and before == out
-                shortcut = nn.Identity() if same else conv_norm(before, out, 1, stride)
+                shortcut = nn.Identity() if same else unit(before, out, 1, stride, relu=False)
                 options = {} if depth < 50 else {"stride_on": stride_on}
                 blocks.append(block(before, channels, stride, shortcut, **options))
                 before = out
@@ -177,11 +172,10 @@ class FashionResNet(Staged):
         super().__init__()
         if depth < 8 or depth % 6 != 2:
             raise ValueError(f"depth must be 6n + 2 (8, 14, 20, 32, ...), got {depth}")
-        check_counts(num_classes, in_channels)
         self.in_channels = in_channels
 
         before = scale(16, width)
-        self.conv1 = nn.Sequential(conv_norm(in_channels, before, 3), nn.ReLU(inplace=True))
+        self.conv1 = unit(in_channels, before, 3)
         for index, base in enumerate((16, 32, 64)):
             blocks = []
             for number in range((depth - 2) // 6):
