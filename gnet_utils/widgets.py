@@ -23,6 +23,19 @@ WIDE = ipywidgets.Layout(width="24em", max_width="95%")
 FITTED = ipywidgets.Layout(width="auto")
 WARNING = "color: #b00020; background: white; padding: 0 4px"  # readable on any page
 PUT_BACK = "without own picture"
+ASLEEP = "No live controls here? Run this cell again (Shift+Enter)."  # true on every page
+# JupyterLab marks controls that have lost their kernel, and leaves `style` out where the notebook
+# is not trusted: there it shows no controls either. A page without these classes shows the line.
+# ipywidgets gives an option one line; on a narrow page the second would lie on the next option.
+STYLE = """<style>
+.jp-OutputArea-child:has(> .jp-OutputArea-output > .widget-box:not(.jupyter-widgets-disconnected))
++ .jp-OutputArea-child:has(.gnet-asleep) {display: none}
+.gnet-noted.jupyter-widgets-disconnected {display: none}
+.widget-radio-box label {display: flex !important; height: auto !important}
+.widget-radio-box label input {
+order: -1; flex: none; width: 14px !important; height: 14px !important; margin: 3px 6px 0 1px
+}
+</style>"""
 
 
 # Controls -----------------------------------------------------------------------------------------
@@ -203,11 +216,17 @@ def _forget_content(control: ipywidgets.FileUpload, taken: bool) -> None:
 
 
 def _show(box: ipywidgets.Widget, alt: str, png: bytes = b"") -> None:
-    """One output with both forms: live controls where a kernel runs, else picture or text."""
+    """One output with both forms: live controls where a kernel runs, else picture or text.
+
+    JupyterLab takes the live form also when no kernel knows the controls any more. So a second
+    output says what to do; beside controls that answer it is hidden.
+    """
     bundle, metadata = bundle_of(png, alt) if png else ({"text/plain": alt}, {})
     view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
     bundle["application/vnd.jupyter.widget-view+json"] = view
     display(bundle, raw=True, metadata=metadata)
+    line = f'{STYLE}<small class="gnet-asleep">{ASLEEP}</small>'
+    display({"text/html": line}, raw=True, metadata={})
 
 
 def _escape(text: str) -> str:
@@ -217,12 +236,6 @@ def _escape(text: str) -> str:
 # Predictions --------------------------------------------------------------------------------------
 
 _guesses: dict[str, int] = {}  # in the memory of the kernel only
-# ipywidgets gives an option one line; on a narrow page the second would lie on the next option.
-WRAP = """<style>
-.widget-radio-box label {display: flex !important; height: auto !important;}
-.widget-radio-box label input {
-order: -1; flex: none; width: 14px !important; height: 14px !important; margin: 3px 6px 0 1px;
-}</style>"""
 
 
 def predict(name: str) -> None:
@@ -244,11 +257,12 @@ def predict(name: str) -> None:
         index=None,
         layout=ipywidgets.Layout(width="max-content", max_width="95%"),
     )
-    reply = ipywidgets.HTML(WRAP)
+    reply = ipywidgets.HTML()
+    reply.add_class("gnet-noted")  # by the kernel: without it, it says nothing
 
     def note(_) -> None:
         _guesses[name] = options.value
-        reply.value = WRAP + "Noted. Read on to see."
+        reply.value = "Noted. Read on to see."
 
     options.observe(note, names="value")
     _show(ipywidgets.VBox([options, reply]), "\n".join(["Your prediction:", *lettered]))
