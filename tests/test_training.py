@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from gnet_utils import models, training
+from gnet_utils import live, models, training
 from gnet_utils.base import CourseError
 from gnet_utils.recipes import RECIPES, Recipe, build_network, get_recipe
 from gnet_utils.training import (
@@ -523,18 +523,18 @@ def test_the_live_plot_takes_a_hundredth_of_the_time(monkeypatch):
         clock[0] += 50
         return {}, {}
 
-    monkeypatch.setattr(training.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(live.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr("gnet_utils.plotting.bundle_of", draw)
-    plot = training._LivePlot(training.History(recipe={}, seed=0))
+    plot = live._LivePlot(training.History(recipe={}, seed=0))
     while clock[0] < 50_000:
         clock[0] += 0.5
         plot.draw_if_due()
-    assert len(drawn) * 50 / clock[0] == pytest.approx(training.PLOT_SHARE, rel=0.05)
+    assert len(drawn) * 50 / clock[0] == pytest.approx(live.PLOT_SHARE, rel=0.05)
 
 
 def test_both_halves_of_the_live_plot_begin_in_the_first_epoch(data, monkeypatch):
     drawn = []
-    monkeypatch.setattr(training, "PLOT_SHARE", float("inf"))  # draw at each step
+    monkeypatch.setattr(live, "PLOT_SHARE", float("inf"))  # draw at each step
     monkeypatch.setattr("gnet_utils.plotting.bundle_of", lambda f, _: drawn.append(f) or ({}, {}))
     run(data, live_plot=True)
     loss, accuracy = drawn[2].axes
