@@ -46,8 +46,8 @@ LOOK = """
 
 
 @contextmanager
-def open_notebook(browser, lab, name: str, troubles: list[str]):
-    """A page with the notebook open and its kernel idle, closed at the end.
+def open_notebook(browser, lab, name: str, troubles: list[str], busy: bool = False):
+    """A page with the notebook open and its kernel idle, or still `busy`; closed at the end.
 
     A page left open would put its notebook into JupyterLab's workspace, beside the next test's.
     """
@@ -58,7 +58,8 @@ def open_notebook(browser, lab, name: str, troubles: list[str]):
     try:
         page.goto(f"{lab.url}/lab/tree/notebooks/{name}?reset&token={lab.token}")
         page.wait_for_selector(".jp-Notebook .jp-Cell")
-        idle(page)
+        if not busy:
+            idle(page)
         yield page
     finally:
         page.close()

@@ -3,7 +3,16 @@
 import re
 
 import pytest
-from test_lab_in_browser import make_notebook, menu, open_notebook, run_all, save, shut_down
+from test_lab_in_browser import (
+    idle,
+    make_notebook,
+    menu,
+    open_notebook,
+    run_all,
+    save,
+    shut_down,
+)
+from test_student_in_browser import run_cell
 
 CONTROLS = """
 from matplotlib.figure import Figure
@@ -21,7 +30,7 @@ PREDICTION = 'predict("02.p1")'
 
 @pytest.mark.browser
 def test_controls_without_a_kernel_say_how_to_wake_them(browser, lab):
-    """The line is hidden beside live controls; it comes when they have lost their kernel."""
+    """The line is hidden beside live controls; a page opened without their kernel shows it."""
     name = "asleep.ipynb"
     make_notebook(lab, name, CONTROLS, PREDICTION)
 
@@ -40,10 +49,6 @@ def test_controls_without_a_kernel_say_how_to_wake_them(browser, lab):
         page.get_by_text("Noted. Read on").wait_for()
         assert seen(page) == [False, False, True]
         save(page, lab, name, "widget-state+json")
-        menu(page, "Kernel", "Restart Kernel…")
-        page.locator(".jp-Dialog button", has_text="Restart").click()
-        page.locator(".gnet-asleep").first.wait_for()
-        assert seen(page) == [True, True, False]
         shut_down(page, lab, name)
         page.reload()
         page.wait_for_selector("img.widget-image")
@@ -54,4 +59,40 @@ def test_controls_without_a_kernel_say_how_to_wake_them(browser, lab):
         assert seen(page) == [True, True, False]
         run_all(page)
         assert seen(page) == [False, False, False]
+        shut_down(page, lab, name)
+
+
+TRAINING = """
+import os, time
+import torch
+from gnet_utils.recipes import Recipe, build_network
+from gnet_utils.training import fit
+
+os.environ.pop("GNET_QUICK", None)
+recipe = Recipe("slow", "for a test", epochs=12, batch_size=16, learning_rate=0.01)
+data = torch.zeros(32, 1, 28, 28, dtype=torch.uint8), torch.arange(32) % 10
+history = fit(build_network(recipe), data, None, recipe, live_plot=True,
+              after_epoch=lambda history: time.sleep(1))
+"""
+
+
+@pytest.mark.browser
+def test_a_page_that_was_closed_during_training_tells_the_truth(browser, lab):
+    name, result = "closed.ipynb", "print(len(history.epochs), 'epochs')"
+    make_notebook(lab, name, TRAINING, result, CONTROLS)
+    with open_notebook(browser, lab, name, []) as page:
+        menu(page, "Run", "Run All Cells")
+        page.get_by_text(re.compile(r"Training, .*step [1-9]")).wait_for()
+        save(page, lab, name, "closed this page")
+    with open_notebook(browser, lab, name, [], busy=True) as page:
+        shown = page.inner_text(".jp-Notebook")
+        assert re.search("Training, .* left; loss .*\nIf you closed this page", shown)
+        assert "Loading widget" not in shown and page.locator(".jp-RenderedImage img").count() == 1
+        idle(page)
+        cell = page.locator(".jp-CodeCell", has_text=result)
+        assert "12 epochs" in run_cell(page, cell, result)
+        run_all(page)  # and a run that was not disturbed leaves its last text and picture
+        outputs = page.locator(".jp-CodeCell").first.locator(".jp-OutputArea-output")
+        assert outputs.count() == 2
+        assert outputs.first.inner_text().startswith("Training has ended at step 24 of 24")
         shut_down(page, lab, name)
