@@ -143,7 +143,7 @@ def _colour(kernel_size: int) -> str:
 def _stacked(ax: Axes, name: str, plain: float, first: float, second: float, k: int) -> None:
     ax.bar([0, 1], [plain, second], bottom=[0, first], color=_colour(k), width=0.7)
     ax.bar([1], [first], color=BRANCH_COLOURS["1x1"], width=0.7)
-    _label(ax, name, (plain, first + second))
+    _label(ax, name, (plain, first + second), (plain, first + second))
 
 
 def _times(ax: Axes, milliseconds: tuple[Milliseconds, Milliseconds] | None) -> None:
@@ -162,12 +162,10 @@ def _times(ax: Axes, milliseconds: tuple[Milliseconds, Milliseconds] | None) -> 
     _label(ax, "milliseconds here", medians, [m.high for m in milliseconds])
 
 
-def _label(
-    ax: Axes, name: str, values: Sequence[float], tops: Sequence[float] | None = None
-) -> None:
+def _label(ax: Axes, name: str, values: Sequence[float], heights: Sequence[float]) -> None:
+    """Title, numbers above the bars or their error bars, and no frame."""
     change = values[1] / values[0] - 1 if values[0] else inf
     ax.set_title(f"{name}\n{change:+.0%}", fontsize=10, loc="left")
-    heights = values if tops is None else tops  # the number stands above bar and error bar
     highest = max(heights)
     for x, value in enumerate(values):
         digits = 0 if value >= 1000 else 1 if value >= 10 else 2
