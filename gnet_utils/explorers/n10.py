@@ -18,13 +18,11 @@ LOOKS = {
 AXES = ("order of trying", "MACs", *(f"MACs in {name} (%)" for name in BRANCHES))
 
 
-def runs_of(budget: str) -> dict[int, dict[str, dict]]:
-    """The recorded searches of a budget such as "400k": seed -> {"evolve": run, "random": run}."""
-    found, runs = recorded("search"), {}
-    for kind in LOOKS:
-        for run in found[f"{kind}_{budget}"]:
-            runs.setdefault(run["seed"], {})[kind] = run
-    return {seed: pair for seed, pair in runs.items() if len(pair) == len(LOOKS)}
+def searches() -> dict[int, dict[str, dict]]:
+    """The recorded searches: seed -> {"evolve": run, "random": run}."""
+    found = recorded("search")
+    pairs = zip(*(found[f"{kind}_400k"] for kind in LOOKS), strict=True)
+    return {pair[0]["seed"]: dict(zip(LOOKS, pair, strict=True)) for pair in pairs}
 
 
 def branch_shares(widths: Sequence[int]) -> dict[str, float]:
@@ -44,7 +42,6 @@ def branch_shares(widths: Sequence[int]) -> dict[str, float]:
 
 
 def search_view(
-    budget: str = "400k",
     seed: int = 0,
     kind: str = "evolve",
     candidate: int = 24,
@@ -55,13 +52,13 @@ def search_view(
     kind: "evolve" or "random", the search that `candidate` (1, 2, ...) belongs to.
     axis: what the dots are spread along, one of AXES.
     """
-    runs = runs_of(budget)
-    chosen, hand = runs[seed][kind]["candidates"][candidate - 1], runs[seed][kind]["hand"]
+    pair = searches()[seed]
+    chosen, hand = pair[kind]["candidates"][candidate - 1], pair[kind]["hand"]
 
     figure = Figure(figsize=(7.2, 3.7), dpi=110, layout="none", facecolor="white")
     dots = figure.add_axes((0.085, 0.15, 0.42, 0.66))
     bars = figure.add_axes((0.66, 0.15, 0.31, 0.66))
-    draw_dots(dots, runs[seed], candidate, axis)
+    draw_dots(dots, pair, candidate, axis)
     place = place_of(candidate, chosen, axis)
     dots.plot(place, 100 * chosen["accuracy"], "o", ms=14, mfc="none", mec=COLOURS["ink"], mew=1.8)
     level = 100 * hand["accuracy"]
