@@ -25,13 +25,13 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from gnet_utils import augment
 from gnet_utils.base import ROOT, CourseError, UsageError, is_quick
 from gnet_utils.counting import evaluating
 from gnet_utils.course import parallel
 from gnet_utils.data import to_float
+from gnet_utils.live import Progress
 from gnet_utils.models import fused
 from gnet_utils.muon import Muon, normed_convolutions
 from gnet_utils.recipes import Recipe, build_network, get_recipe, other_settings
@@ -44,7 +44,6 @@ BY_HAND = "stopped by hand"  # how History.stopped begins after the stop button
 QUICK_STEPS = 12  # with GNET_QUICK a run ends after so many steps
 # Steps between two looks at loss and accuracy: to look, a GPU has to be waited for.
 LOOK_EVERY = {"cuda": 20, "cpu": 1}
-PLOT_SHARE = 0.01  # of the time of training, at most, goes into drawing the live plot
 HEAD_WEIGHT = 0.3  # of the loss of each auxiliary head (arXiv 1409.4842, section 5)
 
 
@@ -327,41 +326,34 @@ def fit(
     if state is not None:
         run.load(Path(state))
         parallel.agree(run.step, "numbers of steps to go on from")
-    bar = tqdm(
-        total=run.total_steps,
-        initial=run.step,
-        disable=not progress or run.rank > 0,
-        unit="step",
-        desc=f"epoch {run.epoch + 1}/{run.epochs}",
+    bar = progress and run.rank == 0
+    shown = Progress(
+        run.history, run.total_steps, run.epochs, done=run.step, bar=bar, plot=live_plot
     )
-    plot = _LivePlot(run.history) if live_plot else None
-    try:
-        while run.step < run.total_steps:
-            bar.set_description(f"epoch {run.epoch + 1}/{run.epochs}")
-            run.one_epoch(bar, plot)
-            if state is not None and run.rank == 0:
-                try:
-                    run.save(Path(state))
-                except (OSError, safetensors.SafetensorError) as error:
-                    print(
-                        f"{state} cannot be written ({error}): training goes on, but could not be "
-                        "resumed from here.",
-                        file=sys.stderr,
-                    )
-            if after_epoch is not None:
-                run.bring_back()
-                after_epoch(run.history)
-    except KeyboardInterrupt:
-        run.stopped = f"{BY_HAND} after {run.step} of {run.total_steps} steps"
-    except FloatingPointError as error:
-        run.stopped = str(error)
-        run.restore()
-    finally:
-        bar.close()
+    with shown:
+        try:
+            while run.step < run.total_steps:
+                shown.epoch(run.epoch + 1)
+                run.one_epoch(shown)
+                if state is not None and run.rank == 0:
+                    try:
+                        run.save(Path(state))
+                    except (OSError, safetensors.SafetensorError) as error:
+                        print(
+                            f"{state} cannot be written ({error}): training goes on, but could not "
+                            "be resumed from here.",
+                            file=sys.stderr,
+                        )
+                if after_epoch is not None:
+                    run.bring_back()
+                    after_epoch(run.history)
+        except KeyboardInterrupt:
+            run.stopped = f"{BY_HAND} after {run.step} of {run.total_steps} steps"
+        except FloatingPointError as error:
+            run.stopped = str(error)
+            run.restore()
     run.history.stopped = run.stopped
     run.bring_back()
-    if plot is not None:
-        plot.draw()
     if progress and run.rank == 0:
         if run.stopped:
             print(f"Training ended early: {run.stopped}.")
@@ -410,7 +402,7 @@ class _Run:
         )
         self.good = self.snapshot()
 
-    def one_epoch(self, bar: tqdm, plot: "_LivePlot | None") -> None:
+    def one_epoch(self, shown: Progress) -> None:
         recipe, sums, unseen = self.recipe, Accumulator(3), []
         # One seed for each epoch: a run that was cut off between epochs repeats exactly.
         torch.manual_seed(1_000_003 * self.seed + self.epoch)
@@ -438,14 +430,13 @@ class _Run:
             (loss + HEAD_WEIGHT * sum(others)).backward()
             self.optimiser.step()
             self.step += 1
-            bar.update()
+            shown.step()
             unseen.append((loss.detach(), (answers[0].argmax(1) == labels).sum(), len(labels)))
             if self.step == last or len(unseen) == LOOK_EVERY.get(self.device.type, 1):
-                self.look(unseen, sums, bar)
+                self.look(unseen, sums)
                 self.history.seconds = earlier + time.perf_counter() - began
-                if plot is not None:
-                    plot.so_far.append((self.step / self.epoch_steps, sums[1] / sums[2]))
-                    plot.draw_if_due()
+                passes = self.step / self.epoch_steps
+                shown.look(passes, sums[0] / sums[2], sums[1] / sums[2])
         # The loss was that of the weights before the last step: look at those after it.
         astray = [name for name, t in self.net.state_dict().items() if not t.isfinite().all()]
         self.stop_if(f"{astray[0]} is no longer finite after step {self.step}" if astray else "")
@@ -502,7 +493,7 @@ class _Run:
             f"without a look at the picture has {guess:.3g}. The likeliest cause: {cause}."
         )
 
-    def look(self, unseen: list[tuple[Tensor, Tensor, int]], sums: Accumulator, bar: tqdm) -> None:
+    def look(self, unseen: list[tuple[Tensor, Tensor, int]], sums: Accumulator) -> None:
         """Count the steps in `unseen` (loss, right answers, pictures), note losses, empty it."""
         values = torch.stack([loss for loss, _, _ in unseen]).tolist()
         rights = torch.stack([right for _, right, _ in unseen]).tolist()
@@ -520,9 +511,6 @@ class _Run:
             if step % every == 0:
                 self.history.losses.append([step, round(value, 4)])
         self.stop_if(astray)
-        bar.set_postfix(
-            loss=f"{sums[0] / sums[2]:.3f}", accuracy=f"{sums[1] / sums[2]:.3f}", refresh=False
-        )
 
     def augmented(self, images: Tensor) -> Tensor:
         recipe, batch = self.recipe, to_float(images)
@@ -624,33 +612,6 @@ class _Run:
         self.step, self.epoch, self.history = step, epoch, history
         self.restore(tensors)
         self.good = self.snapshot()
-
-
-class _LivePlot:
-    """A figure that is drawn again while training goes on, as often as PLOT_SHARE allows."""
-
-    def __init__(self, history: History):
-        from IPython.display import display
-
-        self.history, self.so_far = history, []
-        self.handle = display({"text/plain": "training begins"}, raw=True, display_id=True)
-        self.draw()
-
-    def draw_if_due(self) -> None:
-        if time.perf_counter() > self.due:
-            self.draw()
-
-    def draw(self) -> None:
-        from gnet_utils.plotting import bundle_of
-
-        with Timer() as timer:
-            bundle, metadata = bundle_of(
-                self.history.plot(self.so_far),
-                "Training loss by step, and accuracy after each epoch.",
-            )
-            if self.handle is not None:
-                self.handle.update(bundle, raw=True, metadata=metadata)
-        self.due = time.perf_counter() + timer.seconds / PLOT_SHARE
 
 
 def optimiser_of(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

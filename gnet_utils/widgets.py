@@ -6,6 +6,7 @@ on paper it is a picture. Only what ipywidgets 7.7 (Colab) and 8 share is used.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 import ipywidgets
@@ -15,14 +16,28 @@ from matplotlib.figure import Figure
 
 from gnet_utils.base import CourseError
 from gnet_utils.data import decode_picture
-from gnet_utils.exercises import Prediction, predictions_of
+from gnet_utils.exercises import predictions_of
 from gnet_utils.plotting import bundle_of, to_png
 
-LABEL = {"description_width": "9em"}
 WIDE = ipywidgets.Layout(width="24em", max_width="95%")
+LABELLED = {"style": {"description_width": "9em"}, "layout": WIDE}
 FITTED = ipywidgets.Layout(width="auto")
 WARNING = "color: #b00020; background: white; padding: 0 4px"  # readable on any page
+REFUSED = (ValueError, CourseError)
 PUT_BACK = "without own picture"
+ASLEEP = "No live controls here? Run this cell again (Shift+Enter)."  # true on every page
+# JupyterLab marks controls that have lost their kernel, and leaves `style` out where the notebook
+# is not trusted: there it shows no controls either. A page without these classes shows the line.
+# ipywidgets gives an option one line; on a narrow page the second would lie on the next option.
+STYLE = """<style>
+.jp-OutputArea-child:has(> .jp-OutputArea-output > .widget-box:not(.jupyter-widgets-disconnected))
++ .jp-OutputArea-child:has(.gnet-asleep) {display: none}
+.gnet-noted.jupyter-widgets-disconnected {display: none}
+.widget-radio-box label {display: flex !important; height: auto !important}
+.widget-radio-box label input {
+order: -1; flex: none; width: 14px !important; height: 14px !important; margin: 3px 6px 0 1px
+}
+</style>"""
 
 
 # Controls -----------------------------------------------------------------------------------------
@@ -33,29 +48,16 @@ def slider(
 ) -> ipywidgets.Widget:
     """A slider for whole numbers (step 1, 2, ...) or fractions; `slow` waits for its release."""
     kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
-    return kind(
-        value=value,
-        min=low,
-        max=high,
-        step=step,
-        description=label,
-        continuous_update=not slow,
-        style=LABEL,
-        layout=WIDE,
-    )
+    limits = {"min": low, "max": high, "step": step}
+    look = {"description": label, "continuous_update": not slow, **LABELLED}
+    return kind(value=value, **limits, **look)
 
 
 def choice(label: str, options: Sequence | Mapping, value: Any = None) -> ipywidgets.Dropdown:
     """A drop-down list; `options` are names, or names with the values they stand for."""
     pairs = list(options.items()) if isinstance(options, Mapping) else list(options)
-    first = pairs[0][1] if isinstance(options, Mapping) else pairs[0]
-    return ipywidgets.Dropdown(
-        options=pairs,
-        value=first if value is None else value,
-        description=label,
-        style=LABEL,
-        layout=WIDE,
-    )
+    chosen = {} if value is None else {"value": value}  # else the first
+    return ipywidgets.Dropdown(options=pairs, description=label, **chosen, **LABELLED)
 
 
 def switch(label: str, value: bool = True) -> ipywidgets.Checkbox:
@@ -88,28 +90,30 @@ def explore(
     code: takes the same keywords, returns a line of code to copy, shown under the picture.
     replaced: the controls that have nothing to do while the reader's own picture is shown.
 
-    Raises what `draw` raises for the first picture: then the notebook is wrong.
+    At most one control is an `upload`. Raises what `draw` raises for the first picture: then the
+    notebook is wrong.
     """
     own_size = ipywidgets.Layout(max_width="100%", align_self="flex-start")  # larger is blurred
     picture = ipywidgets.Image(format="png", layout=own_size)
     message, line = ipywidgets.HTML(), ipywidgets.HTML()
     busy = False  # while a preset sets several controls, the picture waits for the last one
-    # Own pictures, decoded once. Of the files their controls keep no content: it would be saved
-    # with the notebook.
-    own = {n: None for n, c in controls.items() if isinstance(c, ipywidgets.FileUpload)}
+    # The reader's own picture, decoded once. Its control keeps no content of the file: that would
+    # be saved with the notebook.
+    files = [n for n, c in controls.items() if isinstance(c, ipywidgets.FileUpload)]
+    own, file = None, files[0] if files else None
     back = ipywidgets.Button(description=PUT_BACK, layout=FITTED, disabled=True)
 
     def draw_now() -> None:
-        values = {n: own.get(n, c.value) for n, c in controls.items()}
+        values = {n: own if n == file else c.value for n, c in controls.items()}
         picture.value = to_png(draw(**values))
         picture.layout.visibility = "visible"
         message.value = note()
         if code is not None:
-            line.value = f"<code>{_escape(code(**values))}</code>"
+            line.value = f"<code>{escape(code(**values))}</code>"
 
     def note() -> str:
         """Rest the controls that an own picture replaces; what is to be said of it."""
-        shown = any(picture is not None for picture in own.values())
+        shown = own is not None
         back.disabled = not shown
         for name in replaced:
             controls[name].disabled = shown
@@ -122,74 +126,65 @@ def explore(
             return
         try:
             draw_now()
-        except (ValueError, CourseError) as error:
+        except REFUSED as error:
             say(error)
 
     def say(error: Exception) -> None:
-        message.value = f'<b style="{WARNING}">{_escape(str(error))}</b>'
+        message.value = f'<b style="{WARNING}">{escape(str(error))}</b>'
         picture.layout.visibility, line.value = "hidden", ""
 
     def use(values: Mapping[str, Any]) -> None:
         nonlocal busy
         busy = True
-        try:
-            for name, value in values.items():
-                controls[name].value = value
-        finally:
-            busy = False
+        for name, value in values.items():
+            controls[name].value = value
+        busy = False
         redraw()
 
-    def take(name: str) -> None:
-        nonlocal busy
-        if busy or not controls[name].value:
+    def take(_) -> None:
+        nonlocal busy, own
+        if busy or not controls[file].value:
             return
         try:
-            own[name] = _uploaded(controls[name])
+            own = _uploaded(controls[file])
             draw_now()
-        except (ValueError, CourseError) as error:  # it would stop every later picture
-            own[name] = None
+        except REFUSED as error:  # it would stop every later picture
+            own = None
             note()
             say(error)
         busy = True
-        _forget_content(controls[name], taken=own[name] is not None)
+        _forget_content(controls[file], taken=own is not None)
         busy = False
 
     def put_back(_) -> None:
-        for name in own:
-            own[name] = None
-            _forget_content(controls[name], taken=False)
+        nonlocal own
+        own = None
+        _forget_content(controls[file], taken=False)
         redraw()
 
     buttons = []
     for name, values in (presets or {}).items():
-        button = ipywidgets.Button(description=name, layout=FITTED)
-        button.on_click(lambda _, values=values: use(values))
-        buttons.append(button)
-    if own:
+        buttons.append(ipywidgets.Button(description=name, layout=FITTED))
+        buttons[-1].on_click(lambda _, values=values: use(values))
+    if file:
         back.on_click(put_back)
         buttons.append(back)
     for name, control in controls.items():
-        answer = (lambda _, name=name: take(name)) if name in own else redraw
-        control.observe(answer, names="value")
+        control.observe(take if name == file else redraw, names="value")
 
     draw_now()
     rows = ipywidgets.Layout(flex_flow="row wrap")  # narrow screens get one control a row
-    parts = [ipywidgets.Box(list(controls.values()), layout=rows), message, picture]
-    if buttons:
-        parts.insert(0, ipywidgets.Box(buttons, layout=rows))
-    if code is not None:
-        parts.append(line)
-    _show(ipywidgets.VBox(parts), alt, picture.value)
+    above = [ipywidgets.Box(buttons, layout=rows)] if buttons else []
+    parts = [*above, ipywidgets.Box(list(controls.values()), layout=rows), message, picture]
+    _show(ipywidgets.VBox([*parts, line] if code else parts), alt, picture.value)
 
 
-def _uploaded(control: ipywidgets.FileUpload) -> np.ndarray | None:
-    """The newest upload as (H, W, 3) uint8 RGB, scaled down when huge; None when there is none.
+def _uploaded(control: ipywidgets.FileUpload) -> np.ndarray:
+    """The newest upload as (H, W, 3) uint8 RGB, scaled down when huge.
 
     ipywidgets 7 keeps a dictionary by file name, ipywidgets 8 a tuple.
     """
     files = control.value
-    if not files:
-        return None
     name, file = list(files.items())[-1] if isinstance(files, dict) else (None, files[-1])
     return decode_picture(bytes(file["content"]), name=name or file["name"])
 
@@ -203,26 +198,22 @@ def _forget_content(control: ipywidgets.FileUpload, taken: bool) -> None:
 
 
 def _show(box: ipywidgets.Widget, alt: str, png: bytes = b"") -> None:
-    """One output with both forms: live controls where a kernel runs, else picture or text."""
+    """One output with both forms: live controls where a kernel runs, else picture or text.
+
+    JupyterLab takes the live form also when no kernel knows the controls any more. So a second
+    output says what to do; beside controls that answer it is hidden.
+    """
     bundle, metadata = bundle_of(png, alt) if png else ({"text/plain": alt}, {})
     view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
     bundle["application/vnd.jupyter.widget-view+json"] = view
     display(bundle, raw=True, metadata=metadata)
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+    line = f'{STYLE}<small class="gnet-asleep">{ASLEEP}</small>'
+    display({"text/html": line}, raw=True, metadata={})
 
 
 # Predictions --------------------------------------------------------------------------------------
 
 _guesses: dict[str, int] = {}  # in the memory of the kernel only
-# ipywidgets gives an option one line; on a narrow page the second would lie on the next option.
-WRAP = """<style>
-.widget-radio-box label {display: flex !important; height: auto !important;}
-.widget-radio-box label input {
-order: -1; flex: none; width: 14px !important; height: 14px !important; margin: 3px 6px 0 1px;
-}</style>"""
 
 
 def predict(name: str) -> None:
@@ -244,11 +235,12 @@ def predict(name: str) -> None:
         index=None,
         layout=ipywidgets.Layout(width="max-content", max_width="95%"),
     )
-    reply = ipywidgets.HTML(WRAP)
+    reply = ipywidgets.HTML()
+    reply.add_class("gnet-noted")  # by the kernel: without it, it says nothing
 
     def note(_) -> None:
         _guesses[name] = options.value
-        reply.value = WRAP + "Noted. Read on to see."
+        reply.value = "Noted. Read on to see."
 
     options.observe(note, names="value")
     _show(ipywidgets.VBox([options, reply]), "\n".join(["Your prediction:", *lettered]))
@@ -270,10 +262,7 @@ def score(notebook: str) -> None:
     missing = len(predictions) - len(guessed)
     rest = f" {missing} of {len(predictions)} predictions not made yet." if missing else ""
     print(f"You were right in {len(right)} of {len(guessed)}.{rest}")
-    for name in guessed:
+    for name, prediction in guessed.items():
         if name not in right:
-            _explain(name, predictions[name])
-
-
-def _explain(name: str, prediction: Prediction) -> None:
-    print(f"{name}: you said {prediction.options[_guesses[name]]!r}. {prediction.because}")
+            said = prediction.options[_guesses[name]]
+            print(f"{name}: you said {said!r}. {prediction.because}")

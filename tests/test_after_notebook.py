@@ -178,14 +178,6 @@ def test_the_shares_of_the_branches_are_all_of_the_work_of_the_blocks():
     assert max(shares, key=shares.get) == "3x3"
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"budget": "9k"}, {"seed": 99}, {"axis": "height"}, {"candidate": 25}]
-)
-def test_the_viewer_names_what_is_not_recorded(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        n10.search_view(**wrong)
-
-
 # What the notebook says ---------------------------------------------------------------------------
 
 

@@ -55,19 +55,6 @@ def test_break_even_parts_designs_that_save_from_those_that_do_not():
         assert (first.parameters + second.parameters < plain.parameters) is saves
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"kernel_size": 4}, "must be odd"),
-        ({"reduce": 0}, "reduce must be a whole number above 0"),
-        ({"height": 2.5}, "height must be a whole number above 0"),
-    ],
-)
-def test_impossible_designs_are_named(change, words):
-    with pytest.raises(ValueError, match=words):
-        bottleneck_designer(**change)
-
-
 def test_a_design_too_slow_to_measure_is_drawn_without_times():
     huge = Design(512, 256, 512, 7, 112, 112)
     assert measure(huge) is None
@@ -85,15 +72,9 @@ def test_the_designer_draws_its_numbers():
     assert Image.open(io.BytesIO(to_png(figure))).width > 600
 
 
-def test_a_profile_wants_one_map_more_than_layers():
-    ax = draw_design(Design()).axes[0]
-    with pytest.raises(ValueError, match="2 channel counts"):
-        draw_profile(ax, [3, 4], [("1x1", 12), ("3x3", 9)], "title")
-
-
 def test_a_profile_can_keep_the_numbers_of_weights_back():
     ax = Figure().subplots()
-    draw_profile(ax, [3, 4, 5], [("1x1", 12), ("3x3", None)], "title")
+    draw_profile(ax, [3, 4, 5], [("1x1", 12), ("3x3", None)], "title", 5)
     assert [text.get_text() for text in ax.texts] == ["1x1\n12", "3x3", "3", "4", "5"]
 
 
@@ -114,7 +95,7 @@ def test_measuring_and_the_designer_leave_the_random_numbers_of_the_cells_alone(
     before = torch.get_rng_state()
     measure_ms(nn.ReLU(), (1, 3, 8, 8), runs=3)
     assert torch.equal(torch.get_rng_state(), before)
-    measure(Design(8, 2, 8, 3, 4, 4), runs=3)
+    measure(Design(8, 2, 8, 3, 4, 4))
     assert torch.equal(torch.get_rng_state(), before)
 
 

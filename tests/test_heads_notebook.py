@@ -276,13 +276,6 @@ def test_every_recorded_net_is_replayed(net, start, step):
         assert list(everything) != list(last)
 
 
-def test_what_was_not_recorded_is_refused_in_one_sentence():
-    with pytest.raises(ValueError, match="nets are plain, heads, norm, both"):
-        n06.replay("resnet")
-    with pytest.raises(ValueError, match="after 0, 50, 100, 200 steps, not 7"):
-        n06.replay(step=7)
-
-
 def test_missing_records_are_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("gnet_utils.experiments.RUNS", tmp_path)
     with pytest.raises(CourseError, match="holds no recorded run"):

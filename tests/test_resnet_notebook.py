@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from gnet_utils import exercises, experiments
-from gnet_utils.base import CourseError
 from gnet_utils.counting import count_parameters
 from gnet_utils.course import notebooks
 from gnet_utils.data import load_fashion_mnist, prepare, to_float
@@ -149,7 +148,7 @@ def test_the_recipe_that_the_notebook_names_is_that_of_the_runs():
 
 def test_the_deepest_residual_net_begins_above_3_and_is_below_guessing_after_20_steps():
     for run in n07.runs()["residual_44"]:
-        losses = n07.running_mean(run["loss"])
+        losses = n07.running_mean(run["loss"], 20)
         assert losses[0] > 3 and (losses[20:] < math.log(10)).all()
     assert "*begins* above 3, worse than guessing (2.30)" in prose()
     assert "After 20 steps this is over" in prose()
@@ -272,26 +271,10 @@ def test_the_replay_marks_the_step_of_its_gradients():
     assert left.get_legend_handles_labels()[1] == ["plain-20", "residual-20"]
 
 
-@pytest.mark.parametrize("state", [{"depth": 9}, {"moment": 6}, {"moment": -1}])
-def test_the_replay_refuses_what_was_not_recorded(state):
-    with pytest.raises(ValueError, match="recorded are depths 8, 20, 44 and moments 0 to 5"):
-        n07.replay(**state)
-
-
-def test_missing_runs_are_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(experiments, "RUNS", tmp_path)
-    with pytest.raises(CourseError, match="holds no recorded run"):
-        n07.runs.__wrapped__()
-
-
 def test_mean_and_deviation_over_seeds(monkeypatch):
     monkeypatch.setattr(n07, "runs", lambda: {"a": [{"x": 1.0}, {"x": 3.0}], "b": [{"x": 5.0}]})
     assert n07.over_seeds("a", "x") == pytest.approx((2.0, math.sqrt(2)))
     assert n07.over_seeds("b", "x") == (5.0, 0.0)
-
-
-def test_running_mean_is_that_of_the_last_values():
-    assert n07.running_mean([3.0, 1.0, 2.0, 6.0], window=2).tolist() == [3.0, 2.0, 1.5, 4.0]
 
 
 def test_a_block_is_drawn_as_it_is():

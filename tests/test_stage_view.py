@@ -94,21 +94,6 @@ def test_pictures_of_any_shape_become_a_square_from_their_middle():
     assert images.mean(dim=(2, 3)).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({"stage": "inception_6a"}, "stage must be one of conv1, pool1"),
-        ({"across": 1.5}, "across must be between 0 and 1, got 1.5"),
-        ({"down": -0.1}, "down must be between 0 and 1, got -0.1"),
-        ({"picture": np.zeros((5, 5), np.uint8)}, "picture must be (H, W, 3), got (5, 5)"),
-    ],
-)
-def test_states_that_cannot_be_are_refused_in_one_sentence(arguments, words):
-    with pytest.raises(ValueError) as error:
-        stage_view(**arguments)
-    assert words in str(error.value)
-
-
 def test_the_drawing_of_the_net_has_a_box_for_each_branch_and_both_heads():
     ax = draw_network(GoogLeNet(num_classes=10), (1, 3, 224, 224)).axes[0]
     texts = [text.get_text() for text in ax.texts]

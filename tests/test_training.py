@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from gnet_utils import models, training
+from gnet_utils import live, models, training
 from gnet_utils.base import CourseError
 from gnet_utils.recipes import RECIPES, Recipe, build_network, get_recipe
 from gnet_utils.training import (
@@ -514,27 +514,44 @@ def test_a_batch_larger_than_the_data_is_all_of_it():
     assert len(history.epochs) == 2
 
 
-def test_the_live_plot_takes_a_hundredth_of_the_time(monkeypatch):
+def test_drawing_takes_a_hundredth_of_the_time(monkeypatch):
     """Each drawing takes 50 seconds of a clock that is read every half second."""
     clock, drawn = [0.0], []
 
-    def draw(*_):
+    def draw(over):
         drawn.append(clock[0])
         clock[0] += 50
         return {}, {}
 
-    monkeypatch.setattr(training.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr("gnet_utils.plotting.bundle_of", draw)
-    plot = training._LivePlot(training.History(recipe={}, seed=0))
+    monkeypatch.setattr(live.time, "perf_counter", lambda: clock[0])
+    output = live._Output(draw)
     while clock[0] < 50_000:
         clock[0] += 0.5
-        plot.draw_if_due()
-    assert len(drawn) * 50 / clock[0] == pytest.approx(training.PLOT_SHARE, rel=0.05)
+        output.replace_if_due()
+    assert len(drawn) * 50 / clock[0] == pytest.approx(live.SHARE, rel=0.05)
+
+
+def test_in_a_notebook_a_text_says_what_stays_true_and_how_the_run_ended(data, monkeypatch):
+    said = []
+    monkeypatch.setattr(live, "_in_notebook", lambda: True)
+    monkeypatch.setattr(live._Output, "replace_if_due", live._Output.replace)
+    text = live.Progress.text
+    monkeypatch.setattr(
+        live.Progress, "text", lambda *a: said.append(text(*a)[0]["text/plain"]) or ({}, {})
+    )
+    history = fit(network(), data, None, RECIPE)
+    total = history.losses[-1][0]
+    assert f"step 0 of {total}, epoch 1 of {RECIPE.epochs}." in said[0]
+    for words in said[:-1]:
+        assert words.startswith("Training, ") and "closed this page" in words
+    assert re.search(rf"step 2 of {total}, .* left; loss \d.*, training accuracy \d", said[2])
+    assert said[-1].startswith(f"Training has ended at step {total} of {total}, ")
+    assert not re.search(r"\d:\d|seconds|page", said[-1]), "it is stored with the notebook"
 
 
 def test_both_halves_of_the_live_plot_begin_in_the_first_epoch(data, monkeypatch):
     drawn = []
-    monkeypatch.setattr(training, "PLOT_SHARE", float("inf"))  # draw at each step
+    monkeypatch.setattr(live._Output, "replace_if_due", live._Output.replace)
     monkeypatch.setattr("gnet_utils.plotting.bundle_of", lambda f, _: drawn.append(f) or ({}, {}))
     run(data, live_plot=True)
     loss, accuracy = drawn[2].axes

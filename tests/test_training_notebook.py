@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from gnet_utils import exercises, experiments
-from gnet_utils.base import ROOT, CourseError
+from gnet_utils.base import ROOT
 from gnet_utils.course import notebooks
 from gnet_utils.data import load_fashion_mnist, prepare
 from gnet_utils.experiments import start
 from gnet_utils.experiments.start import RUNS, Start, first_steps, spread
 from gnet_utils.explorers import n05
-from gnet_utils.explorers.n05 import as_the_net_sees, classify, nearest, probabilities, smooth
+from gnet_utils.explorers.n05 import as_the_net_sees, classify, nearest, probabilities
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.pictures import opencv
 from gnet_utils.recipes import build_network, get_recipe, other_settings
@@ -188,18 +188,6 @@ def test_two_runs_are_compared_by_what_differs():
     assert figure.axes[0].get_title("left") + figure.axes[0].get_title() == (
         "What differs: batch norm: False / True"
     )
-    with pytest.raises(ValueError, match="no recorded run 'x': choose from"):
-        n05.compare_runs("x")
-
-
-def test_missing_runs_are_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(n05, "ROOT", tmp_path)
-    with pytest.raises(CourseError, match="no recorded runs"):
-        n05.first_steps_recorded()
-
-
-def test_smooth_is_the_mean_of_the_last_values():
-    assert smooth([3.0, 1.0, 2.0, 6.0], window=2).tolist() == [3.0, 2.0, 1.5, 4.0]
 
 
 def drawn(height: int, width: int, paper: int, pen: int) -> np.ndarray:

@@ -78,20 +78,6 @@ def test_every_built_in_picture_can_be_viewed(name):
     assert len(crop_viewer(name).axes) == 2
 
 
-@pytest.mark.parametrize(
-    ("state", "words"),
-    [
-        ({"scale": 300}, "scale must be one of 256, 288, 320, 352, got 300"),
-        ({"square": "left"}, "square must be one of first, middle, last"),
-        ({"place": "top"}, "place must be one of top left"),
-        ({"picture": "cat"}, "name must be one of hopper, market, plate"),
-    ],
-)
-def test_states_that_cannot_be_are_refused_in_one_sentence(state, words):
-    with pytest.raises(ValueError, match=words):
-        crop_viewer(**state)
-
-
 def test_the_middle_of_a_photo_is_seen_most_and_no_pixel_more_than_144_times():
     seen = coverage(PHOTO)
     assert seen.shape == (120, 160) and seen.max() <= 144

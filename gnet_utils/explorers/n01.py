@@ -15,6 +15,7 @@ SEPIA = (  # rows: new red, green, blue; columns: old red, green, blue
     (0.349, 0.686, 0.168),
     (0.272, 0.534, 0.131),
 )
+COLOURS_IN = ("red", "green", "blue")
 PRESETS = {"luma": LUMA, "mean": (1 / 3, 1 / 3, 1 / 3), "red only": (1.0, 0.0, 0.0), "sepia": SEPIA}
 
 
@@ -22,10 +23,9 @@ def mix(picture: np.ndarray, weights: Sequence) -> np.ndarray:
     """What a 1x1 convolution without bias makes of a picture, rounded and clipped to 0..255.
 
     `picture` is uint8 RGB (H, W, 3). Three weights give gray (H, W), 3x3 weights (rows are outputs)
-    give RGB (H, W, 3). Raises ValueError for other shapes.
+    give RGB (H, W, 3).
     """
-    weights = _checked(picture, weights)
-    return np.rint(picture @ weights.T).clip(0, 255).astype(np.uint8)
+    return np.rint(picture @ np.asarray(weights).T).clip(0, 255).astype(np.uint8)
 
 
 def opencv_difference(picture: np.ndarray, weights: Sequence) -> np.ndarray:
@@ -34,19 +34,17 @@ def opencv_difference(picture: np.ndarray, weights: Sequence) -> np.ndarray:
     Returns int16 of the shape that `mix` returns.
     """
     cv2 = opencv()
-    weights = _checked(picture, weights)
-    if weights.ndim == 1:
+    if np.ndim(weights) == 1:
         theirs = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     else:
-        theirs = cv2.transform(picture, weights)
+        theirs = cv2.transform(picture, np.asarray(weights))
     return mix(picture, weights).astype(np.int16) - theirs
 
 
 def formula(picture: np.ndarray, weights: Sequence, pixel: tuple[int, int]) -> str:
     """The sum behind one pixel (row, column) with its actual numbers, one line per output."""
-    weights = _checked(picture, weights)
     values = picture[pixel]
-    names = ["gray"] if weights.ndim == 1 else ["red", "green", "blue"]
+    names = ["gray"] if np.ndim(weights) == 1 else COLOURS_IN
     lines = []
     for name, row in zip(names, np.atleast_2d(weights), strict=True):
         terms = " ".join(
@@ -60,15 +58,12 @@ def formula(picture: np.ndarray, weights: Sequence, pixel: tuple[int, int]) -> s
     return "\n".join(lines)
 
 
-def gray_mixer(
-    picture: np.ndarray, weights: Sequence, pixel: tuple[int, int] | None = None
-) -> Figure:
+def gray_mixer(picture: np.ndarray, weights: Sequence) -> Figure:
     """The picture, what the weights make of it, the difference to OpenCV, and one pixel's sum.
 
-    `pixel` is the (row, column) of the ringed pixel whose sum is written out; the middle if None.
+    That pixel, in the middle, is ringed.
     """
-    height, width = picture.shape[:2]
-    row, column = pixel if pixel is not None else (height // 2, width // 2)
+    row, column = picture.shape[0] // 2, picture.shape[1] // 2
     result = mix(picture, weights)
     difference = opencv_difference(picture, weights)
     if difference.ndim == 3:  # of the three channels show the one that is furthest off
@@ -100,23 +95,7 @@ def gray_mixer(
     return figure
 
 
-def _checked(picture: np.ndarray, weights: Sequence) -> np.ndarray:
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise ValueError(
-            f"picture must be uint8 RGB (H, W, 3), got {picture.dtype} {tuple(picture.shape)}: "
-            "load it with gnet_utils.data.load_picture"
-        )
-    weights = np.asarray(weights, dtype=np.float64)
-    if weights.shape not in ((3,), (3, 3)) or not np.isfinite(weights).all():
-        raise ValueError(
-            f"weights must be 3 (to gray) or 3x3 (to RGB) finite numbers, got the shape "
-            f"{weights.shape}: give one row of three weights per output channel"
-        )
-    return weights
-
-
 PICTURES = ("hopper", "market", "plate")
-COLOURS_IN = ("red", "green", "blue")
 PRESET_STATES = {  # what each button sets: the kind of result and its weights, row by row
     name: {"output": "gray" if np.ndim(weights) == 1 else "colour"}
     | {

@@ -53,25 +53,14 @@ class Cost(NamedTuple):
     activation_bytes: int  # of its output in float32
 
 
-def bottleneck_designer(
-    in_channels: int = 192,
-    reduce: int = 96,
-    out_channels: int = 128,
-    kernel_size: int = 3,
-    height: int = 28,
-    width: int = 28,
-) -> Figure:
+def bottleneck_designer(**sizes: int) -> Figure:
     """Count and measure the plain layer and the bottleneck, and draw them (see `draw_design`)."""
-    design = Design(in_channels, reduce, out_channels, kernel_size, height, width)
+    design = Design(**sizes)
     return draw_design(design, measure(design))
 
 
 def layer_costs(design: Design) -> tuple[Cost, Cost, Cost]:
-    """Costs of the plain k x k layer, then of the bottleneck's 1x1 and of its k x k.
-
-    Raises ValueError for sizes below 1 and for even kernels, which cannot keep the map's size.
-    """
-    check_design(design)
+    """Costs of the plain k x k layer, then of the bottleneck's 1x1 and of its k x k."""
     c_in, reduce, c_out, k, height, width = design
 
     def cost(a: int, b: int, kernel: int) -> Cost:
@@ -83,7 +72,6 @@ def layer_costs(design: Design) -> tuple[Cost, Cost, Cost]:
 
 def build(design: Design) -> tuple[nn.Module, nn.Module]:
     """The plain layer and the bottleneck as modules with random weights, both ending in a ReLU."""
-    check_design(design)
     c_in, reduce, c_out, k, *_ = design
     same = {"padding": k // 2, "bias": False}
     plain = nn.Sequential(nn.Conv2d(c_in, c_out, k, **same), nn.ReLU())
@@ -96,9 +84,7 @@ def build(design: Design) -> tuple[nn.Module, nn.Module]:
     return plain, bottleneck
 
 
-def measure(
-    design: Design, runs: int = 9, seconds: float = 0.06
-) -> tuple[Milliseconds, Milliseconds] | None:
+def measure(design: Design) -> tuple[Milliseconds, Milliseconds] | None:
     """Milliseconds of plain layer and bottleneck on one picture; None when that takes too long."""
     plain, first, second = layer_costs(design)
     if max(plain.macs, first.macs + second.macs) > MEASURED_UP_TO:
@@ -106,13 +92,12 @@ def measure(
     shape = (1, design.in_channels, design.height, design.width)
     with torch.random.fork_rng(devices=[]):  # a slider must not change the cells' random numbers
         modules = build(design)
-    plain, bottleneck = (measure_ms(m, shape, runs, seconds) for m in modules)
+    plain, bottleneck = (measure_ms(module, shape, 9, 0.06) for module in modules)
     return plain, bottleneck
 
 
 def pytorch_line(design: Design) -> str:
     """The bottleneck as one line of PyTorch, to copy."""
-    check_design(design)
     c_in, reduce, c_out, k, *_ = design
     padding = f", padding={k // 2}" if k > 1 else ""
     return (
@@ -138,20 +123,15 @@ def draw_design(
         _stacked(ax, name, plain[i] / unit, first[i] / unit, second[i] / unit, k)
     _times(figure.add_axes((0.765, 0.56, 0.205, 0.3)), milliseconds)
 
-    figure.text(
-        0.03, 0.96, f"{_route(design)} on {design.height}x{design.width}", fontsize=12, va="center"
-    )
+    c_in, reduce, c_out, _, height, width = design
+    route = f"{c_in} → {reduce} → {c_out}, {k}x{k}, on {height}x{width}"
+    figure.text(0.03, 0.96, route, fontsize=12, va="center")
     legend = (0.63, BRANCH_COLOURS["1x1"], "the 1x1 before"), (0.87, _colour(k), f"the {k}x{k}")
     for x, colour, name in legend:
         figure.text(x, 0.96, name, fontsize=10, va="center")
         figure.text(x - 0.03, 0.96, "■", color=colour, fontsize=14, va="center")
     _break_even(figure.add_axes((0.09, 0.11, 0.87, 0.29)), design)
     return figure
-
-
-def _route(design: Design) -> str:
-    c_in, reduce, c_out, k, *_ = design
-    return f"{c_in} → {reduce} → {c_out}, {k}x{k},"
 
 
 def _colour(kernel_size: int) -> str:
@@ -163,7 +143,7 @@ def _colour(kernel_size: int) -> str:
 def _stacked(ax: Axes, name: str, plain: float, first: float, second: float, k: int) -> None:
     ax.bar([0, 1], [plain, second], bottom=[0, first], color=_colour(k), width=0.7)
     ax.bar([1], [first], color=BRANCH_COLOURS["1x1"], width=0.7)
-    _label(ax, name, (plain, first + second))
+    _label(ax, name, (plain, first + second), (plain, first + second))
 
 
 def _times(ax: Axes, milliseconds: tuple[Milliseconds, Milliseconds] | None) -> None:
@@ -182,12 +162,10 @@ def _times(ax: Axes, milliseconds: tuple[Milliseconds, Milliseconds] | None) -> 
     _label(ax, "milliseconds here", medians, [m.high for m in milliseconds])
 
 
-def _label(
-    ax: Axes, name: str, values: Sequence[float], tops: Sequence[float] | None = None
-) -> None:
+def _label(ax: Axes, name: str, values: Sequence[float], heights: Sequence[float]) -> None:
+    """Title, numbers above the bars or their error bars, and no frame."""
     change = values[1] / values[0] - 1 if values[0] else inf
     ax.set_title(f"{name}\n{change:+.0%}", fontsize=10, loc="left")
-    heights = values if tops is None else tops  # the number stands above bar and error bar
     highest = max(heights)
     for x, value in enumerate(values):
         digits = 0 if value >= 1000 else 1 if value >= 10 else 2
@@ -226,18 +204,13 @@ def draw_profile(
     channels: Sequence[int],
     layers: Sequence[tuple[str, int | None]],
     title: str,
-    top: int = 0,
+    top: int,
 ) -> None:
     """The shape of a chain of layers: a bar as tall as each map has channels, layers between.
 
     channels: at the input and after each layer; layers: (kernel such as "3x3", its weights, or
-    None to keep them back); top: channels at the upper edge, to give several drawings one scale.
+    None to keep them back); top: channels at the upper edge, one scale for several drawings.
     """
-    if len(channels) != len(layers) + 1:
-        raise ValueError(
-            f"n layers join n + 1 maps, got {len(layers)} layers and {len(channels)} channel counts"
-        )
-    top = top or max(channels)
     for x, (kernel, weights) in enumerate(layers):
         left, right = channels[x] / 2, channels[x + 1] / 2
         colour = BRANCH_COLOURS.get(kernel.split()[0], COLOURS["gray"])
@@ -252,15 +225,3 @@ def draw_profile(
     ax.set(xlim=(-0.25, len(layers) + 0.25), ylim=(-0.52 * top, 0.62 * top))
     ax.set_title(title, fontsize=10, loc="center")
     ax.axis("off")
-
-
-def check_design(design: Design) -> None:
-    """Raise ValueError unless all sizes are whole numbers above 0 and the kernel is odd."""
-    for name, value in design._asdict().items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number above 0, got {value!r}")
-    if design.kernel_size % 2 == 0:
-        raise ValueError(
-            f"kernel_size must be odd to keep the map's size, got {design.kernel_size}: "
-            "use 1, 3, 5 or 7"
-        )

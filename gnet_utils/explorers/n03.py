@@ -56,7 +56,7 @@ def block_builder(
     """Drawing of the block, above it its totals, below it the share of each branch.
 
     Without `reductions` the block is the naive one: the two reduce widths and the pool projection
-    do nothing. Raises ValueError for no branch and for a width or map size below 1.
+    do nothing. Raises ValueError for no branch.
     """
     widths = (out_1x1, reduce_3x3, out_3x3, reduce_5x5, out_5x5, pool_proj)
     switches = zip(BRANCHES, (use_1x1, use_3x3, use_5x5, use_pool), strict=True)
@@ -79,11 +79,11 @@ def block_builder(
 
 
 def build_block(
-    in_channels: int, widths: tuple[int, ...], branches: list[str], reductions: bool = True
+    in_channels: int, widths: tuple[int, ...], branches: list[str], reductions: bool
 ) -> nn.Module:
     """An Inception block with some of its branches, without memory for weights (to be counted).
 
-    `widths` are the six of a table row. Raises ValueError for no branch or a width below 1.
+    `widths` are the six of a table row. Raises ValueError for no branch.
     """
     if not branches:
         raise ValueError("a block needs a branch, got none: switch one on")
@@ -100,8 +100,6 @@ def build_block(
 
 def branch_costs(block: nn.Module, in_channels: int, map_size: int) -> dict[str, BranchCost]:
     """Cost of each branch on a map of `map_size` x `map_size`; a bare pool passes its input on."""
-    if map_size < 1:
-        raise ValueError(f"the map must be 1 pixel or more wide, got {map_size}")
     costs = {}
     for name, branch in block.named_children():
         convs = [layer for layer in branch.modules() if isinstance(layer, nn.Conv2d)]
@@ -131,5 +129,4 @@ def draw_shares(ax: Axes, costs: dict[str, BranchCost], total: BranchCost) -> No
     ax.set(xlim=(0, 100), xlabel="share of each branch (%)")
     ax.invert_yaxis()
     ax.tick_params(axis="y", length=0, labelcolor=COLOURS["ink"])
-    for side in ("top", "right", "left"):
-        ax.spines[side].set_visible(False)
+    ax.spines[["top", "right", "left"]].set_visible(False)

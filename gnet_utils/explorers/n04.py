@@ -39,13 +39,7 @@ def stage_view(
     across, down: where on the map the unit lies, from 0 (left, top) to 1 (right, bottom).
     picture: (H, W, 3) uint8; without one the photo of the course.
     The weights are random (He et al.): the maps show structure, nothing learned.
-    Raises ValueError for an unknown stage and for places outside 0 ... 1.
     """
-    if stage not in STAGES:
-        raise ValueError(f"stage must be one of {', '.join(STAGES)}, got {stage!r}")
-    for name, value in (("across", across), ("down", down)):
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name} must be between 0 and 1, got {value}")
     photo = square(demo_picture("hopper") if picture is None else picture)
     net = random_net()
     maps = stage_maps(photo.tobytes())[stage][0]
@@ -113,10 +107,10 @@ def box(field: ReceptiveField, column: int, row: int) -> tuple[float, float, int
     return left, top, field.size
 
 
-def _liveliest(figure: Figure, maps: torch.Tensor, column: int, row: int, count: int = 12) -> None:
-    """The maps that vary most, with a mark on the chosen unit."""
+def _liveliest(figure: Figure, maps: torch.Tensor, column: int, row: int) -> None:
+    """The twelve maps that vary most, with a mark on the chosen unit."""
     order = maps.flatten(1).std(dim=1, correction=0).argsort(descending=True)
-    for index, channel in enumerate(order[:count].tolist()):
+    for index, channel in enumerate(order[:12].tolist()):
         left, top = 0.53 + 0.117 * (index % 4), 0.59 - 0.245 * (index // 4)
         ax = figure.add_axes((left, top, 0.107, 0.19))
         ax.imshow(maps[channel].numpy(), cmap="gray")
@@ -127,15 +121,13 @@ def _liveliest(figure: Figure, maps: torch.Tensor, column: int, row: int, count:
         ax.set(xticks=[], yticks=[])
 
 
-def square(picture: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """The largest square of a picture (H, W, 3), from its middle, as (side, side, 3) uint8."""
-    if picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(f"picture must be (H, W, 3), got {picture.shape}: convert it to RGB")
+def square(picture: np.ndarray) -> np.ndarray:
+    """The largest square of a picture (H, W, 3), from its middle, as (224, 224, 3) uint8."""
     edge = min(picture.shape[:2])
     top, left = ((n - edge) // 2 for n in picture.shape[:2])
     cropped = np.ascontiguousarray(picture[top : top + edge, left : left + edge])
     cv2 = opencv()
-    return cv2.resize(cropped, (side, side), interpolation=cv2.INTER_AREA)
+    return cv2.resize(cropped, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
 def to_images(photo: np.ndarray) -> torch.Tensor:
@@ -175,14 +167,13 @@ LABELS = {"avgpool": "average\npool", "conv2_reduce": "conv2\n1x1", "conv2": "co
 HEADS = {"inception_4a": "head 1", "inception_4d": "head 2"}
 
 
-def draw_network(model: nn.Module, input_shape: tuple[int, ...], ax: Axes | None = None) -> Figure:
+def draw_network(model: nn.Module, input_shape: tuple[int, ...]) -> Figure:
     """A GoogLeNet from photo to classes: boxes as high as the maps, as wide as the channels.
 
     Lengths are square roots, else the last maps could not be seen. Blocks are divided by branch.
     """
     shapes = {"photo": tuple(input_shape[1:]), **stage_shapes(model, input_shape)}
-    if ax is None:
-        _, ax = plt.subplots(figsize=(7.4, 3.4))
+    figure, ax = plt.subplots(figsize=(7.4, 3.4))
     left, tallest = 0.0, np.sqrt(input_shape[-1])
     first_of_its_size = _first_of_its_size(shapes)
     for name, shape in shapes.items():
@@ -211,7 +202,7 @@ def draw_network(model: nn.Module, input_shape: tuple[int, ...], ax: Axes | None
         left += room + 0.13
     ax.set(xlim=(-0.1, left), ylim=(-0.2, 1.15))
     ax.axis("off")
-    return ax.figure
+    return figure
 
 
 def _first_of_its_size(shapes: dict[str, tuple[int, ...]]) -> set[str]:

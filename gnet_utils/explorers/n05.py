@@ -1,6 +1,5 @@
 """Explorers of notebook 05: two recorded runs compared, and any picture classified."""
 
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -9,10 +8,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from gnet_utils.base import ROOT, CourseError
 from gnet_utils.counting import evaluating
 from gnet_utils.data import CLASS_NAMES, to_float
+from gnet_utils.experiments import recorded
 from gnet_utils.experiments.start import Start
+from gnet_utils.explorers import running_mean
 from gnet_utils.pictures import opencv
 from gnet_utils.plotting import COLOURS
 
@@ -20,30 +20,19 @@ from gnet_utils.plotting import COLOURS
 
 
 def first_steps_recorded() -> dict[str, dict[str, Any]]:
-    """The runs of `gnet_utils.experiments.start` by file name, as they were written.
-
-    Raises CourseError when there are none.
-    """
-    files = sorted((ROOT / "data" / "runs" / "start").glob("*.json"))
-    if not files:
-        raise CourseError(
-            "data/runs/start holds no recorded runs: fetch the whole course, or make them with "
-            "python -m gnet_utils.experiments.start"
-        )
-    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    """The runs of `gnet_utils.experiments.start` by name and seed, as they were written."""
+    runs = (run for same in recorded("start").values() for run in same)
+    return {f"{run['name']}-seed{run['seed']}": run for run in runs}
 
 
 def compare_runs(first: str = "tutorial-seed0", second: str = "all_three-seed0") -> Figure:
     """The loss of two recorded runs, step by step, and below it where their recipes differ."""
     runs = first_steps_recorded()
-    for name in (first, second):
-        if name not in runs:
-            raise ValueError(f"there is no recorded run {name!r}: choose from {', '.join(runs)}")
     figure = Figure(figsize=(7.2, 3.8), layout="constrained")
     ax = figure.subplots()
     for name, colour in ((first, "blue"), (second, "orange")):
         ax.plot(runs[name]["loss"], color=COLOURS[colour], alpha=0.25, lw=1)
-        ax.plot(smooth(runs[name]["loss"]), color=COLOURS[colour], lw=2, label=name)
+        ax.plot(running_mean(runs[name]["loss"]), color=COLOURS[colour], lw=2, label=name)
     ax.axhline(np.log(10), color=COLOURS["gray"], lw=1, ls="--", label="guessing: ln 10")
     ax.set(xlabel="step", ylabel="loss of the batch", ylim=(0, 3.2))
     ax.legend(loc="lower left")
@@ -63,14 +52,6 @@ def range_rates(steps: int) -> Tensor:
     return torch.logspace(-3, 1, steps)
 
 
-def smooth(values: list[float], window: int = 9) -> np.ndarray:
-    """The running mean over the last `window` values, fewer at the beginning."""
-    sums = np.cumsum(np.concatenate([[0.0], values]))
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(ends - window, 0)
-    return (sums[ends] - sums[starts]) / (ends - starts)
-
-
 # Own pictures -------------------------------------------------------------------------------------
 
 
@@ -83,9 +64,10 @@ def as_the_net_sees(picture: np.ndarray) -> np.ndarray:
     sharpening. Raises ValueError when the picture has another form or nothing stands out.
     """
     cv2 = opencv()
-    if not isinstance(picture, np.ndarray) or picture.ndim != 3 or picture.shape[2] != 3:
-        shape = getattr(picture, "shape", type(picture).__name__)
-        raise ValueError(f"picture must be (H, W, 3) uint8 RGB, got {shape}: use load_picture")
+    if np.ndim(picture) != 3 or np.shape(picture)[2] != 3:
+        raise ValueError(
+            f"picture must be (H, W, 3) uint8 RGB, got the shape {np.shape(picture)}: use load_picture"
+        )
     gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     looks = np.dstack([gray, picture - gray[..., None]])  # brightness; colour without it
     border = np.ones(gray.shape, bool)

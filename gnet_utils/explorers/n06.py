@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gnet_utils.experiments import recorded
+from gnet_utils.explorers import draw_band, running_mean
 from gnet_utils.plotting import COLOURS
 
 NETS = {  # name in the records -> (what it is, colour), the same everywhere in notebook 06
@@ -32,14 +33,6 @@ def runs() -> dict[str, list[dict]]:
     return recorded("heads")
 
 
-def running_mean(losses: list[float], window: int = 9) -> np.ndarray:
-    """Mean of the last `window` losses at each step, of fewer at the beginning."""
-    sums = np.cumsum([0.0, *losses])
-    ends = np.arange(1, len(losses) + 1)
-    starts = np.maximum(ends - window, 0)
-    return (sums[ends] - sums[starts]) / (ends - starts)
-
-
 def plateau_steps(losses: list[float], level: float = 2.2) -> int:
     """How many steps pass until the running mean falls below `level`; all of them if it never does.
 
@@ -53,10 +46,8 @@ def draw_losses(ax: Axes, name: str, net: str) -> None:
     """Mean loss of the last head over the seeds of run `name`; a band from lowest to highest."""
     curves = np.array([running_mean(run["loss"]) for run in runs()[name]])
     label, colour = NETS[net]
-    ax.fill_between(
-        np.arange(curves.shape[1]), curves.min(0), curves.max(0), color=colour, alpha=0.2, lw=0
-    )
-    ax.plot(curves.mean(0), color=colour, lw=LINES[net], alpha=ALPHAS[net], label=label)
+    look = {"color": colour, "lw": LINES[net], "alpha": ALPHAS[net], "label": label}
+    draw_band(ax, np.arange(curves.shape[1]), curves, curves.mean(0), **look)
 
 
 def stage_norms(name: str, step: int, part: str = "all") -> dict[str, float]:
@@ -75,19 +66,8 @@ def stage_norms(name: str, step: int, part: str = "all") -> dict[str, float]:
 
 
 def replay(net: str = "heads", initialisation: str = "kaiming", step: int = 0) -> Figure:
-    """Left the loss of one net, the net with neither in gray; right its gradients at one step.
-
-    Raises ValueError for a net, an initialisation or a step that was not recorded.
-    """
-    if net not in NETS or initialisation not in INITIALISATIONS:
-        raise ValueError(
-            f"nets are {', '.join(NETS)}, initialisations {', '.join(INITIALISATIONS)}; "
-            f"got {net!r}, {initialisation!r}"
-        )
+    """Left the loss of one net, the net with neither in gray; right its gradients at one step."""
     name = f"{net}_{initialisation}"
-    known = runs()[name][0]["gradients"]
-    if str(step) not in known:
-        raise ValueError(f"gradients were looked at after {', '.join(known)} steps, not {step}")
     figure = Figure(figsize=(7.2, 3.3), dpi=110, layout="constrained", facecolor="white")
     left, right = figure.subplots(1, 2)
     left.axhline(math.log(10), color=COLOURS["ink"], lw=1, ls="--")

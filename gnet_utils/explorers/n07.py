@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from gnet_utils.experiments import recorded
-from gnet_utils.experiments.depth import DEPTHS
+from gnet_utils.explorers import draw_band, running_mean
 from gnet_utils.plotting import COLOURS, counted
 
 KINDS = {"plain": COLOURS["orange"], "residual": COLOURS["blue"]}  # the same all over notebook 07
@@ -21,14 +21,6 @@ def runs() -> dict[str, list[dict]]:
     return recorded("depth")
 
 
-def running_mean(values: list[float], window: int = 20) -> np.ndarray:
-    """Mean of the last `window` values at each step, of fewer at the beginning."""
-    sums = np.cumsum([0.0, *values])
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(ends - window, 0)
-    return (sums[ends] - sums[starts]) / (ends - starts)
-
-
 def over_seeds(name: str, key: str) -> tuple[float, float]:
     """Mean and standard deviation of the number `key` over the recorded runs called `name`."""
     values = np.array([run[key] for run in runs()[name]])
@@ -37,10 +29,9 @@ def over_seeds(name: str, key: str) -> tuple[float, float]:
 
 def draw_losses(ax: Axes, name: str, label: str, colour: str) -> None:
     """Training loss of run `name`: mean over the seeds, a band from the lowest to the highest."""
-    curves = np.array([running_mean(run["loss"]) for run in runs()[name]])
-    steps = np.arange(curves.shape[1])
-    ax.fill_between(steps, curves.min(0), curves.max(0), color=colour, alpha=0.2, lw=0)
-    ax.plot(steps, curves.mean(0), color=colour, lw=1.8, label=label)
+    curves = np.array([running_mean(run["loss"], 20) for run in runs()[name]])
+    look = {"color": colour, "lw": 1.8, "label": label}
+    draw_band(ax, np.arange(curves.shape[1]), curves, curves.mean(0), **look)
 
 
 def recorded_gradients(name: str, moment: int) -> tuple[int, np.ndarray]:
@@ -52,22 +43,13 @@ def recorded_gradients(name: str, moment: int) -> tuple[int, np.ndarray]:
 def draw_gradients(ax: Axes, name: str, moment: int, label: str, colour: str) -> None:
     """Gradient norm of each convolution: geometric mean over the seeds, band of all seeds."""
     _, norms = recorded_gradients(name, moment)
-    layers = np.arange(1, norms.shape[1] + 1)
-    ax.fill_between(layers, norms.min(0), norms.max(0), color=colour, alpha=0.2, lw=0)
-    ax.plot(layers, np.exp(np.log(norms).mean(0)), color=colour, lw=1.8, label=label)
+    layers, mean = np.arange(1, norms.shape[1] + 1), np.exp(np.log(norms).mean(0))
+    draw_band(ax, layers, norms, mean, color=colour, lw=1.8, label=label)
     ax.set(yscale="log", xlabel="convolution, 1 = next to the picture", ylabel="gradient norm")
 
 
 def replay(depth: int = 44, moment: int = 0) -> Figure:
-    """Left the training losses of the plain and the residual net, right their gradients.
-
-    Raises ValueError for a depth or a moment (0 to 5) that was not recorded.
-    """
-    if depth not in DEPTHS or not 0 <= moment < MOMENTS:
-        raise ValueError(
-            f"recorded are depths {', '.join(map(str, DEPTHS))} and moments 0 to {MOMENTS - 1}, "
-            f"got depth={depth}, moment={moment}"
-        )
+    """Left the training losses of the plain and the residual net, right their gradients."""
     figure = Figure(figsize=(7.2, 3.3), dpi=110, layout="constrained", facecolor="white")
     left, right = figure.subplots(1, 2)
     for kind, colour in KINDS.items():

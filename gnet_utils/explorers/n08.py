@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from gnet_utils.augment import CROP_SIZE, PLACES, SCALES, SQUARES, Crop, crop_boxes, cut
+from gnet_utils.augment import CROP_SIZE, PLACES, Crop, crop_boxes, cut
 from gnet_utils.data import demo_picture
 from gnet_utils.plotting import COLOURS
 
@@ -30,15 +30,8 @@ def crop_viewer(
     """Left the photo with one of its 144 crops, right the 224x224 pixels that the net gets.
 
     picture: name of a built-in one; own: (H, W, 3) uint8, comes before it.
-    scale, square, place: of SCALES, SQUARES and PLACES. Raises ValueError for other values.
+    scale, square, place: of SCALES, SQUARES and PLACES of `gnet_utils.augment`.
     """
-    for name, value, known in (
-        ("scale", scale, SCALES),
-        ("square", square, SQUARES),
-        ("place", place, PLACES),
-    ):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, got {value!r}")
     photo = demo_picture(picture) if own is None else own
     height, width = photo.shape[:2]
     crops = crop_boxes(height, width)
@@ -68,10 +61,9 @@ def crop_viewer(
 
 def find(crops: list[Crop], *wanted: object) -> tuple[int, Crop]:
     """(number from 1, crop) for (scale, square, place, mirrored)."""
-    for number, crop in enumerate(crops, 1):
-        if (crop.scale, crop.square, crop.place, crop.mirrored) == wanted:
-            return number, crop
-    raise ValueError(f"there is no crop {wanted}")
+    every = [(crop.scale, crop.square, crop.place, crop.mirrored) for crop in crops]
+    index = every.index(wanted)
+    return index + 1, crops[index]
 
 
 def share(photo: np.ndarray, crop: Crop) -> float:

@@ -36,9 +36,9 @@ def xray(
     picture: uint8, (28, 28) as in the data set, or (H, W, 3) RGB of any size.
     off: branches that give zeros, in this block or, with `everywhere`, in all of them.
     Above each row stands what the branch adds: the probability of the class that the whole net
-    gives, with it and without it alone. Raises ValueError for an unknown block or branch.
+    gives, with it and without it alone.
     """
-    names = _checked(net, block, off)
+    names = [name for name in branch_names(net) if name.startswith(f"{block}.")]
     small = picture if picture.shape == (28, 28) else as_the_net_sees(picture)
     images = to_float(torch.from_numpy(np.ascontiguousarray(small))[None, None])
     zeroed = [n for kind in off for n in branch_names(net, kind) if everywhere or n in names]
@@ -84,11 +84,10 @@ def draw_odds(ax: Axes, whole: Tensor, now: Tensor) -> None:
     ax.set_xlabel("probability (outline: whole net)", fontsize=8, loc="right")
     ax.invert_yaxis()
     ax.tick_params(labelsize=8, length=0)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
+    ax.spines[["top", "right"]].set_visible(False)
 
 
-def draw_maps(ax: Axes, maps: Tensor, note: str = "") -> None:
+def draw_maps(ax: Axes, maps: Tensor, note: str) -> None:
     """The strongest maps of (C, H, W) in one row, the strongest first; `note` is written over."""
     ax.imshow(strip(maps), cmap="viridis", vmin=0, interpolation="nearest")
     ax.set(xticks=[], yticks=[])
@@ -98,9 +97,9 @@ def draw_maps(ax: Axes, maps: Tensor, note: str = "") -> None:
         ax.text(0.5, 0.5, note, color="white", fontsize=12, **centred)
 
 
-def strip(maps: Tensor, count: int = MAPS) -> np.ndarray:
-    """The `count` maps of (C, H, W) with the largest mean side by side, gaps of NaN between."""
-    order = maps.mean((1, 2)).argsort(descending=True)[:count]
+def strip(maps: Tensor) -> np.ndarray:
+    """The MAPS maps of (C, H, W) with the largest mean side by side, gaps of NaN between."""
+    order = maps.mean((1, 2)).argsort(descending=True)[:MAPS]
     height, width = maps.shape[1:]
     gap = max(1, height // 7)
     count = len(order)  # a narrow branch may have fewer
@@ -109,14 +108,3 @@ def strip(maps: Tensor, count: int = MAPS) -> np.ndarray:
         start = place * (width + gap)
         row[:, start : start + width] = maps[index].numpy()
     return row
-
-
-def _checked(net: nn.Module, block: str, off: Collection[str]) -> list[str]:
-    """Names of the four branches of `block`."""
-    known = block_names(net)
-    if block not in known:
-        raise ValueError(f"block must be one of {', '.join(known)}, got {block!r}")
-    for kind in off:
-        if kind not in BRANCHES:
-            raise ValueError(f"off takes names of {', '.join(BRANCHES)}, got {kind!r}")
-    return [name for name in branch_names(net) if name.startswith(f"{block}.")]

@@ -18,17 +18,11 @@ LOOKS = {
 AXES = ("order of trying", "MACs", *(f"MACs in {name} (%)" for name in BRANCHES))
 
 
-def runs_of(budget: str) -> dict[int, dict[str, dict]]:
-    """The recorded searches of a budget such as "400k": seed -> {"evolve": run, "random": run}."""
+def searches() -> dict[int, dict[str, dict]]:
+    """The recorded searches: seed -> {"evolve": run, "random": run}."""
     found = recorded("search")
-    if f"evolve_{budget}" not in found:
-        names = sorted({name.split("_")[1] for name in found})
-        raise ValueError(f"budget must be one of {', '.join(names)}, got {budget!r}")
-    runs: dict[int, dict[str, dict]] = {}
-    for kind in LOOKS:
-        for run in found.get(f"{kind}_{budget}", []):
-            runs.setdefault(run["seed"], {})[kind] = run
-    return {seed: pair for seed, pair in runs.items() if len(pair) == len(LOOKS)}
+    pairs = zip(*(found[f"{kind}_400k"] for kind in LOOKS), strict=True)
+    return {pair[0]["seed"]: dict(zip(LOOKS, pair, strict=True)) for pair in pairs}
 
 
 def branch_shares(widths: Sequence[int]) -> dict[str, float]:
@@ -48,7 +42,6 @@ def branch_shares(widths: Sequence[int]) -> dict[str, float]:
 
 
 def search_view(
-    budget: str = "400k",
     seed: int = 0,
     kind: str = "evolve",
     candidate: int = 24,
@@ -58,22 +51,14 @@ def search_view(
 
     kind: "evolve" or "random", the search that `candidate` (1, 2, ...) belongs to.
     axis: what the dots are spread along, one of AXES.
-    Raises ValueError for a search that is not recorded.
     """
-    runs = runs_of(budget)
-    if seed not in runs:
-        raise ValueError(f"seed must be one of {', '.join(map(str, runs))}, got {seed}")
-    if axis not in AXES:
-        raise ValueError(f"axis must be one of {', '.join(AXES)}, got {axis!r}")
-    tried = runs[seed][kind]["candidates"]
-    if not 1 <= candidate <= len(tried):
-        raise ValueError(f"candidate must be 1 to {len(tried)}, got {candidate}")
-    chosen, hand = tried[candidate - 1], runs[seed][kind]["hand"]
+    pair = searches()[seed]
+    chosen, hand = pair[kind]["candidates"][candidate - 1], pair[kind]["hand"]
 
     figure = Figure(figsize=(7.2, 3.7), dpi=110, layout="none", facecolor="white")
     dots = figure.add_axes((0.085, 0.15, 0.42, 0.66))
     bars = figure.add_axes((0.66, 0.15, 0.31, 0.66))
-    draw_dots(dots, runs[seed], candidate, axis)
+    draw_dots(dots, pair, candidate, axis)
     place = place_of(candidate, chosen, axis)
     dots.plot(place, 100 * chosen["accuracy"], "o", ms=14, mfc="none", mec=COLOURS["ink"], mew=1.8)
     level = 100 * hand["accuracy"]

@@ -46,8 +46,8 @@ LOOK = """
 
 
 @contextmanager
-def open_notebook(browser, lab, name: str, troubles: list[str]):
-    """A page with the notebook open and its kernel idle, closed at the end.
+def open_notebook(browser, lab, name: str, troubles: list[str], busy: bool = False):
+    """A page with the notebook open and its kernel idle, or still `busy`; closed at the end.
 
     A page left open would put its notebook into JupyterLab's workspace, beside the next test's.
     """
@@ -58,7 +58,8 @@ def open_notebook(browser, lab, name: str, troubles: list[str]):
     try:
         page.goto(f"{lab.url}/lab/tree/notebooks/{name}?reset&token={lab.token}")
         page.wait_for_selector(".jp-Notebook .jp-Cell")
-        idle(page)
+        if not busy:
+            idle(page)
         yield page
     finally:
         page.close()
@@ -93,6 +94,15 @@ def menu(page, *path: str) -> None:
     """Click a menu and an entry in it."""
     page.click(f".lm-MenuBar-itemLabel:text-is('{path[0]}')")
     page.click(f".lm-Menu-itemLabel:text-is('{path[1]}')")
+
+
+def save(page, lab, name: str, part: str) -> None:
+    """Save the notebook, and wait until `part` stands in its file."""
+    menu(page, "File", "Save Notebook")
+    saved, end = lab.course / "notebooks" / name, time.monotonic() + 30
+    while part not in saved.read_text():
+        assert time.monotonic() < end, f"the notebook was saved without {part}"
+        time.sleep(0.2)
 
 
 def shut_down(page, lab, name: str) -> None:
@@ -233,11 +243,7 @@ def test_explorers_follow_keyboard_and_mouse_and_leave_a_picture(browser, lab, p
         assert badly_shown(page, found) == []
         assert red_output(page) == []
         assert page.locator(".Toastify__toast").count() == 0  # no news, no questions
-        menu(page, "File", "Save Notebook")
-        saved, end = lab.course / "notebooks" / path.name, time.monotonic() + 30
-        while "widget-state+json" not in saved.read_text():
-            assert time.monotonic() < end, "the notebook was saved without its explorers"
-            time.sleep(0.2)
+        save(page, lab, path.name, "widget-state+json")
         shut_down(page, lab, path.name)
         page.reload()
         page.wait_for_selector("img.widget-image")
@@ -257,9 +263,16 @@ def test_a_notebook_that_was_never_run_shows_its_pictures(browser, lab):
         assert pictures.count() == stored > 0
 
 
+def make_notebook(lab, name: str, *sources: str) -> None:
+    """A notebook of the course with these code cells."""
+    start = 'import sys\nsys.path.insert(0, "..")\n'
+    cells = [nbformat.v4.new_code_cell(start + source) for source in sources]
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    nbformat.write(notebook, lab.course / "notebooks" / name)
+
+
 UPLOAD = """
-import sys
-sys.path.insert(0, "..")
 from gnet_utils.explorers.n08 import crop_viewer
 from gnet_utils.widgets import choice, explore, upload
 controls = {"picture": choice("picture", ("market", "hopper")), "own": upload()}
@@ -270,10 +283,7 @@ explore(crop_viewer, "a crop", controls, replaced=["picture"])
 @pytest.mark.browser
 def test_an_own_picture_is_counted_and_taken_away_in_the_browser(browser, lab):
     name, troubles = "own_picture.ipynb", []
-    cells = [nbformat.v4.new_code_cell(UPLOAD)]
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
-    nbformat.write(notebook, lab.course / "notebooks" / name)
+    make_notebook(lab, name, UPLOAD)
     files = lab.course / "data" / "pictures"
     with open_notebook(browser, lab, name, troubles) as page:
         run_all(page)
