@@ -12,8 +12,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import cache, wraps
@@ -262,6 +261,57 @@ def this_machine(device: torch.device) -> dict:
 # The loop ---------------------------------------------------------------------------------------
 
 
+def train_epoch(
+    net: nn.Module,
+    data: Data,
+    batches: Iterable[Tensor],
+    rates: Iterable[float],
+    optimiser: torch.optim.Optimizer,
+    *,
+    prepare: Callable[[Tensor], Tensor],
+    label_smoothing: float = 0.0,
+    head_weight: float = HEAD_WEIGHT,
+    half: bool = False,
+    classes: int = 1,
+) -> Iterator[tuple[list[Tensor], Tensor, Tensor]]:
+    """Train `net` on one batch after the other: the loop of the whole course.
+
+    Yields (losses, logits, labels) between `backward` and the step, when the gradients lie in the
+    weights and can be looked at; the step is made when the next batch is asked for.
+
+    data: uint8 images (N, 1, 28, 28) and labels (N,).
+    batches, rates: which pictures each batch has, (B,), and the learning rate of its step.
+    prepare: makes of uint8 images what the network reads: to float, augmented, resized.
+    losses: the last head's loss, then those of the auxiliary heads, which count `head_weight`.
+    half: compute the forward pass in bfloat16.
+    classes: how many logits the network must give; ValueError for fewer.
+    """
+    images, labels = data
+    for rows, rate in zip(batches, rates, strict=True):
+        batch, answers = prepare(images[rows]), labels[rows]
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+            heads = answers_of(net(batch), classes)
+        losses = [
+            F.cross_entropy(logits.float(), answers, label_smoothing=label_smoothing)
+            for logits in heads
+        ]
+        optimiser.zero_grad()
+        (losses[0] + head_weight * sum(losses[1:])).backward()
+        yield losses, heads[0], answers
+        optimiser.step()
+
+
+def shuffled(count: int, batch_size: int, steps: int, seed: int) -> Iterator[Tensor]:
+    """Rows of `steps` batches: all `count` pictures in a new order, again and again."""
+    generator = torch.Generator().manual_seed(seed)
+    while steps > 0:
+        for rows in torch.randperm(count, generator=generator).split(batch_size)[:steps]:
+            steps -= 1
+            yield rows
+
+
 def _gives_back(train_by: Callable[..., "History"]) -> Callable[..., "History"]:
     """`fit` so that the caller finds the random state, modes and memory layout as they were."""
 
@@ -412,31 +462,29 @@ class _Run:
         steps = min(self.epoch_steps, self.total_steps - self.step)
         last = self.step + steps
         began, earlier = time.perf_counter(), self.history.seconds
-        for batch in order.split(self.batch_size)[:steps]:
-            rows = batch[self.rank :: self.world]
-            images = self.augmented(self.train[0][rows])
-            labels = self.train[1][rows]
-            rate = learning_rate(recipe, self.step, self.total_steps)
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate
-            with self.autocast():
-                answers = answers_of(self.shared(images), self.classes)
-            smoothing = recipe.label_smoothing
-            loss, *others = (
-                F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
-                for logits in answers
-            )
-            self.optimiser.zero_grad()
-            (loss + HEAD_WEIGHT * sum(others)).backward()
-            self.optimiser.step()
+        batches = (b[self.rank :: self.world] for b in order.split(self.batch_size)[:steps])
+        rates = (learning_rate(recipe, k, self.total_steps) for k in range(self.step, last))
+        training = train_epoch(
+            self.shared,
+            self.train,
+            batches,
+            rates,
+            self.optimiser,
+            prepare=self.augmented,
+            label_smoothing=recipe.label_smoothing,
+            half=recipe.precision == "auto" and self.history.machine["bfloat16"],
+            classes=self.classes,
+        )
+        for losses, logits, labels in training:
             self.step += 1
             shown.step()
-            unseen.append((loss.detach(), (answers[0].argmax(1) == labels).sum(), len(labels)))
+            unseen.append((losses[0].detach(), (logits.argmax(1) == labels).sum(), len(labels)))
             if self.step == last or len(unseen) == LOOK_EVERY.get(self.device.type, 1):
                 self.look(unseen, sums)
                 self.history.seconds = earlier + time.perf_counter() - began
                 passes = self.step / self.epoch_steps
                 shown.look(passes, sums[0] / sums[2], sums[1] / sums[2])
+        self.history.seconds = earlier + time.perf_counter() - began  # with the last step
         # The loss was that of the weights before the last step: look at those after it.
         astray = [name for name, t in self.net.state_dict().items() if not t.isfinite().all()]
         self.stop_if(f"{astray[0]} is no longer finite after step {self.step}" if astray else "")
@@ -453,12 +501,6 @@ class _Run:
             entry |= {"val_loss": round(loss, 5), "val_accuracy": round(share, 5)}
         self.history.epochs.append(entry)
         self.good = self.snapshot()
-
-    def autocast(self):
-        """The context of a forward pass: bfloat16 where the run computes in it."""
-        if self.recipe.precision == "auto" and self.history.machine["bfloat16"]:
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
 
     def stop_if(self, astray: str) -> None:
         """Raise FloatingPointError, in all processes, when one of them says what went astray."""
