@@ -1,7 +1,7 @@
 """Training: the loop of notebook 05 with what a long run needs around it.
 
-Offers `fit`, `evaluate`, `accuracy`, `Timer`, `Accumulator`, `History`, `save_checkpoint`,
-`load_checkpoint` and `load_trained`. Data are pairs (images, labels): uint8 (N, 1, 28, 28) and
+Offers `train_epoch`, `fit`, `evaluate`, `accuracy`, `Timer` and `Accumulator`; records and stored
+networks are in runs.py. Data are pairs (images, labels): uint8 (N, 1, 28, 28) and
 int64 (N,), on the device of the network, where they stay; a batch is cut out of them, normalised
 and augmented there.
 """
@@ -12,9 +12,8 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, replace
 from datetime import date
 from functools import cache, wraps
 from pathlib import Path
@@ -27,18 +26,26 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gnet_utils import augment
-from gnet_utils.base import ROOT, CourseError, UsageError, is_quick
-from gnet_utils.counting import evaluating
+from gnet_utils.base import CourseError, UsageError, is_quick, written_aside
 from gnet_utils.course import parallel
 from gnet_utils.data import to_float
 from gnet_utils.live import Progress
 from gnet_utils.models import fused
 from gnet_utils.muon import Muon, normed_convolutions
-from gnet_utils.recipes import Recipe, build_network, get_recipe, other_settings
+from gnet_utils.passes import evaluating
+from gnet_utils.recipes import Recipe, get_recipe, other_settings
+from gnet_utils.runs import (  # noqa: F401 - notebooks import some of them from here
+    CHECKPOINTS,
+    UNREADABLE,
+    History,
+    load_checkpoint,
+    load_trained,
+    misfit_of,
+    save_checkpoint,
+    smooth,
+)
 
 Data = tuple[Tensor, Tensor]
-
-CHECKPOINTS = ROOT / "data" / "checkpoints"  # the stored networks of the course
 
 BY_HAND = "stopped by hand"  # how History.stopped begins after the stop button
 QUICK_STEPS = 12  # with GNET_QUICK a run ends after so many steps
@@ -128,121 +135,6 @@ def answers_of(output: Any, classes: int) -> list[Tensor]:
     return answers
 
 
-# The record of a run ----------------------------------------------------------------------------
-
-
-@dataclass
-class History:
-    """What happened in a run: who ran it, one entry for each epoch, the loss along the way.
-
-    epochs: dictionaries with epoch, train_loss, train_accuracy, seconds (of training so far) and,
-        with validation data, val_loss and val_accuracy; of a net with heads the last one's alone.
-    losses: (step, loss of that batch) pairs, some hundreds of them at most; of several processes
-        that of the first one's share of the batch.
-    stopped: why the run ended early, or "".
-    """
-
-    recipe: dict
-    seed: int
-    parameters: int = 0
-    epochs: list[dict] = field(default_factory=list)
-    losses: list[list[float]] = field(default_factory=list)
-    seconds: float = 0.0
-    stopped: str = ""
-    machine: dict = field(default_factory=dict)
-    date: str = ""
-    results: dict = field(default_factory=dict)  # for example the accuracy on the test set
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Write this record as JSON, aside first, so that no half-written one is left."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(path.name + ".tmp")
-        aside.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        _put_in_place(aside, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> "History":
-        """Read a record; CourseError when the file is missing or not one."""
-        try:
-            return cls.of(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            raise CourseError(f"{path} is not a recorded run ({error}): record it again") from None
-
-    @classmethod
-    def of(cls, stored: dict) -> "History":
-        """What `asdict` made of a record; TypeError or ValueError where it is none."""
-        history = cls(**stored)
-        for name, kind in RECORDED.items():
-            if not isinstance(getattr(history, name), kind):
-                raise ValueError(f"{name} has the type {type(getattr(history, name)).__name__}")
-        if not all(isinstance(entry, dict) for entry in history.epochs):
-            raise ValueError("an epoch is no object")
-        if not all(isinstance(pair, list) and len(pair) == 2 for pair in history.losses):
-            raise ValueError("a loss is no pair of step and value")
-        return history
-
-    def plot(self, so_far: Sequence[tuple[float, float]] = ()):
-        """Loss of the batches (smoothed) and accuracy after each epoch, as a Figure.
-
-        so_far: pairs (epochs done, accuracy since the last whole epoch), drawn as a line.
-        """
-        from matplotlib.figure import Figure
-
-        from gnet_utils.plotting import COLOURS
-
-        figure = Figure(figsize=(7.2, 2.8), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        steps = [step for step, _ in self.losses]
-        left.plot(steps, smooth([loss for _, loss in self.losses]), color=COLOURS["blue"])
-        left.set(xlabel="step", ylabel="training loss", ylim=(0, None), title="Loss")
-        if so_far:
-            shown = [(epoch, 100 * share) for epoch, share in so_far]
-            right.plot(*zip(*shown, strict=True), color=COLOURS["gray"], lw=1, label="epoch so far")
-        most = self.recipe.get("epochs", math.inf)  # the last epoch may be a part of one
-        numbers = [min(entry["epoch"], most) for entry in self.epochs]
-        for key, name, colour in (
-            ("train_accuracy", "training, while learning", "gray"),
-            ("val_accuracy", "validation", "orange"),
-        ):
-            values = [100 * entry[key] for entry in self.epochs if key in entry]
-            if values:
-                right.plot(numbers, values, "o-", color=COLOURS[colour], label=name)
-                right.annotate(
-                    f"{values[-1]:.1f}",
-                    (numbers[-1], values[-1]),
-                    xytext=(4, 4),
-                    textcoords="offset points",
-                )
-        right.set(xlabel="epoch", ylabel="accuracy (%)", title="Accuracy")
-        right.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        if 0 < len(numbers) < 4:  # half an epoch lies at no whole tick
-            right.set_xticks(numbers)
-        if right.get_legend_handles_labels()[0]:
-            right.legend(loc="lower right", frameon=False)
-        return figure
-
-
-RECORDED = {"recipe": dict, "seed": int, "epochs": list, "losses": list, "results": dict}
-RECORDED |= {"parameters": int, "seconds": (int, float), "stopped": str, "machine": dict}
-
-
-def _put_in_place(aside: Path, path: Path) -> None:
-    """Rename a file that is on the disk whole, also when the power fails a moment later."""
-    with open(aside, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(aside, path)
-
-
-def smooth(values: list[float], keep: float = 0.9) -> list[float]:
-    """Running mean that forgets: each value is a tenth new and nine tenths what was."""
-    smoothed, level = [], None
-    for value in values:
-        level = value if level is None else keep * level + (1 - keep) * value
-        smoothed.append(level)
-    return smoothed
-
-
 def this_machine(device: torch.device) -> dict:
     """Versions and hardware, for the record of a run."""
     processor = getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name")
@@ -260,6 +152,57 @@ def this_machine(device: torch.device) -> dict:
 
 
 # The loop ---------------------------------------------------------------------------------------
+
+
+def train_epoch(
+    net: nn.Module,
+    data: Data,
+    batches: Iterable[Tensor],
+    rates: Iterable[float],
+    optimiser: torch.optim.Optimizer,
+    *,
+    prepare: Callable[[Tensor], Tensor],
+    label_smoothing: float = 0.0,
+    head_weight: float = HEAD_WEIGHT,
+    half: bool = False,
+    classes: int = 1,
+) -> Iterator[tuple[list[Tensor], Tensor, Tensor]]:
+    """Train `net` on one batch after the other: the loop of the whole course.
+
+    Yields (losses, logits, labels) between `backward` and the step, when the gradients lie in the
+    weights and can be looked at; the step is made when the next batch is asked for.
+
+    data: uint8 images (N, 1, 28, 28) and labels (N,).
+    batches, rates: which pictures each batch has, (B,), and the learning rate of its step.
+    prepare: makes of uint8 images what the network reads: to float, augmented, resized.
+    losses: the last head's loss, then those of the auxiliary heads, which count `head_weight`.
+    half: compute the forward pass in bfloat16.
+    classes: how many logits the network must give; ValueError for fewer.
+    """
+    images, labels = data
+    for rows, rate in zip(batches, rates, strict=True):
+        batch, answers = prepare(images[rows]), labels[rows]
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+            heads = answers_of(net(batch), classes)
+        losses = [
+            F.cross_entropy(logits.float(), answers, label_smoothing=label_smoothing)
+            for logits in heads
+        ]
+        optimiser.zero_grad()
+        (losses[0] + head_weight * sum(losses[1:])).backward()
+        yield losses, heads[0], answers
+        optimiser.step()
+
+
+def shuffled(count: int, batch_size: int, steps: int, seed: int) -> Iterator[Tensor]:
+    """Rows of `steps` batches: all `count` pictures in a new order, again and again."""
+    generator = torch.Generator().manual_seed(seed)
+    while steps > 0:
+        for rows in torch.randperm(count, generator=generator).split(batch_size)[:steps]:
+            steps -= 1
+            yield rows
 
 
 def _gives_back(train_by: Callable[..., "History"]) -> Callable[..., "History"]:
@@ -412,31 +355,29 @@ class _Run:
         steps = min(self.epoch_steps, self.total_steps - self.step)
         last = self.step + steps
         began, earlier = time.perf_counter(), self.history.seconds
-        for batch in order.split(self.batch_size)[:steps]:
-            rows = batch[self.rank :: self.world]
-            images = self.augmented(self.train[0][rows])
-            labels = self.train[1][rows]
-            rate = learning_rate(recipe, self.step, self.total_steps)
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate
-            with self.autocast():
-                answers = answers_of(self.shared(images), self.classes)
-            smoothing = recipe.label_smoothing
-            loss, *others = (
-                F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
-                for logits in answers
-            )
-            self.optimiser.zero_grad()
-            (loss + HEAD_WEIGHT * sum(others)).backward()
-            self.optimiser.step()
+        batches = (b[self.rank :: self.world] for b in order.split(self.batch_size)[:steps])
+        rates = (learning_rate(recipe, k, self.total_steps) for k in range(self.step, last))
+        training = train_epoch(
+            self.shared,
+            self.train,
+            batches,
+            rates,
+            self.optimiser,
+            prepare=self.augmented,
+            label_smoothing=recipe.label_smoothing,
+            half=recipe.precision == "auto" and self.history.machine["bfloat16"],
+            classes=self.classes,
+        )
+        for losses, logits, labels in training:
             self.step += 1
             shown.step()
-            unseen.append((loss.detach(), (answers[0].argmax(1) == labels).sum(), len(labels)))
+            unseen.append((losses[0].detach(), (logits.argmax(1) == labels).sum(), len(labels)))
             if self.step == last or len(unseen) == LOOK_EVERY.get(self.device.type, 1):
                 self.look(unseen, sums)
                 self.history.seconds = earlier + time.perf_counter() - began
                 passes = self.step / self.epoch_steps
                 shown.look(passes, sums[0] / sums[2], sums[1] / sums[2])
+        self.history.seconds = earlier + time.perf_counter() - began  # with the last step
         # The loss was that of the weights before the last step: look at those after it.
         astray = [name for name, t in self.net.state_dict().items() if not t.isfinite().all()]
         self.stop_if(f"{astray[0]} is no longer finite after step {self.step}" if astray else "")
@@ -453,12 +394,6 @@ class _Run:
             entry |= {"val_loss": round(loss, 5), "val_accuracy": round(share, 5)}
         self.history.epochs.append(entry)
         self.good = self.snapshot()
-
-    def autocast(self):
-        """The context of a forward pass: bfloat16 where the run computes in it."""
-        if self.recipe.precision == "auto" and self.history.machine["bfloat16"]:
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
 
     def stop_if(self, astray: str) -> None:
         """Raise FloatingPointError, in all processes, when one of them says what went astray."""
@@ -560,11 +495,9 @@ class _Run:
     def save(self, path: Path) -> None:
         place = {"step": self.step, "epoch": self.epoch, "data": self.fingerprint()}
         place["history"] = asdict(self.history)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(path.name + ".tmp")
         tensors = {name: tensor.contiguous() for name, tensor in self.good.items()}
-        save_file(tensors, aside, metadata={"run": json.dumps(place)})
-        _put_in_place(aside, path)
+        with written_aside(path) as aside:
+            save_file(tensors, aside, metadata={"run": json.dumps(place)})
 
     def load(self, path: Path) -> None:
         if not path.exists():
@@ -577,7 +510,7 @@ class _Run:
                 place = json.loads(file.metadata()["run"])
                 history = History.of(place["history"])
                 step, epoch, pictures = int(place["step"]), int(place["epoch"]), place["data"]
-                misfit = _misfit(file, net, momentum)
+                misfit = misfit_of(file, net, momentum)
                 names = [] if misfit else file.keys()
                 tensors = {name: file.get_tensor(name) for name in names}
                 for name in names:
@@ -735,115 +668,3 @@ def begun_with(state: Path, recipe: Recipe) -> Recipe | None:
         return replace(recipe, epochs=float(stored["epochs"]))
     except (*UNREADABLE, TypeError, KeyError, AttributeError):
         return None  # there is none, or `fit` will say what is wrong with it
-
-
-# Checkpoints ------------------------------------------------------------------------------------
-
-
-# Broken or forged.
-UNREADABLE = (OSError, ValueError, OverflowError, RecursionError, safetensors.SafetensorError)
-
-
-def save_checkpoint(model: nn.Module, path: str | os.PathLike, **about: object) -> None:
-    """Store the weights of `model` as float16 safetensors, with `about` as JSON beside them.
-
-    Numbers too large for float16 are stored as they are. Raises CourseError when the file cannot
-    be written.
-    """
-    path = Path(path)
-    tensors = {
-        name: _halved(tensor).contiguous().cpu() for name, tensor in model.state_dict().items()
-    }
-    aside = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, aside, metadata={"about": json.dumps(about)})
-        _put_in_place(aside, path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise CourseError(
-            f"{path} cannot be written ({error}): free some space or choose another folder"
-        ) from None
-
-
-def _halved(tensor: Tensor) -> Tensor:
-    if not tensor.is_floating_point():
-        return tensor
-    half = tensor.half()
-    return half if half.isfinite().all() else tensor
-
-
-def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
-    """Bring stored weights into `model`; returns what was stored about them.
-
-    Only numbers are read, no code is run, and nothing is read before names, shapes and types fit.
-    Raises CourseError for a file that is missing, broken or made for another network; the network
-    is then as it was.
-    """
-    own = model.state_dict()
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {}).get("about", "{}"))
-            if not isinstance(about, dict):
-                raise ValueError("what it says about itself is no JSON object")
-            misfit = _misfit(file, own)
-            tensors = {} if misfit else {n: file.get_tensor(n).to(t.dtype) for n, t in own.items()}
-    except UNREADABLE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        if _is_pickle(path):
-            reason = "it is a pickle, as torch.save writes it, and reading one can run code"
-            reason += "; read it safely: model.load_state_dict(torch.load(path, weights_only=True))"
-        raise CourseError(f"{path} is not a readable checkpoint ({reason})") from None
-    if misfit:
-        raise CourseError(
-            f"{path} was made for another network ({misfit}): build the network that it names"
-        )
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise CourseError(f"{path} is useless: {name} holds values that are not finite numbers")
-    model.load_state_dict(tensors)
-    return about
-
-
-def _is_pickle(path: str | os.PathLike) -> bool:
-    """Whether a file begins as `torch.save` begins one, today (a zip) or before version 1.6."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(4).startswith((b"PK\x03\x04", b"\x80"))
-    except OSError:
-        return False
-
-
-def _misfit(
-    file: Any, expected: dict[str, Tensor], optional: dict[str, Tensor] | None = None
-) -> str:
-    """The first difference between an open safetensors file and the tensors that are expected.
-
-    Looks at the header only: a file may claim anything, and be as large as the disk.
-    """
-    names, known = set(file.keys()), {**expected, **(optional or {})}
-    if missing := expected.keys() - names:
-        return f"{min(missing)} is missing"
-    for name in sorted(names):
-        if name not in known:
-            return f"{name!r:.60} is unknown here"
-        part, own = file.get_slice(name), known[name]
-        if part.get_shape() != list(own.shape):
-            return f"{name} is {tuple(part.get_shape())}, here {tuple(own.shape)}"
-        if part.get_dtype().startswith(("F", "BF")) != own.is_floating_point():
-            return f"{name} has the type {part.get_dtype()}, here {own.dtype}"
-    return ""
-
-
-def load_trained(name: str) -> tuple[nn.Module, dict]:
-    """A stored network of the course by name, such as "minute-seed0", in eval mode on the CPU.
-
-    Returns it and what is stored about it (recipe, seed, accuracy). Raises ValueError with the
-    names that exist for another.
-    """
-    known = sorted(path.stem for path in CHECKPOINTS.glob("*.safetensors"))
-    if name not in known:
-        raise ValueError(f"name must be one of {', '.join(known)}, got {name!r}")
-    file = CHECKPOINTS / f"{name}.safetensors"
-    network = build_network(get_recipe(name.rpartition("-seed")[0]))
-    about = load_checkpoint(network, file)
-    return network.eval(), about

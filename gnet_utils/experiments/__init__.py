@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection
 from datetime import date
 
-from gnet_utils.base import ROOT, CourseError
+from gnet_utils.base import ROOT, CourseError, written_aside
 
 RUNS = ROOT / "data" / "runs"
 
@@ -50,10 +50,8 @@ def record(experiment: str, name: str, seed: int, run: Callable[[], dict], **abo
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "machine": f"{platform.machine()}, {torch.get_num_threads()} of {os.cpu_count()} cores",
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(json.dumps(done) + "\n", encoding="utf-8")
-    os.replace(aside, path)
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(done) + "\n", encoding="utf-8")
     return done
 
 

@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils import augment, experiments
-from gnet_utils.counting import evaluating
 from gnet_utils.data import load_fashion_mnist, split_train_validation, to_float
 from gnet_utils.models import FashionGoogLeNet
-from gnet_utils.training import Data, evaluate, in_layout
+from gnet_utils.passes import evaluating
+from gnet_utils.training import Data, evaluate, in_layout, shuffled, train_epoch
 
 AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda images: images,
@@ -58,26 +57,21 @@ def train(net: nn.Module, data: Data, setting: Setting, seed: int = 0) -> Iterat
     data: uint8 images (N, 1, 28, 28) and labels (N,). Nesterov's SGD; the learning rate rises for
     a fifth of the steps and then falls to zero. Sets torch's random state, and draws from it.
     """
-    images, labels = data
-    generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # of the augmentation
     optimiser = torch.optim.SGD(
         net.parameters(), lr=setting.learning_rate, momentum=0.9, nesterov=True, weight_decay=5e-4
     )
-    steps, step = setting.shown // setting.batch, 0
+    steps, augmented = setting.shown // setting.batch, AUGMENTATIONS[setting.augmentation]
+    shares = (min((k + 1) / (0.2 * steps), (steps - k) / (0.8 * steps)) for k in range(steps))
+    batches = shuffled(setting.pictures, setting.batch, steps, seed)
+    rates = (setting.learning_rate * share for share in shares)
+
+    def prepare(images: Tensor) -> Tensor:
+        return in_layout(augmented(to_float(images)))
+
     net.train()
-    while step < steps:
-        order = torch.randperm(setting.pictures, generator=generator)
-        for rows in order.split(setting.batch)[: steps - step]:
-            part = min((step + 1) / (0.2 * steps), (steps - step) / (0.8 * steps))
-            optimiser.param_groups[0]["lr"] = setting.learning_rate * part
-            batch = AUGMENTATIONS[setting.augmentation](to_float(images[rows]))
-            loss = F.cross_entropy(net(in_layout(batch)), labels[rows])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            step += 1
-            yield loss.item()
+    for losses, _, _ in train_epoch(net, data, batches, rates, optimiser, prepare=prepare):
+        yield losses[0].item()
 
 
 def views_of(images: Tensor, name: str) -> Iterator[Tensor]:

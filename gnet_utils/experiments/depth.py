@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils import experiments
@@ -31,6 +30,8 @@ from gnet_utils.training import (
     learning_rate,
     optimiser_of,
     resized,
+    shuffled,
+    train_epoch,
 )
 
 Data = tuple[Tensor, Tensor]
@@ -130,30 +131,22 @@ def train(
     data: uint8 images (N, 1, 28, 28) and labels (N,), begun again when they are used up.
     note: called before each step with its number, its loss, and the net with its gradients.
     """
-    images, labels = data
-    half = recipe.precision == "auto" and bfloat16_is_fast(images.device)
+    half = recipe.precision == "auto" and bfloat16_is_fast(data[0].device)
     net.to(memory_format=torch.channels_last).train()
     optimiser = optimiser_of(net, recipe)
-    random, batches, seconds = torch.Generator().manual_seed(seed), [], 0.0
-    for step in range(steps):
-        began = time.process_time()
-        if not batches:
-            order = torch.randperm(len(images), generator=random)
-            batches = list(order.split(recipe.batch_size))
-        rows = batches.pop(0)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-            logits = net(in_layout(resized(to_float(images[rows]), SIDE)))
-        loss = F.cross_entropy(logits.float(), labels[rows])
-        optimiser.zero_grad()
-        loss.backward()
+    batches = shuffled(len(data[0]), recipe.batch_size, steps, seed)
+    rates = (learning_rate(recipe, step, steps) for step in range(steps))
+
+    def prepare(images: Tensor) -> Tensor:
+        return in_layout(resized(to_float(images), SIDE))
+
+    training = train_epoch(net, data, batches, rates, optimiser, prepare=prepare, half=half)
+    seconds, began = 0.0, time.process_time()
+    for step, (losses, _, _) in enumerate(training):
         seconds += time.process_time() - began
-        note(step, loss.item(), net)
+        note(step, losses[0].item(), net)
         began = time.process_time()
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, step, steps)
-        optimiser.step()
-        seconds += time.process_time() - began
-    return seconds
+    return seconds + time.process_time() - began
 
 
 def run_net(setting: Net, seed: int, data: Data, test: Data, kept: int = 5000) -> dict:

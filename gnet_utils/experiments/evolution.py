@@ -9,13 +9,12 @@ import random
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils.data import to_float
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, fused
 from gnet_utils.models.layers import ConvUnit, initialise
-from gnet_utils.training import accuracy
+from gnet_utils.training import accuracy, train_epoch
 
 Widths = tuple[int, ...]  # six of the first block, six of the second, in the order of BlockWidths
 Score = Callable[[Widths], float]
@@ -170,13 +169,11 @@ def trained_accuracy(
     rounds = math.ceil(steps * batch / len(train[0]))
     order = torch.cat([torch.randperm(len(train[0]), generator=chooser) for _ in range(rounds)])
     optimiser = torch.optim.SGD(net.parameters(), lr=learning_rate, momentum=0.9)
-    for step, rows in enumerate(order.split(batch)[:steps]):
-        rise = min(1.0, (step + 1) / (0.1 * steps), 1.1 * (1 - step / steps))
-        optimiser.param_groups[0]["lr"] = learning_rate * rise
-        loss = F.cross_entropy(net(to_float(train[0][rows])), train[1][rows])
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+    shares = [min(1.0, (k + 1) / (0.1 * steps), 1.1 * (1 - k / steps)) for k in range(steps)]
+    rates = [learning_rate * share for share in shares]
+    batches = order.split(batch)[:steps]
+    for _ in train_epoch(net, train, batches, rates, optimiser, prepare=to_float):
+        pass
     net.eval()
     with torch.no_grad():
         logits = torch.cat([net(to_float(part)) for part in judge[0].split(500)])

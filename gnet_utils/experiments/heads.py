@@ -25,11 +25,10 @@ from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.models.googlenet import GoogLeNetOutput
 from gnet_utils.models.layers import ConvUnit, initialise
 from gnet_utils.probing import gradient_norms
-from gnet_utils.training import accuracy, in_layout, load_checkpoint, save_checkpoint
+from gnet_utils.training import accuracy, in_layout, load_checkpoint, save_checkpoint, train_epoch
 
 Data = tuple[Tensor, Tensor]
 HEADS = {"aux1": "inception_4a", "aux2": "inception_4d"}  # head -> the block that it reads
-LN_10 = 2.302585  # the loss of who gives a tenth to each of ten classes
 CHECKPOINT = experiments.RUNS / "heads" / "exits-seed0.safetensors"
 
 
@@ -199,23 +198,26 @@ def first_steps(
     data: uint8 images (N, 1, 28, 28) and labels (N,).
     falling: the learning rate rises for a tenth of the steps and then falls to zero.
     """
-    images, labels = data
     optimiser = torch.optim.SGD(net.parameters(), lr=setting.learning_rate)
     chooser = torch.Generator().manual_seed(seed)
-    rounds = -(-setting.steps * setting.batch // len(images))
-    order = torch.cat([torch.randperm(len(images), generator=chooser) for _ in range(rounds)])
+    steps, count = setting.steps, len(data[0])
+    rounds = -(-steps * setting.batch // count)
+    order = torch.cat([torch.randperm(count, generator=chooser) for _ in range(rounds)])
+    shares = [1.0] * steps
+    if falling:
+        shares = [min(1.0, (k + 1) / (0.1 * steps), 1.1 * (1 - k / steps)) for k in range(steps)]
     net.train()
-    for step, rows in enumerate(order.split(setting.batch)[: setting.steps]):
-        if falling:
-            risen = min(1.0, (step + 1) / (0.1 * setting.steps), 1.1 * (1 - step / setting.steps))
-            optimiser.param_groups[0]["lr"] = setting.learning_rate * risen
-        output = net(in_layout(to_float(images[rows])))
-        answers = [output] if isinstance(output, Tensor) else list(output)
-        yield [F.cross_entropy(answer.detach(), labels[rows]).item() for answer in answers]
-        loss = weighted_loss(output, labels[rows], setting.weight)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+    training = train_epoch(
+        net,
+        data,
+        order.split(setting.batch)[:steps],
+        [setting.learning_rate * share for share in shares],
+        optimiser,
+        prepare=lambda images: in_layout(to_float(images)),
+        head_weight=setting.weight,
+    )
+    for losses, _, _ in training:
+        yield [loss.item() for loss in losses]
 
 
 def gradients(net: nn.Module, probe: Data, weight: float) -> dict[str, dict[str, float]]:

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils import experiments
 from gnet_utils.data import load_fashion_mnist
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.recipes import tutorial_network
+from gnet_utils.training import resized, train_epoch
 
 
 @dataclass(frozen=True)
@@ -97,22 +97,18 @@ def first_steps(
 
     data: uint8 images (N, 1, 28, 28) and labels (N,).
     """
-    images, labels = data
     optimiser = torch.optim.SGD(net.parameters(), lr=start.learning_rate)
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(data[0]), generator=torch.Generator().manual_seed(seed))
+    batches = order.split(start.batch)[: start.steps]
+    rising = 0.25 * start.steps if start.warm_up else 1  # the rate is at its highest after them
+    rates = [start.learning_rate * min(1.0, (k + 1) / rising) for k in range(len(batches))]
+
+    def prepare(images: Tensor) -> Tensor:
+        return resized(images.float() / 255, start.size)
+
     net.train()
-    for step, rows in enumerate(order.split(start.batch)[: start.steps]):
-        if start.warm_up:
-            risen = min(1.0, (step + 1) / (0.25 * start.steps))
-            optimiser.param_groups[0]["lr"] = start.learning_rate * risen
-        batch = images[rows].float() / 255
-        if start.size != 28:
-            batch = F.interpolate(batch, size=(start.size, start.size), mode="bilinear")
-        loss = F.cross_entropy(net(batch), labels[rows])
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        yield loss.item()
+    for losses, _, _ in train_epoch(net, data, batches, rates, optimiser, prepare=prepare):
+        yield losses[0].item()
 
 
 def spread(net: nn.Module, images: Tensor) -> dict[str, float]:

@@ -8,11 +8,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from gnet_utils.counting import evaluating
 from gnet_utils.data import CLASS_NAMES, to_float
 from gnet_utils.experiments import recorded
 from gnet_utils.experiments.start import Start
 from gnet_utils.explorers import running_mean
+from gnet_utils.passes import evaluating
 from gnet_utils.pictures import opencv
 from gnet_utils.plotting import COLOURS
 
@@ -66,7 +66,8 @@ def as_the_net_sees(picture: np.ndarray) -> np.ndarray:
     cv2 = opencv()
     if np.ndim(picture) != 3 or np.shape(picture)[2] != 3:
         raise ValueError(
-            f"picture must be (H, W, 3) uint8 RGB, got the shape {np.shape(picture)}: use load_picture"
+            f"picture must be (H, W, 3) uint8 RGB, got the shape {np.shape(picture)}: "
+            "use load_picture"
         )
     gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     looks = np.dstack([gray, picture - gray[..., None]])  # brightness; colour without it

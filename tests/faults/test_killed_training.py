@@ -22,7 +22,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from gnet_utils import data, training
+from gnet_utils import data, runs, training
+from gnet_utils.base import ROOT
 from gnet_utils.course import commands as cli
 from gnet_utils.recipes import RECIPES, Recipe, build_network
 from gnet_utils.training import History, fit
@@ -117,7 +118,7 @@ def main(folder: Path, kills: int) -> None:
             if forked(own, rng.uniform(0, 0.7 * whole) if killed < kills else 600.0):
                 continue
             killed += 1
-            halves += (own / "run.state.tmp").exists()
+            halves += any(own.glob("run.state.*.tmp"))
             if (own / "run.state").exists():
                 place = safe_open(own / "run.state", "pt").metadata()["run"]
                 places.append(json.loads(place)["epoch"])
@@ -131,7 +132,7 @@ def test_training_killed_at_20_random_moments_ends_bit_for_bit_as_if_undisturbed
     environment = {k: v for k, v in os.environ.items() if k != "GNET_QUICK"}
     done = subprocess.run(
         [sys.executable, __file__, str(tmp_path), str(KILLS)],
-        env={**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(training.ROOT)},
+        env={**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
@@ -146,7 +147,7 @@ class Killed(BaseException):
     """Stands for the end of the process: nobody catches it."""
 
 
-CALLS = {"save_file": training, "fsync": training.os, "replace": training.os}
+CALLS = {"save_file": training, "fsync": os, "replace": os}
 
 
 @pytest.fixture
@@ -209,7 +210,7 @@ def test_a_file_is_forced_to_the_disk_before_it_takes_the_place_of_the_last(
     for name in ("fsync", "replace"):
         real = getattr(os, name)
         note = lambda *a, name=name, real=real: (order.append(name), real(*a))[1]  # noqa: E731
-        monkeypatch.setattr(training.os, name, note)
+        monkeypatch.setattr(os, name, note)
     training.save_checkpoint(nn.Linear(2, 2), tmp_path / "net")
     History(recipe={}, seed=0).save(tmp_path / "run.json")
     fit(build_network(small), some_data(), None, small, state=tmp_path / "s", progress=False)
@@ -222,7 +223,8 @@ def test_a_full_disk_does_not_end_the_training(small, undisturbed, tmp_path, mon
     torch.manual_seed(0)
     net = build_network(small)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "save_file", full)
+        for module in (training, runs):
+            patch.setattr(module, "save_file", full)
         history = fit(net, some_data(), None, small, state=tmp_path / "s", progress=False)
         assert "No space left" in capsys.readouterr().err
         with pytest.raises(training.CourseError, match=r"cannot be written \(No space left"):

@@ -70,9 +70,7 @@ def test_a_notebook_copied_out_of_the_course_says_so_in_one_sentence(python, tmp
 @pytest.mark.faults
 def test_a_notebook_runs_in_a_folder_with_spaces_and_other_letters(tmp_path):
     course = copy_course(tmp_path / NAMES[1])
-    with Kernel(
-        course / "notebooks", GNET_CACHE_DIR=str(training.ROOT / "data" / "cache")
-    ) as kernel:
+    with Kernel(course / "notebooks", GNET_CACHE_DIR=str(ROOT / "data" / "cache")) as kernel:
         for cell in code_cells("00_start_here"):
             done = kernel.run(cell["source"])
             assert done.error == "", done

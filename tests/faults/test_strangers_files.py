@@ -27,7 +27,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from gnet_utils import pictures, training, widgets
+from gnet_utils import pictures, runs, training, widgets
 from gnet_utils.base import CourseError
 from gnet_utils.course import dataset
 from gnet_utils.explorers import n01, n04
@@ -314,7 +314,7 @@ def test_a_path_to_another_folder_is_no_name_even_where_it_leads_to_weights(tmp_
     stored = next((ROOT / "data" / "checkpoints").glob("minute-seed0.safetensors"))
     shutil.copy(stored, tmp_path / "minute-seed0.safetensors")
     shutil.copy(stored, tmp_path / "own" / "minute-seed1.safetensors")
-    monkeypatch.setattr(training, "CHECKPOINTS", tmp_path / "own")
+    monkeypatch.setattr(runs, "CHECKPOINTS", tmp_path / "own")
     with pytest.raises(ValueError, match="name must be one of minute-seed1, got"):
         load_trained("../minute-seed0")
 
