@@ -184,7 +184,7 @@ def test_the_shares_of_the_branches_are_all_of_the_work_of_the_blocks():
 def large_window(block: nn.Module) -> int:
     """Weights of the convolutions after the reduction in the 5x5 branch."""
     units = list(block.branch_5x5)[1:]
-    return sum(count_parameters(unit[0]) for unit in units)
+    return sum(count_parameters(unit.conv) for unit in units)
 
 
 @pytest.mark.parametrize(

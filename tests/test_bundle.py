@@ -288,7 +288,7 @@ def test_render_puts_the_stub_in_place_of_an_answer(verdict, course, monkeypatch
     for file in (path, notebooks.clean_copy(path)):
         text = file.read_text(encoding="utf-8")
         assert "run anew" in text and "OWN-ANSWER" not in text
-    assert "answers replaced by their stubs: 03.padding; " in capsys.readouterr().out
+    assert "answers replaced by their stubs: 03.naive; " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("verdict", ["Right", "Not yet"])
@@ -336,13 +336,13 @@ def test_what_is_unpacked_on_a_share_can_be_read_by_all(class_zip):
 def test_a_call_of_an_exercise_that_does_not_exist_fails_in_the_test():
     source = 'answer = None\ncheck("03.mine", answer)'
     cells = [new.new_code_cell(source, metadata={"exercise": "03.mine"})]
-    cells.append(new.new_code_cell('check(\'03.row\', 1); hint("03.row"); predict("03.p1")'))
-    cells.append(new.new_code_cell('predict("03.row")'))
+    cells.append(new.new_code_cell('check(\'03.naive\', 1); hint("03.naive"); predict("03.p1")'))
+    cells.append(new.new_code_cell('predict("03.naive")'))
     notebook = new.new_notebook(cells=cells)
     notebooks.put_solutions(notebook)
     sources = [cell["source"] for cell in notebook["cells"]]
     assert sources[1] == 'raise LookupError("gnet_utils/exercises has no 03.mine")'
-    assert sources[4] == 'raise LookupError("gnet_utils/exercises has no 03.row")'
+    assert sources[4] == 'raise LookupError("gnet_utils/exercises has no 03.naive")'
     assert len(sources) == 5
 
 
