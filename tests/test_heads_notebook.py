@@ -18,13 +18,13 @@ from gnet_utils.experiments.heads import (
     GRID,
     SWEEP,
     HeadedGoogLeNet,
-    Setting,
+    HeadSetting,
     SmallHead,
     accuracies,
     exit_macs,
-    first_steps,
     gradients,
     load_exits,
+    train_with_heads,
     weighted_loss,
 )
 from gnet_utils.explorers import n06
@@ -122,10 +122,10 @@ def test_looking_at_gradients_leaves_the_net_as_it_was():
 
 
 def test_the_first_steps_repeat_and_name_the_last_head_first():
-    setting = Setting(heads=True, batch_norm=True, batch=8, steps=3)
+    setting = HeadSetting(heads=True, batch_norm=True, batch=8, steps=3)
 
     def losses():
-        return list(first_steps(setting.net(), some_data(), setting))
+        return list(train_with_heads(setting.net(), some_data(), setting))
 
     first = losses()
     assert first == losses() and [len(row) for row in first] == [3, 3, 3]
@@ -139,7 +139,7 @@ def test_the_weight_changes_what_the_body_learns():
     def moved(weight):
         setting = replace(GRID["both_kaiming"], weight=weight, batch=8, steps=1)
         net = setting.net()
-        list(first_steps(net, some_data(), setting))
+        list(train_with_heads(net, some_data(), setting))
         return net.conv1.conv.weight
 
     assert not torch.equal(moved(0.3), moved(1.0))
@@ -157,7 +157,7 @@ def test_accuracies_come_from_all_heads():
 def test_a_run_is_recorded_with_all_that_the_notebook_shows(monkeypatch, capsys):
     monkeypatch.setattr(heads, "PROBE_STEPS", (0, 1, 2))
     data = some_data()
-    run = heads.run_setting("tiny", Setting(heads=True, batch=8, steps=2), 0, data, data)
+    run = heads.run_setting("tiny", HeadSetting(heads=True, batch=8, steps=2), 0, data, data)
     assert len(run["loss"]) == 2 and [len(losses) for losses in run["head_losses"]] == [2, 2]
     assert set(run["gradients"]) == {0, 1, 2} and set(run["gradients"][0]) == {"all", "last"}
     assert len(run["head_accuracies"]) == 2
@@ -171,8 +171,8 @@ def test_every_run_is_recorded_with_its_seeds_as_its_setting_says(name):
     )
     assert [run["seed"] for run in runs] == list(range(len(runs)))
     for run in runs:
-        fields = {key: run["recipe"][key] for key in Setting.__dataclass_fields__}
-        assert Setting(**fields) == (GRID | SWEEP)[name]
+        fields = {key: run["recipe"][key] for key in HeadSetting.__dataclass_fields__}
+        assert HeadSetting(**fields) == (GRID | SWEEP)[name]
         assert len(run["loss"]) == run["recipe"]["steps"] and all(map(math.isfinite, run["loss"]))
         assert all(run[key] for key in ("date", "versions", "machine", "seconds", "parameters"))
 
@@ -199,7 +199,7 @@ def test_heads_raise_a_vanished_gradient_38_to_117_times_one_number_for_each_see
 
 
 def test_heads_change_no_gradient_by_more_than_7_percent_where_there_is_batch_norm():
-    for start in n06.INITIALISATIONS:
+    for start in n06.START_TITLES:
         pairs = zip(*(recorded("heads")[f"{net}_{start}"] for net in ("norm", "both")), strict=True)
         for pair in pairs:
             first, second = (run["gradients"]["0"]["all"] for run in pair)
@@ -209,7 +209,7 @@ def test_heads_change_no_gradient_by_more_than_7_percent_where_there_is_batch_no
 
 def test_batch_norm_levels_the_slope_but_not_with_kaimings_weights():
     slopes = {}
-    for start in n06.INITIALISATIONS:
+    for start in n06.START_TITLES:
         stages = [n06.stage_norms(f"norm_{start}", step) for step in (0, 50, 100, 200)]
         slopes[start] = [norms["conv1"] / norms["5b"] for norms in stages]
     assert all(0.8 < slope < 1.5 for s in ("tutorial", "default") for slope in slopes[s][1:])
@@ -228,7 +228,7 @@ def test_the_last_classifier_is_the_best_while_heads_count_0_3_not_when_they_cou
     runs = recorded("heads")
     best = [
         run["accuracy"] > max(run["head_accuracies"])
-        for start in n06.INITIALISATIONS
+        for start in n06.START_TITLES
         for run in runs[f"both_{start}"]
     ]
     assert (sum(best), len(best)) == (8, 9) and "the best one in eight of nine" in prose()
@@ -262,11 +262,11 @@ def test_early_exits_lose_nothing_that_shows_at_0_8_and_0_4_points_at_0_7():
 
 
 @pytest.mark.parametrize("step", [0, 200])
-@pytest.mark.parametrize("start", n06.INITIALISATIONS)
-@pytest.mark.parametrize("net", n06.NETS)
+@pytest.mark.parametrize("start", n06.START_TITLES)
+@pytest.mark.parametrize("net", n06.NET_LOOKS)
 def test_every_recorded_net_is_replayed(net, start, step):
-    left, right = n06.replay(net, start, step).axes
-    assert left.get_title() == n06.INITIALISATIONS[start]
+    left, right = n06.replay_heads(net, start, step).axes
+    assert left.get_title() == n06.START_TITLES[start]
     assert right.get_title() == f"after {step} steps"
     everything, last = (line.get_ydata() for line in right.get_lines())
     assert len(everything) == 12

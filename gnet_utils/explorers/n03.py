@@ -9,9 +9,8 @@ from torch import nn
 
 from gnet_utils.counting import conv_macs, conv_parameters
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
-from gnet_utils.plotting import BRANCH_COLOURS, COLOURS, counted, draw_block
+from gnet_utils.plotting import BRANCH_COLOURS, BRANCHES, COLOURS, counted, draw_block
 
-BRANCHES = ("1x1", "3x3", "5x5", "pool")
 SWITCHES = {f"use_{name}": True for name in BRANCHES} | {"reductions": True}
 
 

@@ -7,9 +7,8 @@ from matplotlib.figure import Figure
 
 from gnet_utils.experiments import recorded
 from gnet_utils.experiments.evolution import STEM, block_macs, macs_of, out_channels
-from gnet_utils.plotting import BRANCH_COLOURS, COLOURS
+from gnet_utils.plotting import BRANCH_COLOURS, BRANCHES, COLOURS
 
-BRANCHES = ("1x1", "3x3", "5x5", "pool")
 OUTPUTS = (0, 2, 4, 5)  # places of the branches' output channels among the six widths of a block
 LOOKS = {
     "evolve": ("evolution", COLOURS["red"], "o"),
