@@ -115,25 +115,3 @@ def test_torchvision_extracts_the_map_of_a_stage(name, training):
     net.get_submodule(stage).register_forward_hook(lambda m, _, output: kept.append(output))
     net(images)
     assert torch.allclose(extracted, kept[0], rtol=1e-4, atol=1e-5)
-
-
-@every_net
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
-def test_torchscript_gives_the_same_outputs(name):
-    net, images = net_and_images(name)
-    scripted = torch.jit.script(net)
-    for training in (False, True):
-        expected = outputs(net.train(training), images)
-        assert_same(outputs(scripted.train(training), images), expected)
-
-
-@every_net
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_network_can_be_prepared_for_quantisation(name):
-    quantisation = pytest.importorskip("torch.ao.quantization")
-    quantize_fx = pytest.importorskip("torch.ao.quantization.quantize_fx")
-    net, images = net_and_images(name)
-    expected = outputs(net, images)
-    mapping = quantisation.get_default_qconfig_mapping("x86")
-    assert_same(outputs(quantize_fx.prepare_fx(net, mapping, (images,)), images), expected)

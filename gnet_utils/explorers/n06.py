@@ -33,12 +33,12 @@ def head_runs() -> dict[str, list[dict]]:
     return recorded("heads")
 
 
-def plateau_steps(losses: list[float], level: float = 2.2) -> int:
-    """How many steps pass until the running mean falls below `level`; all of them if it never does.
+def plateau_steps(losses: list[float]) -> int:
+    """How many steps pass until the running mean falls below 2.2; all of them if it never does.
 
     2.303 = ln 10 is the loss of even guessing among ten classes.
     """
-    below = np.flatnonzero(running_mean(losses) < level)
+    below = np.flatnonzero(running_mean(losses) < 2.2)
     return int(below[0]) if len(below) else len(losses)
 
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gnet_utils.experiments import recorded
-from gnet_utils.experiments.evolution import STEM, block_macs, macs_of, out_channels
+from gnet_utils.experiments.evolution import STEM, macs_of, out_channels
 from gnet_utils.plotting import BRANCH_COLOURS, BRANCHES, COLOURS
 
 OUTPUTS = (0, 2, 4, 5)  # places of the branches' output channels among the six widths of a block
@@ -35,9 +35,7 @@ def branch_shares(widths: Sequence[int]) -> dict[str, float]:
         parts["5x5"] += places * reduce_5x5 * (channels + 25 * out_5x5)
         parts["pool"] += places * channels * pool
         channels, places = out_channels(block), 7 * 7
-    first, second = widths[:6], widths[6:]
-    whole = block_macs(STEM, first) * 196 + block_macs(out_channels(first), second) * 49
-    return {name: 100 * part / whole for name, part in parts.items()}
+    return {name: 100 * part / sum(parts.values()) for name, part in parts.items()}
 
 
 def search_view(

@@ -65,16 +65,13 @@ class GoogLeNet(Staged):
         self.flatten = nn.Flatten()
         self.dropout = nn.Dropout(0.4)
         self.linear = nn.Linear(channels, num_classes)
-        self.path = [name for name, _ in self.named_children()]
         self.aux1 = AuxiliaryClassifier(512, num_classes, unit_norm) if aux else None
         self.aux2 = AuxiliaryClassifier(528, num_classes, unit_norm) if aux else None
         initialise(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor | GoogLeNetOutput:
-        if not torch.jit.is_scripting():
-            check_images(images, self.in_channels, smallest=31)
-        aux1: torch.Tensor | None = None
-        aux2: torch.Tensor | None = None
+        check_images(images, self.in_channels, smallest=31)
+        with_heads = self.training and self.aux1 is not None
         # behind each line the shape for pictures of 224x224
         x = self.conv1(images)  # (N, 64, 112, 112)
         x = self.pool1(x)  # (N, 64, 56, 56)
@@ -87,12 +84,12 @@ class GoogLeNet(Staged):
         x = self.inception_3b(x)  # (N, 480, 28, 28)
         x = self.pool3(x)  # (N, 480, 14, 14)
         x = self.inception_4a(x)  # (N, 512, 14, 14)
-        if self.training and self.aux1 is not None:
+        if with_heads:
             aux1 = self.aux1(x)  # (N, num_classes)
         x = self.inception_4b(x)  # (N, 512, 14, 14)
         x = self.inception_4c(x)  # (N, 512, 14, 14)
         x = self.inception_4d(x)  # (N, 528, 14, 14)
-        if self.training and self.aux2 is not None:
+        if with_heads:
             aux2 = self.aux2(x)  # (N, num_classes)
         x = self.inception_4e(x)  # (N, 832, 14, 14)
         x = self.pool4(x)  # (N, 832, 7, 7)
@@ -102,9 +99,7 @@ class GoogLeNet(Staged):
         x = self.flatten(x)  # (N, 1024)
         x = self.dropout(x)
         logits = self.linear(x)  # (N, num_classes)
-        if aux1 is not None and aux2 is not None:
-            return GoogLeNetOutput(logits, aux1, aux2)
-        return logits
+        return GoogLeNetOutput(logits, aux1, aux2) if with_heads else logits
 
 
 class AuxiliaryClassifier(nn.Module):
@@ -125,8 +120,7 @@ class AuxiliaryClassifier(nn.Module):
         initialise(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not torch.jit.is_scripting():
-            check_head_map(x)
+        check_head_map(x)
         x = self.pool(x)  # (N, in_channels, 4, 4)
         x = self.conv(x).flatten(1)  # (N, 2048)
         x = self.dropout(self.relu(self.hidden(x)))  # (N, 1024)
@@ -187,12 +181,10 @@ class FashionGoogLeNet(Staged):
         self.flatten = nn.Flatten()
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(channels, num_classes)
-        self.path = [name for name, _ in self.named_children()]
         initialise(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if not torch.jit.is_scripting():
-            check_images(images, self.in_channels, smallest=4)
+        check_images(images, self.in_channels, smallest=4)
         # behind each line the shape with width 1 and the full stem
         x = self.conv1(images)  # (N, 64, 28, 28)
         if self.conv2_reduce is not None:  # the "patch" stem has none
