@@ -98,18 +98,11 @@ class NaiveInception(nn.Module):
     Maps (N, in_channels, H, W) to (N, out_1x1 + out_3x3 + out_5x5 + in_channels, H, W).
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_1x1: int,
-        out_3x3: int,
-        out_5x5: int,
-        norm: str | None = None,
-    ):
+    def __init__(self, in_channels: int, out_1x1: int, out_3x3: int, out_5x5: int):
         super().__init__()
-        self.branch_1x1 = ConvUnit(in_channels, out_1x1, 1, norm=norm)
-        self.branch_3x3 = ConvUnit(in_channels, out_3x3, 3, padding=1, norm=norm)
-        self.branch_5x5 = ConvUnit(in_channels, out_5x5, 5, padding=2, norm=norm)
+        self.branch_1x1 = ConvUnit(in_channels, out_1x1, 1)
+        self.branch_3x3 = ConvUnit(in_channels, out_3x3, 3, padding=1)
+        self.branch_5x5 = ConvUnit(in_channels, out_5x5, 5, padding=2)
         self.branch_pool = nn.MaxPool2d(3, stride=1, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
