@@ -18,13 +18,13 @@ from gnet_utils.experiments.heads import (
     GRID,
     SWEEP,
     HeadedGoogLeNet,
-    HeadSetting,
+    Setting,
     SmallHead,
     accuracies,
     exit_macs,
+    first_steps,
     gradients,
     load_exits,
-    train_with_heads,
     weighted_loss,
 )
 from gnet_utils.explorers import n06
@@ -122,10 +122,10 @@ def test_looking_at_gradients_leaves_the_net_as_it_was():
 
 
 def test_the_first_steps_repeat_and_name_the_last_head_first():
-    setting = HeadSetting(heads=True, batch_norm=True, batch=8, steps=3)
+    setting = Setting(heads=True, batch_norm=True, batch=8, steps=3)
 
     def losses():
-        return list(train_with_heads(setting.net(), some_data(), setting))
+        return list(first_steps(setting.net(), some_data(), setting))
 
     first = losses()
     assert first == losses() and [len(row) for row in first] == [3, 3, 3]
@@ -139,7 +139,7 @@ def test_the_weight_changes_what_the_body_learns():
     def moved(weight):
         setting = replace(GRID["both_kaiming"], weight=weight, batch=8, steps=1)
         net = setting.net()
-        list(train_with_heads(net, some_data(), setting))
+        list(first_steps(net, some_data(), setting))
         return net.conv1.conv.weight
 
     assert not torch.equal(moved(0.3), moved(1.0))
@@ -157,7 +157,7 @@ def test_accuracies_come_from_all_heads():
 def test_a_run_is_recorded_with_all_that_the_notebook_shows(monkeypatch, capsys):
     monkeypatch.setattr(heads, "PROBE_STEPS", (0, 1, 2))
     data = some_data()
-    run = heads.run_setting("tiny", HeadSetting(heads=True, batch=8, steps=2), 0, data, data)
+    run = heads.run_setting("tiny", Setting(heads=True, batch=8, steps=2), 0, data, data)
     assert len(run["loss"]) == 2 and [len(losses) for losses in run["head_losses"]] == [2, 2]
     assert set(run["gradients"]) == {0, 1, 2} and set(run["gradients"][0]) == {"all", "last"}
     assert len(run["head_accuracies"]) == 2
@@ -171,8 +171,8 @@ def test_every_run_is_recorded_with_its_seeds_as_its_setting_says(name):
     )
     assert [run["seed"] for run in runs] == list(range(len(runs)))
     for run in runs:
-        fields = {key: run["recipe"][key] for key in HeadSetting.__dataclass_fields__}
-        assert HeadSetting(**fields) == (GRID | SWEEP)[name]
+        fields = {key: run["recipe"][key] for key in Setting.__dataclass_fields__}
+        assert Setting(**fields) == (GRID | SWEEP)[name]
         assert len(run["loss"]) == run["recipe"]["steps"] and all(map(math.isfinite, run["loss"]))
         assert all(run[key] for key in ("date", "versions", "machine", "seconds", "parameters"))
 

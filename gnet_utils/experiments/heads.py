@@ -107,7 +107,7 @@ def exit_macs(net: HeadedGoogLeNet, side: int = 28) -> list[int]:
 
 
 @dataclass(frozen=True)
-class HeadSetting:
+class Setting:
     """One combination; everything else is the same for all.
 
     initialisation: "tutorial" (Glorot's weights, PyTorch's biases), "default" (PyTorch's) or
@@ -167,14 +167,14 @@ NETS = {
     "both": {"heads": True, "batch_norm": True},
 }
 GRID = {
-    f"{net}_{initialisation}": HeadSetting(**changes, initialisation=initialisation)
+    f"{net}_{initialisation}": Setting(**changes, initialisation=initialisation)
     for initialisation in INITIALISATIONS
     for net, changes in NETS.items()
 }
 SWEEP = {  # with the runs of the grid: 0 (no heads) and 0.3
-    f"both_kaiming_{weight:g}": HeadSetting(**NETS["both"], weight=weight) for weight in (0.1, 1.0)
+    f"both_kaiming_{weight:g}": Setting(**NETS["both"], weight=weight) for weight in (0.1, 1.0)
 }
-EXITS = HeadSetting(**NETS["both"], learning_rate=0.2, batch=128, steps=900)
+EXITS = Setting(**NETS["both"], learning_rate=0.2, batch=128, steps=900)
 
 
 def weighted_loss(output: GoogLeNetOutput | Tensor, labels: Tensor, weight: float) -> Tensor:
@@ -185,10 +185,10 @@ def weighted_loss(output: GoogLeNetOutput | Tensor, labels: Tensor, weight: floa
     return last + weight * sum(others)
 
 
-def train_with_heads(
+def first_steps(
     net: nn.Module,
     data: Data,
-    setting: HeadSetting,
+    setting: Setting,
     seed: int = 0,
     *,
     falling: bool = False,
@@ -249,13 +249,13 @@ def accuracies(net: nn.Module, data: Data) -> list[float]:
 PROBE_STEPS = (0, 50, 100, 200)  # when gradients are looked at; the last is the end
 
 
-def run_setting(name: str, setting: HeadSetting, seed: int, train: Data, validation: Data) -> dict:
+def run_setting(name: str, setting: Setting, seed: int, train: Data, validation: Data) -> dict:
     """What one run is recorded with: losses, gradient norms, spread of the start, accuracies."""
     net = setting.net(seed)
     probe = train[0][:128], train[1][:128]
     shares = spread(copy.deepcopy(net), in_layout(to_float(probe[0])))
     losses, norms = [], {0: gradients(net, probe, setting.weight)}
-    for loss in train_with_heads(net, train, setting, seed):
+    for loss in first_steps(net, train, setting, seed):
         if len(losses) in PROBE_STEPS[1:]:
             norms[len(losses)] = gradients(net, probe, setting.weight)
         losses.append([round(value, 4) for value in loss])
@@ -279,7 +279,7 @@ def run_exits(seed: int, train: Data, validation: Data) -> dict:
     """Train the network of the early exits and store its weights beside the record."""
     net = EXITS.net(seed)
     losses = []
-    for loss in train_with_heads(net, train, EXITS, seed, falling=True):
+    for loss in first_steps(net, train, EXITS, seed, falling=True):
         losses.append([round(value, 4) for value in loss])
         print(f"\rexits: {len(losses)}/{EXITS.steps}, loss {loss[0]:.3f}", end="")
     shares_right = accuracies(net, validation)
