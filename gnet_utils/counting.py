@@ -252,21 +252,16 @@ def _fits(printed: str, exact: float) -> bool:
 # Text tables ------------------------------------------------------------------------------------
 
 
-def format_table(rows: Sequence[Sequence], headers: Sequence[str] | None = None) -> str:
+def format_table(rows: Sequence[Sequence], headers: Sequence[str]) -> str:
     """Aligned text: whole numbers with thousands separators on the right, text on the left.
 
-    `headers` may be left out for named tuples, which carry them. Raises ValueError for rows of
-    different lengths.
+    Raises ValueError for a row that is longer or shorter than `headers`.
     """
     rows = list(rows)
-    if headers is None:
-        fields = getattr(rows[0], "_fields", ()) if rows else ()
-        headers = [field.replace("_", " ") for field in fields]
-    headers = [str(header) for header in headers]
-    texts = [headers] * bool(headers) + [[_text(value) for value in row] for row in rows]
+    texts = [[str(header) for header in headers]]
+    texts += [[_text(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    columns = list(zip(*rows, strict=True)) or [()] * len(widths)
-    numeric = [all(_is_number(v) for v in column) for column in columns]
+    numeric = [all(_is_number(row[place]) for row in rows) for place in range(len(widths))]
     lines = [
         "  ".join(
             text.rjust(width) if right else text.ljust(width)
@@ -274,8 +269,7 @@ def format_table(rows: Sequence[Sequence], headers: Sequence[str] | None = None)
         ).rstrip()
         for line in texts
     ]
-    if headers:
-        lines.insert(1, "  ".join("-" * width for width in widths))
+    lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
 
 

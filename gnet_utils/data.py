@@ -9,32 +9,14 @@ import torch
 from torch import Tensor
 
 from gnet_utils.course import dataset  # the one place where data come from outside
-from gnet_utils.course.dataset import DataSource, cache_folder
-from gnet_utils.pictures import (  # the fixed names of the course
+from gnet_utils.course.dataset import DataSource, cache_folder  # noqa: F401 - had from here
+from gnet_utils.pictures import (  # noqa: F401 - the course has these names from here
     DEMO_PICTURES,
     decode_picture,
     demo_picture,
     load_picture,
     opencv,
 )
-
-__all__ = [
-    "CLASS_NAMES",
-    "DEMO_PICTURES",
-    "MEAN",
-    "STD",
-    "DataSource",
-    "cache_folder",
-    "data_source",
-    "decode_picture",
-    "demo_picture",
-    "load_fashion_mnist",
-    "load_picture",
-    "opencv",
-    "prepare",
-    "split_train_validation",
-    "to_float",
-]
 
 CLASS_NAMES = (
     "T-shirt/top",

@@ -31,14 +31,8 @@ class Muon(torch.optim.Optimizer):
     relation to it. Without batch norm the network would be another one after that.
     """
 
-    def __init__(self, groups: list[dict], lr: float, momentum: float = 0.6, steps: int = 3):
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "weight_decay": 0.0,
-            "orthogonal": False,
-            "steps": steps,
-        }
+    def __init__(self, groups: list[dict], lr: float, momentum: float = 0.6):
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": 0.0, "orthogonal": False}
         super().__init__(groups, defaults)
 
     @torch.no_grad()
@@ -57,7 +51,7 @@ class Muon(torch.optim.Optimizer):
                 ahead = gradient.add(momentum, alpha=group["momentum"])
                 if group["orthogonal"]:
                     weight.mul_(len(weight) ** 0.5 / weight.norm().clamp_min(1e-12))
-                    ahead = orthogonalised(ahead.reshape(len(ahead), -1), group["steps"])
+                    ahead = orthogonalised(ahead.reshape(len(ahead), -1))
                 weight.add_(ahead.view_as(weight), alpha=-group["lr"])
 
 

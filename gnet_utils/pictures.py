@@ -56,17 +56,15 @@ def demo_picture(name: str = "hopper") -> np.ndarray:
 def load_picture(path: str | os.PathLike) -> np.ndarray:
     """Read a picture file with OpenCV: uint8 RGB (H, W, 3), upright, no side above 1024 pixels.
 
-    Gray, transparent (laid on white), 16-bit and rotated pictures are turned into that form. When
-    no value of a 16-bit picture needs more than 8, 10, 12 or 14 bits, it is taken to have so many.
+    Gray, transparent (laid on white), 16-bit and rotated pictures are turned into that form.
     Raises CourseError, one sentence, when there is no such file or it is no whole picture.
     """
     path = Path(path)
     if not path.is_file():  # what is none, as a pipe or a device, might never end
         raise CourseError(f"{path} is no file: give the path of a JPEG or PNG file")
-    if path.stat().st_size > LARGEST_FILE:
-        raise _too_large(path)
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)  # one more, and `decode_picture` refuses it
     except OSError as error:
         raise CourseError(f"{path} cannot be read ({error.strerror}): take another file") from None
     return decode_picture(content, str(path))
@@ -83,7 +81,7 @@ def decode_picture(content: bytes, name: str = "this file") -> np.ndarray:
     if picture is None:
         raise CourseError(f"OpenCV cannot decode {name}: save it again as JPEG or PNG")
     if picture.dtype == np.uint16:  # by OpenCV here and below: NumPy takes eight times the memory
-        picture = _eight_bits(picture)
+        picture = cv2.convertScaleAbs(picture, alpha=255 / 65535)
     elif picture.dtype != np.uint8:
         raise CourseError(f"{name} has {picture.dtype} pixels: save it with 8 or 16 bits")
     if picture.ndim == 2:
@@ -109,16 +107,6 @@ def decode_picture(content: bytes, name: str = "this file") -> np.ndarray:
     return np.ascontiguousarray(picture)
 
 
-def _eight_bits(picture: np.ndarray) -> np.ndarray:
-    """A uint16 picture as uint8: sensors and scanners put values of 10, 12 or 14 bits into 16."""
-    bits = next(bits for bits in (8, 10, 12, 14, 16) if picture.max() < 2**bits)
-    return opencv().convertScaleAbs(np.ascontiguousarray(picture), alpha=255 / (2**bits - 1))
-
-
-def _too_large(name: str | os.PathLike) -> CourseError:
-    return CourseError(f"{name} has more than 100 MB: make it smaller first")
-
-
 def _check_picture(content: bytes, name: str) -> int:
     """Refuse what is no whole picture or too large, before OpenCV decodes; return the EXIF turn.
 
@@ -130,7 +118,7 @@ def _check_picture(content: bytes, name: str) -> int:
     if not content:
         raise CourseError(f"{name} is empty: give a JPEG or PNG file")
     if len(content) > LARGEST_FILE:
-        raise _too_large(name)
+        raise CourseError(f"{name} has more than 100 MB: make it smaller first")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

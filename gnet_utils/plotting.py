@@ -33,6 +33,7 @@ BRANCH_COLOURS = {
     "5x5": COLOURS["green"],
     "pool": COLOURS["purple"],
 }
+BRANCHES = tuple(BRANCH_COLOURS)  # of a block, in its own order
 
 
 def counted(number: int, noun: str) -> str:

@@ -65,9 +65,9 @@ def switch(label: str, value: bool = True) -> ipywidgets.Checkbox:
     return ipywidgets.Checkbox(value=value, description=label, indent=False, layout=WIDE)
 
 
-def upload(label: str = "Own picture") -> ipywidgets.FileUpload:
+def upload() -> ipywidgets.FileUpload:
     """A button for one picture file; `explore` hands it on as an RGB array, or None before that."""
-    return ipywidgets.FileUpload(accept="image/*", multiple=False, description=label, layout=WIDE)
+    return ipywidgets.FileUpload(accept="image/*", description="Own picture", layout=WIDE)
 
 
 # The explorer -------------------------------------------------------------------------------------

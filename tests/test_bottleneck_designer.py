@@ -17,8 +17,8 @@ from gnet_utils.explorers.n02 import (
     draw_design,
     draw_profile,
     layer_costs,
-    measure,
     pytorch_line,
+    time_design,
 )
 from gnet_utils.plotting import to_png
 
@@ -57,7 +57,7 @@ def test_break_even_parts_designs_that_save_from_those_that_do_not():
 
 def test_a_design_too_slow_to_measure_is_drawn_without_times():
     huge = Design(512, 256, 512, 7, 112, 112)
-    assert measure(huge) is None
+    assert time_design(huge) is None
     texts = [text.get_text() for ax in draw_design(huge).axes for text in ax.texts]
     assert any("not measured" in text for text in texts)
 
@@ -95,7 +95,7 @@ def test_measuring_and_the_designer_leave_the_random_numbers_of_the_cells_alone(
     before = torch.get_rng_state()
     measure_ms(nn.ReLU(), (1, 3, 8, 8), runs=3)
     assert torch.equal(torch.get_rng_state(), before)
-    measure(Design(8, 2, 8, 3, 4, 4))
+    time_design(Design(8, 2, 8, 3, 4, 4))
     assert torch.equal(torch.get_rng_state(), before)
 
 

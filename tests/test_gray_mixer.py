@@ -6,18 +6,18 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
+from gnet_utils.data import DEMO_PICTURES
 from gnet_utils.explorers.n01 import (
     COLOURS_IN,
     LUMA,
-    PICTURES,
     PRESET_STATES,
     PRESETS,
     SEPIA,
     explore_mix,
-    formula,
     gray_mixer,
     mix,
     opencv_difference,
+    pixel_sum,
 )
 from gnet_utils.pictures import demo_picture
 from gnet_utils.plotting import to_png
@@ -54,16 +54,16 @@ def test_the_sum_is_written_with_the_numbers_of_the_pixel():
     picture = np.full((2, 2, 3), (200, 100, 50), dtype=np.uint8)
     picture[1, 0] = (255, 255, 255)
     line = "gray = 0.2989 · 200 + 0.5870 · 100 + 0.1140 · 50 = 124.2 → 124"
-    assert formula(picture, LUMA, (0, 0)) == line
+    assert pixel_sum(picture, LUMA, (0, 0)) == line
     minus = "gray = 1.0000 · 200 - 1.0000 · 100 - 3.0000 · 50 = -50.0 → 0, clipped"
-    assert formula(picture, (1, -1, -3), (0, 0)) == minus
-    red, green, blue = formula(picture, SEPIA, (1, 0)).splitlines()
+    assert pixel_sum(picture, (1, -1, -3), (0, 0)) == minus
+    red, green, blue = pixel_sum(picture, SEPIA, (1, 0)).splitlines()
     assert red.endswith("= 344.5 → 255, clipped") and green.endswith("→ 255, clipped")
     assert blue.startswith("blue = 0.2720 · 255") and blue.endswith("= 238.9 → 239")
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("picture", PICTURES)
+@pytest.mark.parametrize("picture", DEMO_PICTURES)
 def test_every_preset_draws_every_picture(picture, name):
     weights = {f"{new}_from_{old}": 0.0 for new in COLOURS_IN for old in COLOURS_IN}
     state = {**weights, **PRESET_STATES[name]}
@@ -80,7 +80,7 @@ def test_the_ringed_pixel_is_the_one_whose_sum_is_written(colours):
     assert isinstance(figure, Figure)
     (ring,) = figure.axes[0].collections
     assert ring.get_offsets().tolist() == [[25, 20]]
-    assert figure.texts[0].get_text() == formula(colours, LUMA, (20, 25))
+    assert figure.texts[0].get_text() == pixel_sum(colours, LUMA, (20, 25))
 
 
 def test_an_own_picture_replaces_the_chosen_one(colours):

@@ -199,7 +199,7 @@ def test_heads_raise_a_vanished_gradient_38_to_117_times_one_number_for_each_see
 
 
 def test_heads_change_no_gradient_by_more_than_7_percent_where_there_is_batch_norm():
-    for start in n06.INITIALISATIONS:
+    for start in n06.START_TITLES:
         pairs = zip(*(recorded("heads")[f"{net}_{start}"] for net in ("norm", "both")), strict=True)
         for pair in pairs:
             first, second = (run["gradients"]["0"]["all"] for run in pair)
@@ -209,7 +209,7 @@ def test_heads_change_no_gradient_by_more_than_7_percent_where_there_is_batch_no
 
 def test_batch_norm_levels_the_slope_but_not_with_kaimings_weights():
     slopes = {}
-    for start in n06.INITIALISATIONS:
+    for start in n06.START_TITLES:
         stages = [n06.stage_norms(f"norm_{start}", step) for step in (0, 50, 100, 200)]
         slopes[start] = [norms["conv1"] / norms["5b"] for norms in stages]
     assert all(0.8 < slope < 1.5 for s in ("tutorial", "default") for slope in slopes[s][1:])
@@ -228,7 +228,7 @@ def test_the_last_classifier_is_the_best_while_heads_count_0_3_not_when_they_cou
     runs = recorded("heads")
     best = [
         run["accuracy"] > max(run["head_accuracies"])
-        for start in n06.INITIALISATIONS
+        for start in n06.START_TITLES
         for run in runs[f"both_{start}"]
     ]
     assert (sum(best), len(best)) == (8, 9) and "the best one in eight of nine" in prose()
@@ -262,11 +262,11 @@ def test_early_exits_lose_nothing_that_shows_at_0_8_and_0_4_points_at_0_7():
 
 
 @pytest.mark.parametrize("step", [0, 200])
-@pytest.mark.parametrize("start", n06.INITIALISATIONS)
-@pytest.mark.parametrize("net", n06.NETS)
+@pytest.mark.parametrize("start", n06.START_TITLES)
+@pytest.mark.parametrize("net", n06.NET_LOOKS)
 def test_every_recorded_net_is_replayed(net, start, step):
-    left, right = n06.replay(net, start, step).axes
-    assert left.get_title() == n06.INITIALISATIONS[start]
+    left, right = n06.replay_heads(net, start, step).axes
+    assert left.get_title() == n06.START_TITLES[start]
     assert right.get_title() == f"after {step} steps"
     everything, last = (line.get_ydata() for line in right.get_lines())
     assert len(everything) == 12

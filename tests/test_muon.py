@@ -49,7 +49,7 @@ def test_the_other_groups_are_sgd_with_nesterov_momentum():
 def test_a_kernel_moves_along_all_directions_by_the_rate_and_keeps_its_size():
     net, _ = two_nets()
     kernel = net[0].weight
-    step(net, Muon([{"params": [kernel], "orthogonal": True}], lr=0.1, steps=5), count=1)
+    step(net, Muon([{"params": [kernel], "orthogonal": True}], lr=0.1), count=1)
     before = two_nets()[0][0].weight.detach()
     before = before * len(before) ** 0.5 / before.norm()
     moved = torch.linalg.svdvals((kernel.detach() - before).reshape(8, -1))

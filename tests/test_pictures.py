@@ -66,15 +66,6 @@ def test_16_bits_become_8() -> None:
     assert np.array_equal(decode_picture(packed(deep))[..., 0].ravel(), np.arange(256))
 
 
-@pytest.mark.parametrize("bits", [8, 10, 12, 14])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_brightest_value_of_a_sensor_with_fewer_bits_is_white(bits: int, channels: int) -> None:
-    deep = np.dstack([np.linspace(0, 2**bits - 1, 256).astype(np.uint16)] * channels)
-    _, file = pictures.opencv().imencode(".png", deep)
-    out = decode_picture(file.tobytes())
-    assert np.abs(out[0].astype(int) - np.arange(256)[:, None]).max() <= 1
-
-
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparent_pixels_become_white(mode: str) -> None:
     array = np.zeros((4, 4, 4 if mode == "RGBA" else 2), np.uint8)

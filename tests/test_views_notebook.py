@@ -17,10 +17,10 @@ from gnet_utils.experiments.augmentation import (
     AUGMENTATIONS,
     RUNS,
     VIEW_SETS,
-    Setting,
+    AugmentationSetting,
     paired_difference,
-    probabilities,
     train,
+    view_probabilities,
     views_of,
     views_right,
 )
@@ -28,7 +28,7 @@ from gnet_utils.explorers.n08 import coverage, crop_viewer, share
 from gnet_utils.training import load_trained
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
-TINY = Setting("mirror", pictures=32, shown=96, batch=16)
+TINY = AugmentationSetting("mirror", pictures=32, shown=96, batch=16)
 
 
 def some_data(count: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -102,7 +102,7 @@ def test_what_is_right_with_views_is_judged_by_the_mean_probabilities():
     found = views_right(net, (images, labels), "crops 48")
     assert tuple(found) == VIEW_SETS
     for name in VIEW_SETS:
-        mean = probabilities(net, images, name).mean(0)
+        mean = view_probabilities(net, images, name).mean(0)
         assert torch.equal(found[name], mean.argmax(1) == labels)
     assert "crops 48" not in views_right(net, (images, labels), "crops 10")
 
@@ -166,7 +166,9 @@ def test_every_run_is_recorded_as_its_recipe_says(name):
     assert runs, f"record it: python -m gnet_utils.experiments.augmentation {name}"
     for run in runs:
         assert (
-            Setting(**{key: run["recipe"][key] for key in Setting.__dataclass_fields__})
+            AugmentationSetting(
+                **{key: run["recipe"][key] for key in AugmentationSetting.__dataclass_fields__}
+            )
             == (RUNS[name])
         )
         assert len(run["loss"]) == 250 and all(map(math.isfinite, run["loss"]))
@@ -251,7 +253,7 @@ def test_the_mirror_image_changes_15_answers_of_1000():
         pytest.skip("the text speaks of the real Fashion-MNIST")
     images, labels = (part[:1000] for part in load_fashion_mnist("test"))
     net = load_trained("five_minutes-seed0")[0].to(memory_format=torch.channels_last)
-    odds = probabilities(net, images, "2")
+    odds = view_probabilities(net, images, "2")
     plain, both = odds[0].argmax(1) == labels, odds.mean(0).argmax(1) == labels
     assert int((plain & ~both).sum()) == pytest.approx(6, abs=1)
     assert int((both & ~plain).sum()) == pytest.approx(9, abs=1)

@@ -27,7 +27,7 @@ NBVAL = [
     "--nbval-cell-timeout=300",
     f"--nbval-sanitize-with={ROOT / 'tests' / 'nbval_sanitize.cfg'}",
 ]
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a kernel's tracebacks
+COLOUR_CODES = re.compile(r"\x1b\[[0-9;]*m")  # of a kernel's tracebacks
 
 
 def run_tests(options: argparse.Namespace) -> int:
@@ -95,7 +95,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
     for report in terminalreporter.stats.get("failed", []):
         if cell := dict(report.user_properties).get("cell"):
-            text = COLOURS.sub("", report.longreprtext)
+            text = COLOUR_CODES.sub("", report.longreprtext)
             errors = re.findall(r"^\w*(?:Error|Exception|Interrupt): .*", text, re.M)
             reason = errors[-1][:120] if errors else "its output is not the stored one"
             terminalreporter.write_line(f"FAILED {cell} - {reason}")

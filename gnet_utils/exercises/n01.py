@@ -68,6 +68,7 @@ def _array(answer: Any) -> np.ndarray | None:
 
 # 1.3 sepia ----------------------------------------------------------------------------------------
 
+# rows: new red, green, blue; columns: old red, green, blue
 SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]])
 
 

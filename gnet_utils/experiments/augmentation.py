@@ -31,7 +31,7 @@ VIEW_SETS = ("1", "2", "6", "10", "crops 10", "crops 48")  # as in `views_of`
 
 
 @dataclass(frozen=True)
-class Setting:
+class AugmentationSetting:
     """How a run is made. pictures: how many different ones; shown: how many in all."""
 
     augmentation: str = "none"
@@ -47,11 +47,13 @@ class Setting:
         return net.to(memory_format=torch.channels_last)
 
 
-RUNS = {name: Setting(name) for name in AUGMENTATIONS}
-RUNS |= {f"{name}_fresh": Setting(name, pictures=16_000) for name in ("none", "crop")}
+RUNS = {name: AugmentationSetting(name) for name in AUGMENTATIONS}
+RUNS |= {f"{name}_fresh": AugmentationSetting(name, pictures=16_000) for name in ("none", "crop")}
 
 
-def train(net: nn.Module, data: Data, setting: Setting, seed: int = 0) -> Iterator[float]:
+def train(
+    net: nn.Module, data: Data, setting: AugmentationSetting, seed: int = 0
+) -> Iterator[float]:
     """Train `net` on `setting.pictures` of `data` and yield the loss of each step.
 
     data: uint8 images (N, 1, 28, 28) and labels (N,). Nesterov's SGD; the learning rate rises for
@@ -88,7 +90,7 @@ def views_of(images: Tensor, name: str) -> Iterator[Tensor]:
 
 
 @torch.inference_mode()
-def probabilities(net: nn.Module, images: Tensor, views: str = "1") -> Tensor:
+def view_probabilities(net: nn.Module, images: Tensor, views: str = "1") -> Tensor:
     """Softmax of each view, (views, N, classes), for uint8 images (N, 1, 28, 28)."""
     with evaluating(net):
         batches = [
@@ -104,7 +106,7 @@ def views_right(net: nn.Module, data: Data, largest: str = "crops 48") -> dict[s
     data: (images, labels). largest: "crops 48" or, in half the time, "crops 10".
     """
     images, labels = data
-    moved, crops = (probabilities(net, images, name) for name in ("10", largest))
+    moved, crops = (view_probabilities(net, images, name) for name in ("10", largest))
     parts = {str(count): moved[:count] for count in (1, 2, 6, 10)} | {largest: crops}
     if largest == "crops 48":  # the ten are among them
         ten, every = augment.small_crops(10), augment.small_crops(48)

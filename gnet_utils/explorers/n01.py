@@ -7,14 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gnet_utils.data import demo_picture, opencv
+from gnet_utils.exercises.n01 import SEPIA
 from gnet_utils.plotting import COLOURS
 
 LUMA = (0.2989, 0.5870, 0.1140)
-SEPIA = (  # rows: new red, green, blue; columns: old red, green, blue
-    (0.393, 0.769, 0.189),
-    (0.349, 0.686, 0.168),
-    (0.272, 0.534, 0.131),
-)
 COLOURS_IN = ("red", "green", "blue")
 PRESETS = {"luma": LUMA, "mean": (1 / 3, 1 / 3, 1 / 3), "red only": (1.0, 0.0, 0.0), "sepia": SEPIA}
 
@@ -41,7 +37,7 @@ def opencv_difference(picture: np.ndarray, weights: Sequence) -> np.ndarray:
     return mix(picture, weights).astype(np.int16) - theirs
 
 
-def formula(picture: np.ndarray, weights: Sequence, pixel: tuple[int, int]) -> str:
+def pixel_sum(picture: np.ndarray, weights: Sequence, pixel: tuple[int, int]) -> str:
     """The sum behind one pixel (row, column) with its actual numbers, one line per output."""
     values = picture[pixel]
     names = ["gray"] if np.ndim(weights) == 1 else COLOURS_IN
@@ -90,12 +86,11 @@ def gray_mixer(picture: np.ndarray, weights: Sequence) -> Figure:
     )
     bar.set_label("gray levels", fontsize=9, labelpad=0)
     bar.ax.tick_params(labelsize=9)
-    sums = formula(picture, weights, (row, column))
+    sums = pixel_sum(picture, weights, (row, column))
     figure.text(0.5, 0.1, sums, ha="center", va="center", fontsize=10)
     return figure
 
 
-PICTURES = ("hopper", "market", "plate")
 PRESET_STATES = {  # what each button sets: the kind of result and its weights, row by row
     name: {"output": "gray" if np.ndim(weights) == 1 else "colour"}
     | {
@@ -110,8 +105,9 @@ PRESET_STATES = {  # what each button sets: the kind of result and its weights, 
 def explore_mix(picture: str, own: np.ndarray | None, output: str, **weights: float) -> Figure:
     """`gray_mixer` for the state of the controls: nine weights, of which gray uses the first row.
 
-    picture: one of PICTURES; own: an RGB array instead of it, or None. weights: `red_from_green` is
-    the part of the new red that comes from the old green; gray is mixed by the row of red.
+    picture: one of DEMO_PICTURES; own: an RGB array instead of it, or None.
+    weights: `red_from_green` is the part of the new red that comes from the old green; gray is
+    mixed by the row of red.
     """
     photo = demo_picture(picture) if own is None else own
     step = max(1, max(photo.shape[:2]) // 400)  # enough pixels for the page, fewer to compute

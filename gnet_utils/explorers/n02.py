@@ -56,7 +56,7 @@ class Cost(NamedTuple):
 def bottleneck_designer(**sizes: int) -> Figure:
     """Count and measure the plain layer and the bottleneck, and draw them (see `draw_design`)."""
     design = Design(**sizes)
-    return draw_design(design, measure(design))
+    return draw_design(design, time_design(design))
 
 
 def layer_costs(design: Design) -> tuple[Cost, Cost, Cost]:
@@ -84,7 +84,7 @@ def build(design: Design) -> tuple[nn.Module, nn.Module]:
     return plain, bottleneck
 
 
-def measure(design: Design) -> tuple[Milliseconds, Milliseconds] | None:
+def time_design(design: Design) -> tuple[Milliseconds, Milliseconds] | None:
     """Milliseconds of plain layer and bottleneck on one picture; None when that takes too long."""
     plain, first, second = layer_costs(design)
     if max(plain.macs, first.macs + second.macs) > MEASURED_UP_TO:

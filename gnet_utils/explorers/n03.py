@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from gnet_utils.counting import conv_macs, conv_parameters
+from gnet_utils.explorers import draw_branch_bars
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
-from gnet_utils.plotting import BRANCH_COLOURS, COLOURS, counted, draw_block
+from gnet_utils.plotting import BRANCHES, COLOURS, counted, draw_block
 
-BRANCHES = ("1x1", "3x3", "5x5", "pool")
 SWITCHES = {f"use_{name}": True for name in BRANCHES} | {"reductions": True}
 
 
@@ -114,19 +114,15 @@ def branch_costs(block: nn.Module, in_channels: int, map_size: int) -> dict[str,
 
 def draw_shares(ax: Axes, costs: dict[str, BranchCost], total: BranchCost) -> None:
     """Three bars of 100%: how channels, parameters and MACs divide over the branches."""
+    shares = {
+        name: [100 * part / max(whole, 1) for part, whole in zip(cost, total, strict=True)]
+        for name, cost in costs.items()
+    }
+
+    def text(name: str, share: float) -> str:
+        return f"{name}\n{share:.0f}%" if share >= 7 else ""  # else there is no room
+
     labels = ["output channels", "parameters", "MACs"]
-    left = [0.0, 0.0, 0.0]
-    centred = {"ha": "center", "va": "center", "fontsize": 9, "linespacing": 0.9}
-    for name, cost in costs.items():
-        shares = [100 * part / max(whole, 1) for part, whole in zip(cost, total, strict=True)]
-        ax.barh(labels, shares, left=left, color=BRANCH_COLOURS[name], edgecolor="white")
-        for row, (start, share) in enumerate(zip(left, shares, strict=True)):
-            if share >= 7:  # room for the text
-                text = f"{name}\n{share:.0f}%"
-                middle = start + share / 2
-                ax.text(middle, row, text, color="white" if name == "1x1" else "black", **centred)
-        left = [start + share for start, share in zip(left, shares, strict=True)]
+    draw_branch_bars(ax, labels, shares, text, fontsize=9, linespacing=0.9)
     ax.set(xlim=(0, 100), xlabel="share of each branch (%)")
-    ax.invert_yaxis()
     ax.tick_params(axis="y", length=0, labelcolor=COLOURS["ink"])
-    ax.spines[["top", "right", "left"]].set_visible(False)

@@ -164,7 +164,7 @@ def receptive_fields_of_googlenet() -> dict[str, ReceptiveField]:
 
 
 LABELS = {"avgpool": "average\npool", "conv2_reduce": "conv2\n1x1", "conv2": "conv2\n3x3"}
-HEADS = {"inception_4a": "head 1", "inception_4d": "head 2"}
+HEAD_LABELS = {"inception_4a": "head 1", "inception_4d": "head 2"}
 
 
 def draw_network(model: nn.Module, input_shape: tuple[int, ...]) -> Figure:
@@ -189,9 +189,9 @@ def draw_network(model: nn.Module, input_shape: tuple[int, ...]) -> Figure:
         ax.text(middle, -0.03, label, ha="center", va="top", fontsize=9)
         numbers = f"{side}x{side}\n{channels}" if name in first_of_its_size else f"{channels}"
         ax.text(middle, height + 0.015, numbers, ha="center", fontsize=9, linespacing=1.1)
-        if name in HEADS and getattr(model, "aux1", None) is not None:
+        if name in HEAD_LABELS and getattr(model, "aux1", None) is not None:
             ax.annotate(
-                HEADS[name],
+                HEAD_LABELS[name],
                 xy=(middle, height + 0.17),
                 xytext=(middle, height + 0.36),
                 fontsize=9,

@@ -44,7 +44,7 @@ def crop_viewer(
     frame(left, photo, find(crops, scale, square, "whole", mirror)[1], COLOURS["yellow"], "--")
     frame(left, photo, crop, PLACE_COLOURS[place])
     left.set_title(f"photo, {width}x{height}, and the square", loc="left", fontsize=10)
-    right.imshow(to_picture(cut(to_images(photo), crop)))
+    right.imshow(to_picture(cut(to_tensor(photo), crop)))
     right.set_title(f"what the net gets, {CROP_SIZE}x{CROP_SIZE}", loc="left", fontsize=10)
     for ax in (left, right):
         ax.set(xticks=[], yticks=[])
@@ -94,7 +94,7 @@ def coverage(photo: np.ndarray) -> np.ndarray:
     return seen
 
 
-def to_images(photo: np.ndarray) -> Tensor:
+def to_tensor(photo: np.ndarray) -> Tensor:
     """(H, W, 3) uint8 -> (1, 3, H, W) float from 0 to 1."""
     return torch.tensor(photo).permute(2, 0, 1)[None].float() / 255
 

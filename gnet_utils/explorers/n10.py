@@ -6,10 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gnet_utils.experiments import recorded
-from gnet_utils.experiments.evolution import STEM, block_macs, macs_of, out_channels
-from gnet_utils.plotting import BRANCH_COLOURS, COLOURS
+from gnet_utils.experiments.evolution import STEM, macs_of, out_channels
+from gnet_utils.explorers import draw_branch_bars
+from gnet_utils.plotting import BRANCHES, COLOURS
 
-BRANCHES = ("1x1", "3x3", "5x5", "pool")
 OUTPUTS = (0, 2, 4, 5)  # places of the branches' output channels among the six widths of a block
 LOOKS = {
     "evolve": ("evolution", COLOURS["red"], "o"),
@@ -36,9 +36,7 @@ def branch_shares(widths: Sequence[int]) -> dict[str, float]:
         parts["5x5"] += places * reduce_5x5 * (channels + 25 * out_5x5)
         parts["pool"] += places * channels * pool
         channels, places = out_channels(block), 7 * 7
-    first, second = widths[:6], widths[6:]
-    whole = block_macs(STEM, first) * 196 + block_macs(out_channels(first), second) * 49
-    return {name: 100 * part / whole for name, part in parts.items()}
+    return {name: 100 * part / sum(parts.values()) for name, part in parts.items()}
 
 
 def search_view(
@@ -119,28 +117,21 @@ def draw_dots(ax: Axes, pair: dict[str, dict], last: int, axis: str) -> None:
 
 def draw_widths(ax: Axes, nets: dict[str, Sequence[int]]) -> None:
     """Output channels of each branch, stacked: two bars for each net, one for each block."""
-    rows = [
-        (f"block {n + 1}\n{name}", widths[6 * n : 6 * n + 6])
+    rows = {
+        f"block {n + 1}\n{name}": widths[6 * n : 6 * n + 6]
         for n in (0, 1)
         for name, widths in nets.items()
-    ]
-    labels = [label for label, _ in rows]
-    left = [0] * len(rows)
-    for name, place in zip(BRANCHES, OUTPUTS, strict=True):
-        counts = [block[place] for _, block in rows]
-        ax.barh(
-            labels, counts, left=left, color=BRANCH_COLOURS[name], edgecolor="white", label=name
-        )
-        for row, (start, count) in enumerate(zip(left, counts, strict=True)):
-            if count >= 4:
-                ink = "white" if name == "1x1" else "black"
-                ax.text(
-                    start + count / 2, row, count, ha="center", va="center", fontsize=8, color=ink
-                )
-        left = [start + count for start, count in zip(left, counts, strict=True)]
-    ax.invert_yaxis()
+    }
+    outputs = {
+        name: [block[place] for block in rows.values()]
+        for name, place in zip(BRANCHES, OUTPUTS, strict=True)
+    }
+
+    def text(_: str, count: float) -> str:
+        return str(count) if count >= 4 else ""  # else there is no room
+
+    draw_branch_bars(ax, list(rows), outputs, text, fontsize=8)
     ax.set_xlabel("output channels", fontsize=9)
     ax.tick_params(labelsize=8)
     ax.legend(fontsize=8, ncols=4, loc="lower center", bbox_to_anchor=(0.4, 1.0), frameon=False,
               handlelength=0.8, columnspacing=0.8, handletextpad=0.3)  # fmt: skip
-    ax.spines[["top", "right", "left"]].set_visible(False)
