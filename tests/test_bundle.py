@@ -136,13 +136,6 @@ def test_data_that_cannot_be_had_are_not_packed(monkeypatch, tmp_path, capsys):
     assert capsys.readouterr().err == "error: No real Fashion-MNIST: no network\n"
 
 
-def test_a_cache_that_cannot_be_written_is_said(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(data, "prepare", lambda source: None)
-    monkeypatch.setenv("GNET_CACHE_DIR", str(tmp_path))
-    assert cli.main(["bundle", "--with-data"]) == 1
-    assert "set GNET_CACHE_DIR to a folder of your own" in capsys.readouterr().err
-
-
 # ---------------------------------------------------------------- answers stay in the folder
 
 

@@ -190,7 +190,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _in_active_environment() -> bool:
-    return sys.prefix != sys.base_prefix or not {"CONDA_PREFIX", "COLAB_GPU"}.isdisjoint(os.environ)
+    named = any(name in os.environ for name in ("CONDA_PREFIX", "COLAB_GPU"))
+    return named or sys.prefix != sys.base_prefix
 
 
 def _wanted() -> str:

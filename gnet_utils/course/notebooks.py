@@ -49,7 +49,7 @@ NOISE = {
     *("scrolled", "vscode"),
 }
 # The set-up cell is folded: in JupyterLab, on Colab, on the pages.
-FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form", "tags": ["hide-input"]}
+SETUP_METADATA = {"jupyter": {"source_hidden": True}, "cellView": "form", "tags": ["hide-input"]}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"  # points to a kernel that has ended
 CHECK = re.compile(r"\bcheck\([\"']")  # a cell that calls it is an exercise
 JUDGED = re.compile(r"^(Right|Not yet): ", re.MULTILINE)  # what a check says about an answer
@@ -93,7 +93,7 @@ def put_setup_cell(notebook: dict) -> None:
     if first == len(cells) or not cells[first]["source"].startswith("# Set-up"):
         cells.insert(first, nbformat.v4.new_code_cell())
     cells[first]["source"] = setup_cell()
-    cells[first]["metadata"] = nbformat.from_dict(FOLDED)
+    cells[first]["metadata"] = nbformat.from_dict(SETUP_METADATA)
 
 
 def code_cells(notebook: dict) -> list[dict]:
