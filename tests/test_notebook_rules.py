@@ -23,7 +23,6 @@ from gnet_utils.course.notebooks import (
     read,
     setup_cell,
     solutions,
-    unknown_names,
 )
 
 MAX_LINES = 40  # of a code cell
@@ -324,7 +323,7 @@ def score_comes_with_predict(notebook: dict) -> list[str]:
 def exercises_have_solutions(notebook: dict) -> list[str]:
     """Each exercise: a heading, a stub that checks the answer, then a folded solution that parses.
 
-    Whether solutions run and pass their check is tested with the notebook, see put_solutions.
+    Whether solutions run and pass their check is tested with the notebook, see with_solutions.
     """
     found = []
     cells = notebook["cells"]
@@ -358,6 +357,19 @@ def exercises_have_solutions(notebook: dict) -> list[str]:
         if "<summary>Solution" in cell["source"] and index not in marked:
             found.append(f"a solution without its id in the metadata: {short(cell)}")
     return found
+
+
+def unknown_names(cell: dict) -> list[str]:
+    """Exercises and predictions that a code cell calls by names which nobody has defined."""
+    if cell["cell_type"] != "code":
+        return []
+    called = re.findall(r"\b(check|hint|predict)\(\s*[\"']([^\"']*)", cell["source"])
+    known = {
+        "check": exercises.exercises_of,
+        "hint": exercises.exercises_of,
+        "predict": exercises.predictions_of,
+    }
+    return [name for function, name in called if name not in known[function](name[:2])]
 
 
 def exercises_exist(notebook: dict) -> list[str]:

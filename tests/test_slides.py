@@ -135,6 +135,15 @@ def test_every_formula_of_the_course_is_known(path):
     assert "\\" in slides.formula("\\nosuch{x}")
 
 
+def test_the_line_for_a_page_without_live_controls_is_not_on_slides():
+    line = '<small class="gnet-asleep">No live controls here? Run this cell again.</small>'
+    asleep = new.new_output("display_data", {"text/html": line})
+    options = new.new_output("display_data", {"text/plain": "Your prediction:\na) one"})
+    page = everything(deck(code("explore()", figure(), asleep), code("predict()", options, asleep)))
+    assert "A gray square." in page and "a) one" in page
+    assert "gnet-asleep" not in page and "live controls" not in page
+
+
 def test_dollars_in_code_are_no_formulas():
     page = everything(deck(text("`$a$` and $k^2$ cost")))
     assert "<code>$a$</code>" in page

@@ -9,7 +9,6 @@ turn, pair by pair, so that a ratio holds when other programs slow the machine d
 
 import dataclasses
 import json
-import math
 import statistics
 import time
 from collections.abc import Callable
@@ -19,19 +18,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gnet_utils.base import ROOT, CourseError, UsageError, is_quick, written_aside
+from gnet_utils.base import ROOT, CourseError, is_quick, written_aside
 from gnet_utils.counting import count_macs, format_table
 from gnet_utils.data import load_fashion_mnist
 from gnet_utils.models import GoogLeNet, fused
 from gnet_utils.recipes import Recipe, build_network, get_recipe
-from gnet_utils.training import (
-    BY_HAND,
-    QUICK_STEPS,
-    History,
-    bfloat16_is_fast,
-    fit,
-    this_machine,
-)
+from gnet_utils.runs import History
+from gnet_utils.training import BY_HAND, QUICK_STEPS, bfloat16_is_fast, fit, this_machine
 
 TRAINING_PICTURES = 60_000
 YARDSTICK_PICTURES = 10 * TRAINING_PICTURES  # what the tutorials' recipe takes to reach 88.9%
@@ -46,6 +39,15 @@ TRICKS = {
     "sibling 1x1 convolutions merged": {"merged": False},
     "Muon, which teaches more in each step": {"optimiser": "sgd"},
 }
+
+
+def bench(out: Path, quick: bool = False) -> None:
+    """Measure, print the tables and write the figures to the file `out` as JSON."""
+    figures = measure(quick)
+    print("\n" + report(figures))
+    with written_aside(out) as aside:
+        aside.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print(f"\nwritten to {out} after {figures['seconds']:.0f} s")
 
 
 def measure(quick: bool = False) -> dict:
@@ -85,15 +87,9 @@ def measure(quick: bool = False) -> dict:
 
 
 def against_yardstick(name: str, data: tuple, pairs: int, seconds: float) -> dict:
-    """Images per second of recipe `name` and of the yardstick, in turn; medians of `pairs`.
-
-    seconds: how long each is measured, about.
-    """
+    """Images per second of recipe `name` and of the yardstick, medians of `pairs` in turn."""
     recipe = get_recipe(name)
-    rates, yardsticks = [], []
-    for _ in range(pairs):
-        yardsticks.append(training_rate(get_recipe("tutorial"), data, seconds))
-        rates.append(training_rate(recipe, data, seconds))
+    yardsticks, rates = in_turn(get_recipe("tutorial"), recipe, data, pairs, seconds)
     macs = count_macs(build_network(recipe), (1, 1, recipe.picture_size, recipe.picture_size))
     rate = statistics.median(rates)
     return {
@@ -108,7 +104,7 @@ def against_yardstick(name: str, data: tuple, pairs: int, seconds: float) -> dic
 def gains(data: tuple, pairs: int, seconds: float) -> dict[str, float]:
     """How many times faster `minute` trains with each of TRICKS than without, medians of pairs.
 
-    seconds: how long each is measured, about. bfloat16 is left out where `minute` does not use it.
+    bfloat16 is left out where `minute` does not use it.
     """
     minute, found = get_recipe("minute"), {}
     for name, change in TRICKS.items():
@@ -116,31 +112,21 @@ def gains(data: tuple, pairs: int, seconds: float) -> dict[str, float]:
             continue
         network = {**minute.network, **change.get("network", {})}
         without = dataclasses.replace(minute, **{**change, "network": network})
-        ratios = []
-        for _ in range(pairs):
-            slow, fast = (training_rate(recipe, data, seconds) for recipe in (without, minute))
-            ratios.append(fast / slow)
+        slow, fast = in_turn(without, minute, data, pairs, seconds)
+        ratios = [b / a for a, b in zip(slow, fast, strict=True)]
         found[name] = round(statistics.median(ratios), 2)
     return found
 
 
-def lasting(minutes: float, recipe: Recipe, data: tuple) -> Recipe:
-    """`recipe` with as many epochs, in quarters, as this machine trains in so many minutes.
-
-    Measured by some steps, with a twentieth kept back for times when the machine is busier.
-    Raises UsageError when not even a quarter fits.
-    """
-    if not 0 < minutes < math.inf:
-        raise UsageError(f"--minutes must be above 0, got {minutes:g}")
-    rate = training_rate(recipe, data, seconds=10)
-    epochs = math.floor(4 * 0.95 * 60 * minutes * rate / len(data[0])) / 4
-    if not epochs:
-        raise UsageError(
-            f"{minutes:g} min are too few: at {rate:,.0f} images/s a quarter of an epoch takes "
-            f"{len(data[0]) / 4 / rate / 60:.1f} min here"
-        )
-    print(f"{epochs:g} epochs fit into {minutes:g} min here.", flush=True)
-    return dataclasses.replace(recipe, epochs=epochs)
+def in_turn(
+    one: Recipe, other: Recipe, data: tuple, pairs: int, seconds: float
+) -> tuple[list[float], list[float]]:
+    """The rates of two recipes, measured in turn, for about so many seconds each."""
+    rates = [], []
+    for _ in range(pairs):
+        for recipe, found in zip((one, other), rates, strict=True):
+            found.append(training_rate(recipe, data, seconds))
+    return rates
 
 
 def training_rate(recipe: Recipe, data: tuple, seconds: float) -> float:
@@ -165,12 +151,6 @@ def training_rate(recipe: Recipe, data: tuple, seconds: float) -> float:
     run(1)  # the first step fills memory and chooses algorithms
     steps = round(seconds * run(1) / recipe.batch_size)
     return run(min(max(steps, 2), most))
-
-
-def recorded_accuracies(name: str) -> list[float]:
-    """The test accuracies of the recorded runs of a recipe, one for each seed."""
-    logs = sorted((ROOT / "data" / "runs").glob(f"{name}-seed*.json"))
-    return [History.load(log).results["test_accuracy"] for log in logs]
 
 
 def peak(kind: torch.dtype, device: torch.device) -> float:
@@ -232,57 +212,49 @@ def timed(call: Callable[[], object], device: torch.device) -> float:
 def report(figures: dict) -> str:
     """The figures as text: small tables."""
     peaks = ", ".join(f"{name} {value:.2f}" for name, value in figures["peak_tflops"].items())
-    rows = []
-    for name, found in figures["recipes"].items():
-        row = [
-            name,
-            f"{found['images_per_s']:,.0f}",
-            f"{statistics.median(found['ratios_of_rates']):.1f}x",
-            f"{100 * found['share_of_peak']:.0f}%",
-        ]
-        accuracies = recorded_accuracies(name)
-        if accuracies:
-            takes = get_recipe(name).epochs * TRAINING_PICTURES / found["images_per_s"]
-            faster = round(YARDSTICK_PICTURES / found["yardstick_images_per_s"] / takes, 1)
-            mean = 100 * statistics.mean(accuracies)
-            row += [f"{mean:.2f}% ({len(accuracies)})", f"{takes:.0f} s", f"{faster:.0f}x"]
-        rows.append(row if accuracies else [*row, "-", "-", "-"])
-    headers = ["recipe", "images/s", "rate", "of peak", "test (seeds)", "takes", "faster"]
     yardstick = statistics.median(
         found["yardstick_images_per_s"] for found in figures["recipes"].values()
     )
+    takes = YARDSTICK_PICTURES / yardstick
+    headers = ["recipe", "images/s", "rate", "of peak", "test (seeds)", "takes", "faster"]
+    rows = [_row(name, found) for name, found in figures["recipes"].items()]
+    tricks = [[name, f"{gain:.2f}x"] for name, gain in figures["tricks"].items()]
+    names = ["batch", "torchvision", "ours", "folded", "against torchvision", "difference"]
     seen = [
         [
             row["batch"],
-            f"{row['torchvision_images_per_s']:.1f}",
-            f"{row['as_read_images_per_s']:.1f}",
-            f"{row['folded_images_per_s']:.1f}",
+            *(f"{row[f'{who}_images_per_s']:.1f}" for who in ("torchvision", "as_read", "folded")),
             f"{row['folded_against_torchvision']:.2f}x",
             f"{row['difference']:.0e}",
         ]
         for row in figures["inference"]
     ]
-    names = ["batch", "torchvision", "ours", "folded", "against torchvision", "difference"]
-    tricks = [[name, f"{gain:.2f}x"] for name, gain in figures["tricks"].items()]
-    return "\n".join(
-        [
-            f"data loaded from the cache in {figures['load_data_seconds']:.2f} s",
-            f"largest matrix products, TFLOP/s: {peaks}",
-            f"yardstick (recipe tutorial): {yardstick:.1f} images/s, "
-            f"{YARDSTICK_PICTURES / yardstick:,.0f} s to 88.9%",
-            "",
-            format_table(rows, headers),
-            "",
-            "what makes minute fast: rate with it, against without",
-            format_table(tricks, ["trick", "faster"]),
-            "",
-            "inference at 224x224, images/s",
-            format_table(seen, names),
-        ]
-    )
+    return f"""data loaded from the cache in {figures["load_data_seconds"]:.2f} s
+largest matrix products, TFLOP/s: {peaks}
+yardstick (recipe tutorial): {yardstick:.1f} images/s, {takes:,.0f} s to 88.9%
+
+{format_table(rows, headers)}
+
+what makes minute fast: rate with it, against without
+{format_table(tricks, ["trick", "faster"])}
+
+inference at 224x224, images/s
+{format_table(seen, names)}"""
 
 
-def save(figures: dict, path: Path) -> None:
-    """Write the figures as JSON."""
-    with written_aside(path) as aside:
-        aside.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+def _row(name: str, found: dict) -> list[str]:
+    """One recipe: its rates, and the accuracy of its recorded runs, if there are any."""
+    row = [
+        name,
+        f"{found['images_per_s']:,.0f}",
+        f"{statistics.median(found['ratios_of_rates']):.1f}x",
+        f"{100 * found['share_of_peak']:.0f}%",
+    ]
+    logs = (ROOT / "data" / "runs").glob(f"{name}-seed*.json")
+    accuracies = [100 * History.load(log).results["test_accuracy"] for log in logs]
+    if not accuracies:
+        return [*row, "-", "-", "-"]
+    takes = get_recipe(name).epochs * TRAINING_PICTURES / found["images_per_s"]
+    faster = round(YARDSTICK_PICTURES / found["yardstick_images_per_s"] / takes, 1)
+    mean = f"{statistics.mean(accuracies):.2f}% ({len(accuracies)})"
+    return [*row, mean, f"{takes:.0f} s", f"{faster:.0f}x"]

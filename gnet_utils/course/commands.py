@@ -11,7 +11,6 @@ if sys.version_info < (3, 10):  # noqa: UP036 - requires-python does not guard `
     )
 
 import argparse
-import contextlib
 import errno
 import importlib.util
 import os
@@ -101,121 +100,16 @@ instead.add_argument("--faults", dest="slow", action="store_const", const="fault
 
 def train(options: argparse.Namespace) -> int:
     """Train a network by one of the named recipes; keep its record and its weights."""
-    from gnet_utils.recipes import RECIPES, get_recipe
-
     if options.list:
+        from gnet_utils.recipes import RECIPES
+
         for recipe in RECIPES.values():
             print(f"{recipe.name:14} {recipe.purpose}")
         return 0
-    from filelock import FileLock, Timeout
+    from gnet_utils.course import train
 
-    from gnet_utils.course import parallel
-
-    recipe = get_recipe(options.recipe)
-    files = Path(options.out) / f"{recipe.name}-seed{options.seed}"
-    _check_folder(files.parent)
-    device = parallel.start()
-    lock = FileLock(files.with_suffix(".lock"), timeout=0)
-    try:  # of several processes only the first writes
-        with lock if parallel.rank() == 0 else contextlib.nullcontext():
-            return _train(recipe, device, files, options)
-    except Timeout:
-        raise CourseError(
-            f"another process trains {files.name} in {files.parent}: wait for it, or choose "
-            "another --seed or --out"
-        ) from None
-    finally:
-        parallel.stop()
-
-
-def _train(recipe, device, files: Path, options: argparse.Namespace) -> int:
-    import torch
-
-    from gnet_utils.course import parallel
-    from gnet_utils.course.bench import lasting
-    from gnet_utils.data import data_source, load_fashion_mnist, split_train_validation
-    from gnet_utils.recipes import build_network
-    from gnet_utils.training import BY_HAND, begun_with, evaluate, fit, save_checkpoint
-
-    first = parallel.rank() == 0
-    training, validation = load_fashion_mnist("train", str(device)), None
-    if options.validate:
-        training, validation = split_train_validation(*training)
-    state, log = files.with_suffix(".state"), files.with_suffix(".json")
-    name = "validation" if options.validate else "test"
-    finished = _finished(log, recipe, name)
-    parallel.agree(finished, "finished runs")
-    if finished:
-        if first:
-            print(f"{finished}; to train again delete that file, or choose another --out")
-        return 0
-    if options.minutes is not None:
-        recipe = begun_with(state, recipe) or lasting(options.minutes, recipe, training)
-    torch.manual_seed(options.seed)
-    network = build_network(recipe).to(device)
-
-    def record(so_far) -> None:
-        try:
-            so_far.save(log)
-        except OSError as error:
-            print(f"{log} cannot be written ({error.strerror}): training goes on.", file=sys.stderr)
-
-    history = fit(
-        network,
-        training,
-        validation,
-        recipe,
-        seed=options.seed,
-        state=state,
-        after_epoch=record if first else None,
-    )
-    if not first:
-        return int(history.stopped != "")
-    if history.stopped:
-        record(history)
-        on = ""
-        if history.stopped.startswith(BY_HAND):  # else it would end there again
-            kept = f"goes on after epoch {len(history.epochs)}"
-            on = f"; the same command {kept if state.exists() else 'begins again'}"
-        print(f"error: {history.stopped}{on}", file=sys.stderr)
-        return 1
-    measured = validation or load_fashion_mnist("test", str(device))
-    loss, accuracy = evaluate(network, measured, picture_size=recipe.picture_size)
-    history.results = {
-        "data": data_source().kind,
-        f"{name}_loss": round(loss, 4),
-        f"{name}_accuracy": round(accuracy, 4),
-    }
-    # Views help a network that was trained on such: mirrored, and for six also shifted pictures.
-    for views in (2, 6)[: recipe.mirror + (recipe.mirror and recipe.shift > 0)]:
-        _, share = evaluate(network, measured, views=views, picture_size=recipe.picture_size)
-        history.results[f"{name}_accuracy_{views}_views"] = round(share, 4)
-    weights = files.with_suffix(".safetensors")
-    save_checkpoint(network, weights, recipe=recipe.name, seed=options.seed, **history.results)
-    history.save(log)  # with results: from here on the run is finished
-    state.unlink(missing_ok=True)
-    print(f"{name} accuracy {accuracy:.4f} after {history.seconds:.0f} s of training: {weights}")
-    return 0
-
-
-def _finished(log: Path, recipe, name: str) -> str:
-    """What the run recorded in `log` came to, or "" where none came to its end.
-
-    Raises CourseError when that was another run: it is not to be written over.
-    """
-    from gnet_utils.data import data_source
-    from gnet_utils.recipes import other_settings
-    from gnet_utils.training import History
-
-    history = History.load(log) if log.is_file() else None
-    if history is None or not history.results:
-        return ""
-    found = history.results.get(f"{name}_accuracy")
-    other = set(other_settings(recipe, history.recipe)) - {"epochs"}  # --minutes changes them
-    if other or found is None or history.results["data"] != data_source().kind:
-        raise CourseError(f"{log} is the record of another run: delete it, or choose another --out")
-    took = f"{history.recipe['epochs']:.3g} epochs, {history.seconds:.0f} s"
-    return f"{log} holds this run, finished: {name} accuracy {found:.4f} after {took}"
+    _check_folder(Path(options.out))
+    return train.train(options)
 
 
 train_options = _command(train, packages=FEW)
@@ -242,10 +136,7 @@ def bench(options: argparse.Namespace) -> None:
     if out.is_dir():
         raise UsageError(f"--out must be a file, got the folder {out}: name a file in it")
     _check_folder(out.parent)
-    figures = bench.measure(options.quick)
-    print("\n" + bench.report(figures))
-    bench.save(figures, out)
-    print(f"\nwritten to {out} after {figures['seconds']:.0f} s")
+    bench.bench(out, options.quick)
 
 
 bench_options = _command(bench)
@@ -281,7 +172,8 @@ def render(options: argparse.Namespace) -> None:
             f"outputs are stored with the versions of tests/constraints.txt, and here is "
             f"{', '.join(other[:3])}: leave this environment, so that render runs in .venv"
         )
-    notebooks.render(paths)
+    for path in paths:
+        notebooks.render(path)
 
 
 _notebooks(_command(render))
@@ -289,22 +181,17 @@ _notebooks(_command(render))
 
 def bundle(options: argparse.Namespace) -> None:
     """Pack the course into gnet-course.zip, for Colab, a class, or a machine without network."""
-    from gnet_utils.course import notebooks
+    from gnet_utils.course import bundle
 
     if options.repo:
-        notebooks.write_repository(options.repo)
+        bundle.write_repository(options.repo)
     data_set = None
     if options.with_data:
         from gnet_utils.data import cache_folder, prepare
 
         prepare("real")  # its checksums are right, or this raises
         data_set = cache_folder() / "fashion-mnist.safetensors"
-        if not data_set.is_file():
-            raise CourseError(
-                f"{data_set.parent} cannot be written, and --with-data packs the file that it "
-                "keeps: set GNET_CACHE_DIR to a folder of your own"
-            )
-    target = notebooks.bundle(with_solutions=not options.no_solutions, data_set=data_set)
+    target = bundle.bundle(with_solutions=not options.no_solutions, data_set=data_set)
     print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)")
     if options.no_solutions:
         print(

@@ -90,7 +90,7 @@ def load(source: str | None = None) -> tuple[dict[str, Tensor], DataSource]:
 
 
 def _load(asked: str | None, why: str) -> tuple[dict[str, Tensor], DataSource]:
-    if not (asked is None or (isinstance(asked, str) and asked in ("real", "stand-in"))):
+    if asked not in (None, "real", "stand-in"):
         raise UsageError(
             f'source (or GNET_DATA_SOURCE) must be "real", "stand-in" or not given, got {asked!r}'
         )
@@ -102,8 +102,7 @@ def _load(asked: str | None, why: str) -> tuple[dict[str, Tensor], DataSource]:
             why = str(error)
     if asked == "real":
         raise CourseError(f"No real Fashion-MNIST: {why}. To mend it, {WHAT_TO_DO}.")
-    tensors, _ = _cached("garments-2", _draw)
-    return tensors, DataSource("stand-in", why)
+    return _cached("garments-2", _draw)[0], DataSource("stand-in", why)
 
 
 def _draw() -> tuple[dict[str, Tensor], str]:
@@ -136,9 +135,8 @@ def _announce(why: str) -> None:
         print(f"\n{'!' * 96}\n{text}\n{'!' * 96}\n", file=sys.stderr, flush=True)
         return
     figure = Figure(figsize=(7.5, 0.5 + 0.17 * text.count("\n")), dpi=110, facecolor="#ffd9a0")
-    figure.text(
-        0.02, 0.93, text, size=9, weight="bold", va="top", color="#7a1f00", parse_math=False
-    )
+    style = {"size": 9, "weight": "bold", "color": "#7a1f00"}
+    figure.text(0.02, 0.93, text, va="top", parse_math=False, **style)
     png = BytesIO()
     figure.savefig(png, format="png")
     alt = {"image/png": {"alt": " ".join(lines)}}

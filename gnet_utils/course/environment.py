@@ -39,7 +39,6 @@ REQUIREMENTS = ROOT / "requirements.txt"
 CONSTRAINTS = ROOT / "tests" / "constraints.txt"
 NEWEST_TESTED = (3, 13)
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-GIGABYTES_CPU, GIGABYTES_CUDA = 2.0, 6.5  # of .venv when it is complete, measured
 
 CERTIFICATE = (
     "a certificate on the way is not trusted, as behind a school's or a firm's proxy: set "
@@ -95,9 +94,6 @@ def prepare(cpu: bool = False) -> None:
     """Make .venv complete, if it is not; two processes at once do it one after the other."""
     if _is_complete():
         return
-    if sys.version_info[:2] > NEWEST_TESTED:
-        warning = "is newer than this course was tested with: installing the newest packages."
-        print(f"Python {platform.python_version()} {warning}", file=sys.stderr)
     with _lock():
         if not _is_complete():  # another process may have done it meanwhile
             _build(cpu)
@@ -142,7 +138,7 @@ def install_commands(cpu: bool, uv: str | None) -> list[list[str]]:
     if cpu:
         commands.append([*install, "--index-url", CPU_INDEX, "torch", "torchvision"])
     commands.append([*install, "-r", str(REQUIREMENTS)])
-    if sys.version_info[:2] <= NEWEST_TESTED:
+    if sys.version_info[:2] <= NEWEST_TESTED:  # for a newer Python the newest packages
         commands[-1] += ["-c", str(CONSTRAINTS)]
     return commands
 
@@ -194,21 +190,20 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _in_active_environment() -> bool:
-    return (
-        sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ or "COLAB_GPU" in os.environ
-    )
+    named = any(name in os.environ for name in ("CONDA_PREFIX", "COLAB_GPU"))
+    return named or sys.prefix != sys.base_prefix
 
 
 def _wanted() -> str:
     return REQUIREMENTS.read_text(encoding="utf-8") + CONSTRAINTS.read_text(encoding="utf-8")
 
 
-def _stamp() -> str:
-    return STAMP.read_text(encoding="utf-8") if STAMP.is_file() else ""
-
-
 def _is_complete() -> bool:
     return _stamp() == _wanted() and venv_python().exists()
+
+
+def _stamp() -> str:
+    return STAMP.read_text(encoding="utf-8") if STAMP.is_file() else ""
 
 
 # Making it --------------------------------------------------------------------------------------
@@ -253,11 +248,11 @@ def _build(cpu: bool) -> None:
             f"{VENV} holds no Python that works: delete it, then run the same command again"
         )
     # On Linux the usual build of PyTorch brings the CUDA libraries along.
-    size = GIGABYTES_CUDA if sys.platform == "linux" and not cpu else GIGABYTES_CPU
-    print(f"Installing the packages into {VENV} ({size:g} GB, once; some minutes).", flush=True)
+    size = "6.5" if sys.platform == "linux" and not cpu else "2"
+    print(f"Installing the packages into {VENV} ({size} GB, once; some minutes).", flush=True)
     try:
         if fresh:
-            _create_venv(size)
+            _create_venv()
         STAMP.write_text("installing", encoding="utf-8")
         _install(cpu)
         _verify()
@@ -270,13 +265,7 @@ def _build(cpu: bool) -> None:
         raise
 
 
-def _create_venv(gigabytes: float) -> None:
-    free = shutil.disk_usage(ROOT).free / 1e9
-    if free < gigabytes:
-        raise CourseError(
-            f"the packages take {gigabytes:g} GB ({GIGABYTES_CPU:g} GB with --cpu) and the disk of "
-            f"{ROOT} has {free:.1f} GB free: free some space"
-        )
+def _create_venv() -> None:
     python = getattr(sys, "_base_executable", None) or sys.executable
     if uv := shutil.which("uv"):
         command = [uv, "venv", "--quiet", "--seed", "--python", python, str(VENV)]
@@ -315,14 +304,8 @@ def _verify() -> None:
 def _run(command: Sequence[str]) -> None:
     """Run a command, its stderr shown as it comes; raise CourseError when it fails."""
     said = ""
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    ) as process:
+    pipes = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, text=True, errors="replace", **pipes) as process:
         for line in process.stderr:
             said += line
             print(line, end="", file=sys.stderr, flush=True)

@@ -1,10 +1,8 @@
 """A drawn stand-in for Fashion-MNIST, for when it cannot be had: ten kinds of garments.
 
 `draw_dataset()` gives the same tensors as the real set. Every garment has its own measures, fabric,
-light and pose; what is worn above follows one pattern whose measures overlap, as in life, so that
-a shirt can be taken for a coat.
-
-How it is drawn: OpenCV fills outlines at twice the size, fabric and light are laid on, and 2x2
+light and pose; what is worn above follows one pattern whose measures overlap, as in life.
+OpenCV fills outlines at twice the size, fabric and light are laid on, and 2x2
 pixels become one. The same seed gives the same pictures with the same OpenCV.
 """
 

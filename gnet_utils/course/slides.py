@@ -33,7 +33,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from gnet_utils.base import ROOT
-from gnet_utils.course.notebooks import BAR, CHECK, as_rendered, without_folded
+from gnet_utils.course.notebooks import CHECK, as_rendered, without_folded
 
 SLIDES = ROOT / "slides"
 REVEAL = ROOT / "gnet_utils" / "course" / "reveal"
@@ -201,6 +201,6 @@ def _output(output: dict) -> str:
             source = f"data:{kind};base64,{''.join(data[kind].split())}"
             return f'<figure><img src="{source}" alt="{alt}"></figure>'
     text = re.sub(r"\x1b\[[0-9;]*m", "", data.get("text/plain", ""))
-    if output.get("name") == "stderr" or BAR.match(text) or not text.strip():
+    if output.get("name") == "stderr" or not text.strip():
         return ""
     return f'<pre class="output">{_lines(html.escape(text))}</pre>'

@@ -15,10 +15,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from gnet_utils.base import ROOT, UsageError
-from gnet_utils.course.notebooks import find_notebooks, put_solutions, read, write
+from gnet_utils.course.notebooks import find_notebooks, read, solutions, write
 
 MAX_WORKERS = 4  # each takes up to about 2 GB of memory
 NBVAL = [
@@ -66,9 +67,20 @@ def run_tests(options: argparse.Namespace) -> int:
 
 
 def with_solutions(path: Path, folder: Path) -> Path:
-    """A copy of the notebook in `folder`, with the solutions of its exercises as cells."""
+    """A copy of the notebook in `folder`, with each folded solution as a code cell below it.
+
+    The cell fails unless the exercise's check says right.
+    """
     notebook = read(path)
-    put_solutions(notebook)
+    for index, name, code in reversed(solutions(notebook)):
+        called = re.search(rf"check\(\"{re.escape(name)}\", (\w+)\)", code)
+        code += (
+            "\n\nfrom gnet_utils.exercises import mistake_in\n"
+            f"mistake = mistake_in({name!r}, {called[1] if called else 'answer'})\n"
+            "assert mistake is None, mistake\n"
+        )
+        cell = nbformat.v4.new_code_cell(code, metadata={"solution_of": name})
+        notebook["cells"].insert(index + 1, cell)
     write(notebook, folder / path.name)
     return folder / path.name
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from gnet_utils.course import notebooks
+from gnet_utils.course import bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("GNET_CACHE_DIR") or ROOT / "data" / "cache").resolve()
@@ -71,7 +71,7 @@ class Lab:
 def lab(tmp_path_factory) -> Iterator[Lab]:
     """`python -m gnet_utils lab` in a course unpacked from the zip, as a reader starts it."""
     folder = tmp_path_factory.mktemp("lab")
-    zipfile.ZipFile(notebooks.bundle(folder / "gnet-course.zip")).extractall(folder)
+    zipfile.ZipFile(bundle.bundle(folder / "gnet-course.zip")).extractall(folder)
     course, settings = folder / "gnet-course", folder / "settings"
     # The test looks at all cells at once; JupyterLab keeps only those in view on the page.
     whole = settings / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"

@@ -1,0 +1,135 @@
+"""The course as one zip, and the address of its repository in the notebooks, for Colab."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import nbformat
+
+from gnet_utils.base import ROOT, UsageError, written_aside
+from gnet_utils.course import notebooks
+from gnet_utils.course.notebooks import as_rendered, clean_copy, find_notebooks, without_folded
+
+COLAB = "https://colab.research.google.com"
+TEACHING = "TEACHING.md"
+BUNDLED = [
+    *("README.md", "LICENSE", "CITATION.cff", "requirements.txt", "pyproject.toml"),
+    *("gnet_utils", "notebooks", "tests", "data"),
+]
+SKIPPED = {"cache", "clean", "__pycache__", ".ipynb_checkpoints"}
+
+
+def bundle(
+    target: Path = ROOT / "gnet-course.zip",
+    *,
+    with_solutions: bool = True,
+    data_set: Path | None = None,
+) -> Path:
+    """Pack the course for Colab or for a machine without network; returns the zip's path.
+
+    Its notebooks are those of the last `render`; says on stderr which files of `notebooks` stay
+    here. with_solutions=False takes solutions out of the notebooks, and leaves out what else tells
+    them: TEACHING.md and the unit tests. data_set: the cached data set, into the zip's own cache.
+    """
+    packed: dict[str, bytes] = {}  # by the place in the course
+    for path in find_notebooks():
+        if clean_copy(path).exists():
+            notebook = as_rendered(path)
+            if not with_solutions:
+                hide_solutions(notebook)
+            content = (nbformat.writes(notebook) + "\n").encode()
+            packed[f"notebooks/{path.name}"] = packed[f"data/clean/{path.name}"] = content
+    staying = []
+    tops = [ROOT / name for name in BUNDLED]
+    for file in sorted(p for top in tops for p in ([top] if top.is_file() else top.rglob("*"))):
+        place = file.relative_to(ROOT)
+        name, top = place.as_posix(), place.parts[0]
+        if SKIPPED & set(place.parts) or file.suffix == ".tmp" or not file.is_file():
+            continue
+        tells = file.name == TEACHING or (top == "tests" and file.suffix == ".py")
+        if name in packed or (tells and not with_solutions):
+            continue
+        if file.suffix == ".ipynb" or (top == "notebooks" and file.name != TEACHING):
+            staying.append(name)
+            continue
+        packed[name] = file.read_bytes()
+    if staying:
+        print(
+            f"Not packed: {', '.join(staying)}. From notebooks/ go only {TEACHING} and what "
+            "`python -m gnet_utils render NN` has made.",
+            file=sys.stderr,
+        )
+    if not with_solutions:  # no link to what the zip leaves out
+        link = rb"\[([^]]*)\]\(notebooks/TEACHING\.md\)"
+        packed["README.md"] = re.sub(link, rb"\1 (in the teacher's copy)", packed["README.md"])
+    if data_set:
+        packed[f"data/cache/{data_set.name}"] = data_set.read_bytes()
+    with written_aside(target) as aside, zipfile.ZipFile(aside, "w") as archive:
+        for name, content in sorted(packed.items()):
+            entry = zipfile.ZipInfo(f"gnet-course/{name}", time.localtime()[:6])
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16  # unpacked on a share, all can read it
+            archive.writestr(entry, content)
+    return target
+
+
+def hide_solutions(notebook: dict) -> None:
+    """Put one line in place of each folded solution, for a class that is to find it itself.
+
+    Whatever is folded counts as a solution: those of a teacher have no metadata that say so.
+    """
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            line = "*The solution comes in class.*"
+            if name := cell["metadata"].pop("solution", None):
+                line = f'*The solution comes in class. `hint("{name}")` helps until then.*'
+            cell["source"] = without_folded(cell["source"], line)
+
+
+def write_repository(url: str) -> None:
+    """Write the clone address into every set-up cell, and a Colab badge under every title.
+
+    Raises UsageError when `url` is not of the form https://github.com/OWNER/NAME.
+    """
+    match = re.fullmatch(r"(https://github\.com/([\w.-]+/[\w.-]+?))(?:\.git)?/?", url)
+    if not match:
+        raise UsageError(f"--repo must be https://github.com/OWNER/NAME, got {url!r}")
+    source = re.sub(r'REPO_URL = ".*"', f'REPO_URL = "{match[1]}"', notebooks.setup_cell())
+    notebooks.setup_file().write_text(f"{source}\n", encoding="utf-8")
+    branch = _default_branch(match[1])
+    paths = find_notebooks()
+    for path in paths + [clean_copy(path) for path in paths if clean_copy(path).exists()]:
+        notebook = notebooks.read(path)
+        notebooks.put_setup_cell(notebook)
+        place = f"{COLAB}/github/{match[2]}/blob/{branch}/notebooks/{path.name}"
+        badge = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({place})"
+        title = notebook["cells"][0]
+        lines = [row for row in title["source"].splitlines() if not row.startswith("[![Open in")]
+        body = "\n".join(lines[1:]).strip("\n")
+        title["source"] = f"{lines[0]}\n\n{badge}\n\n{body}"
+        notebooks.give_ids(notebook)
+        notebooks.write(notebook, path)
+
+
+def _default_branch(url: str) -> str:
+    """The repository's default branch, as git hears it; `main`, and a line about it, without."""
+    command = ["git", "ls-remote", "--symref", url, "HEAD"]
+    env = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # no question for a password
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=env)
+        if found := re.match(r"ref: refs/heads/(\S+)\tHEAD", done.stdout):
+            return found[1]
+    except (OSError, subprocess.TimeoutExpired):
+        pass
+    print(
+        f"{url} does not tell its branch: the badges lead to the branch main. If it has another "
+        "name, run this again when the repository is public and not empty.",
+        file=sys.stderr,
+    )
+    return "main"
