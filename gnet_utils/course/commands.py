@@ -109,7 +109,7 @@ def train(options: argparse.Namespace) -> int:
         return 0
     from filelock import FileLock, Timeout
 
-    from gnet_utils.course import parallel
+    from gnet_utils import parallel
 
     recipe = get_recipe(options.recipe)
     files = Path(options.out) / f"{recipe.name}-seed{options.seed}"
@@ -131,11 +131,12 @@ def train(options: argparse.Namespace) -> int:
 def _train(recipe, device, files: Path, options: argparse.Namespace) -> int:
     import torch
 
-    from gnet_utils.course import parallel
+    from gnet_utils import parallel
     from gnet_utils.course.bench import lasting
     from gnet_utils.data import data_source, load_fashion_mnist, split_train_validation
     from gnet_utils.recipes import build_network
-    from gnet_utils.training import BY_HAND, begun_with, evaluate, fit, save_checkpoint
+    from gnet_utils.runs import begun_with
+    from gnet_utils.training import BY_HAND, evaluate, fit, save_checkpoint
 
     first = parallel.rank() == 0
     training, validation = load_fashion_mnist("train", str(device)), None
@@ -205,7 +206,7 @@ def _finished(log: Path, recipe, name: str) -> str:
     """
     from gnet_utils.data import data_source
     from gnet_utils.recipes import other_settings
-    from gnet_utils.training import History
+    from gnet_utils.runs import History
 
     history = History.load(log) if log.is_file() else None
     if history is None or not history.results:
