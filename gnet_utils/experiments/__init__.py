@@ -1,10 +1,12 @@
 """Long experiments, run by script and replayed in the notebooks: one JSON file for each run.
 
-    python -m gnet_utils.experiments.start --help
+    python -m gnet_utils.experiments.start --seeds 2           all runs, with two seeds each
+    python -m gnet_utils.experiments.start tutorial_96         one run, by name
 
-A script asks `record` for each of its runs; what is recorded already is not run again, so a script
-that was stopped goes on with the same command. Notebooks read the files with `recorded`. What the
-runs share is here too: `shuffled` and `cycled` batches, `up_and_down` learning rates.
+A script asks `record` for each of its runs, which becomes one JSON file in data/runs/start; what is
+recorded already is not run again, so a script that was stopped goes on with the same command.
+Notebooks read the files with `recorded`. What the runs share is here too: `shuffled` and `cycled`
+batches, `up_and_down` learning rates.
 """
 
 import argparse

@@ -1,11 +1,7 @@
 """Training with changed pictures, and testing with many views of each (notebook 08).
 
-    python -m gnet_utils.experiments.augmentation --seeds 3        all runs, with three seeds each
-    python -m gnet_utils.experiments.augmentation crop             one run, by name
-
 Every run shows a narrow net of nine blocks 16,000 pictures: eight times the same 2,000, or, where
-the name ends in "_fresh", each of 16,000 once. Each run becomes one JSON file in
-data/runs/augmentation; what is recorded already is not run again.
+the name ends in "_fresh", each of 16,000 once.
 """
 
 from collections.abc import Callable, Iterator

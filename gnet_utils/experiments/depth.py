@@ -1,13 +1,9 @@
 """Deeper networks with and without shortcuts, and GoogLeNet against ResNet (notebook 07).
 
-    python -m gnet_utils.experiments.depth --seeds 3           all runs, with three seeds each
-    python -m gnet_utils.experiments.depth plain_44            one run, by name
-
 Plain and residual nets of three depths, and a narrow GoogLeNet beside residual nets of the same
 number of parameters and of the same number of multiply-adds. All get the same recipe and the same
 number of pictures, made half as wide and high (14x14): a quarter of the work, so that three seeds
-of all nets take minutes. Each run becomes one JSON file in data/runs/depth; what is recorded
-already is not run again.
+of all nets take minutes.
 """
 
 import time

@@ -21,6 +21,7 @@ Widths = tuple[int, ...]  # six of the first block, six of the second, in the or
 Score = Callable[[Widths], float]
 
 STEM = 16  # channels that the first block reads
+RATE = 0.3  # the highest learning rate
 NARROWEST = 2  # channels that every convolution keeps
 HAND_MADE = GOOGLENET_BLOCKS["3a"] + GOOGLENET_BLOCKS["3b"]  # the paper's, to be scaled
 
@@ -152,20 +153,19 @@ def trained_accuracy(
     *,
     steps: int = 60,
     batch: int = 64,
-    learning_rate: float = 0.3,
     seed: int = 0,
 ) -> float:
     """Accuracy on `judge` of TinyInception(widths) after `steps` of SGD on `train`.
 
-    The rate rises for a tenth of the steps and falls to zero. The same seed gives all candidates
-    the same batches; torch's own random state is set to it.
+    The learning rate rises for a tenth of the steps and falls to zero. The same seed gives all
+    candidates the same batches; torch's own random state is set to it.
     Data: uint8 images (N, 1, 28, 28), labels (N,).
     """
     torch.manual_seed(seed)
     # merged: the same network in fewer, larger pieces, which take less time
     net = fused.merge(TinyInception(widths)).to(memory_format=torch.channels_last)
-    optimiser = torch.optim.SGD(net.parameters(), lr=learning_rate, momentum=0.9)
-    batches, rates = cycled(len(train[0]), batch, steps, seed), up_and_down(learning_rate, steps)
+    optimiser = torch.optim.SGD(net.parameters(), lr=RATE, momentum=0.9)
+    batches, rates = cycled(len(train[0]), batch, steps, seed), up_and_down(RATE, steps)
     for _ in train_epoch(net, train, batches, rates, optimiser, prepare=to_float):
         pass
     net.eval()

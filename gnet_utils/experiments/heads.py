@@ -1,12 +1,7 @@
 """What auxiliary heads do for the first steps of a GoogLeNet, one change at a time (notebook 06).
 
-    python -m gnet_utils.experiments.heads --seeds 3           all runs, with three seeds each
-    python -m gnet_utils.experiments.heads heads_kaiming       one run, by name
-    python -m gnet_utils.experiments.heads exits               the network of the early exits
-
-Four nets (plain, heads, norm, both) times three initialisations (tutorial, default, kaiming), and
-other weights of the heads' losses. Each run becomes one JSON file in data/runs/heads; what is
-recorded already is not run again.
+Four nets (plain, heads, norm, both) times three initialisations (tutorial, default, kaiming), other
+weights of the heads' losses, and "exits": the network of the early exits.
 """
 
 import copy

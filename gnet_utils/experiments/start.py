@@ -1,10 +1,4 @@
-"""The first steps of training, one change at a time: what makes a GoogLeNet start (notebook 05).
-
-    python -m gnet_utils.experiments.start --seeds 2           all runs, with two seeds each
-    python -m gnet_utils.experiments.start tutorial_96         one run, by name
-
-Each run becomes one JSON file in data/runs/start; what is recorded already is not run again.
-"""
+"""The first steps of training, one change at a time: what makes a GoogLeNet start (notebook 05)."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
