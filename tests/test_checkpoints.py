@@ -39,7 +39,7 @@ def measured(name: str, pictures: int) -> tuple[float, float]:
 @pytest.mark.data
 @pytest.mark.parametrize("name", NAMES)
 def test_a_checkpoint_keeps_its_promise(name):
-    """A changed weight changes the loss, even where no answer changes."""
+    """The loss moves where weights have changed and no answer has yet."""
     if prepare().kind != "real":
         pytest.skip("the accuracy belongs to the real Fashion-MNIST")
     loss, accuracy = measured(name, 1000)
