@@ -121,7 +121,7 @@ def main(folder: Path, kills: int) -> None:
             halves += any(own.glob("run.state.*.tmp"))
             if (own / "run.state").exists():
                 place = safe_open(own / "run.state", "pt").metadata()["run"]
-                places.append(json.loads(place)["epoch"])
+                places.append(len(json.loads(place)["history"]["epochs"]))
         assert differences(folder / "whole", own) == [], own
     print(json.dumps({"killed": killed, "runs": runs, "epochs": places, "half": halves}))
 
