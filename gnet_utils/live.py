@@ -6,6 +6,7 @@ brings no output of a running cell to a page that was opened anew. Such a page s
 was last saved, so that has to be true at any time.
 """
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -22,23 +23,21 @@ STANDS_STILL = (
 
 
 class Progress:
-    """Shows a run while it lasts: `with Progress(history, 300, 3, ...) as progress: ...`.
+    """Shows a run while it lasts: `with Progress(history, 300, 100, ...) as shown: ...`.
 
     history: the record of the run (`runs.History`), which grows while it trains.
-    total, done: steps of the whole run, and how many were made before this process began.
-    epochs: passes over the training set, the last of which may be a part of one.
+    total, epoch_steps: steps of the whole run and of an epoch; the last may be a part of one.
     bar, plot: what is shown: the steps, a figure of loss and accuracy.
     """
 
-    def __init__(
-        self, history: Any, total: int, epochs: int, *, done: int = 0, bar: bool, plot: bool
-    ):
-        self.history, self.total, self.epochs = history, total, epochs
-        self.first = self.done = done
+    def __init__(self, history: Any, total: int, epoch_steps: int, *, bar: bool, plot: bool):
+        self.history, self.total, self.epoch_steps = history, total, epoch_steps
+        self.epochs = math.ceil(total / epoch_steps)
+        self.first = self.done = min(len(history.epochs) * epoch_steps, total)
         self.number, self.began = 1, time.perf_counter()
         self.so_far, self.figures = [], ""
         notebook = _in_notebook()
-        self.bar = tqdm(total=total, initial=done, disable=not bar or notebook, unit="step")
+        self.bar = tqdm(total=total, initial=self.done, disable=not bar or notebook, unit="step")
         self.outputs = [_Output(self.text)] if bar and notebook else []
         if plot:
             self.outputs.append(_Output(self.figure))
@@ -62,9 +61,9 @@ class Progress:
         self.done += 1
         self.bar.update()
 
-    def look(self, passes: float, loss: float, accuracy: float) -> None:
-        """Mean loss and accuracy since the last whole epoch, after so many passes, such as 1.25."""
-        self.so_far.append((passes, accuracy))
+    def look(self, loss: float, accuracy: float) -> None:
+        """Mean loss and accuracy since the last whole epoch."""
+        self.so_far.append((self.done / self.epoch_steps, accuracy))
         self.figures = f"loss {loss:.3f}, training accuracy {accuracy:.1%}"
         self.bar.set_postfix_str(self.figures, refresh=False)
         for output in self.outputs:

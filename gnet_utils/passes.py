@@ -1,10 +1,13 @@
 """Forward passes that leave a network as it was: modes restored, hooks taken off again.
 
-Offers `evaluating`, `hooked` and `run_zeros`; counting, receptive fields and probing stand on them.
+Offers `evaluating`, `hooked`, `leaves_as_found` and `run_zeros`; counting, receptive fields,
+probing and training stand on them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +43,26 @@ def hooked(
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def leaves_as_found(train_by: Callable) -> Callable:
+    """A function of a model so that random state, modes and memory layout are then as they were."""
+
+    @wraps(train_by)
+    def wrapped(model: nn.Module, *arguments: Any, **options: Any) -> Any:
+        plain = [parameter for parameter in model.parameters() if parameter.is_contiguous()]
+        gpus = {p.device for p in model.parameters() if p.device.type == "cuda"}
+        modes = [(module, module.training) for module in model.modules()]
+        with torch.random.fork_rng(gpus):
+            try:
+                return train_by(model, *arguments, **options)
+            finally:
+                for module, training in modes:
+                    module.training = training
+                for parameter in plain:
+                    parameter.data = parameter.data.contiguous()
+
+    return wrapped
 
 
 @torch.no_grad()

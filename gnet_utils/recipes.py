@@ -1,17 +1,21 @@
 """Named ways to train: each recipe is data, and says what each of its tricks is worth.
 
 `get_recipe("minute")` gives one; `dataclasses.replace(recipe, epochs=2)` makes another of it;
-`build_network(recipe)` builds the untrained network that the recipe was tuned for.
+`build_network(recipe)` builds the untrained network that the recipe was tuned for,
+`optimiser_of(net, recipe)` and `learning_rate(recipe, step, total)` are how it is trained.
 """
 
 import json
 import math
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 
+import torch
 from torch import nn
 
-from gnet_utils.base import UsageError
+from gnet_utils.base import Timer, UsageError
 from gnet_utils.models import FashionGoogLeNet, GoogLeNet
+from gnet_utils.muon import Muon, normed_convolutions
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,70 @@ def get_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise UsageError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}")
     return RECIPES[name]
+
+
+def optimiser_of(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimiser of `recipe` for the parameters of `net`.
+
+    Raises ValueError for Muon where batch norm follows no convolution.
+    """
+    kernels = set()
+    if recipe.optimiser == "muon":
+        kernels = {conv.weight for conv in normed_convolutions(net)}
+        if not kernels:
+            raise ValueError(
+                "muon needs convolutions with a batch norm after them in an nn.Sequential, got "
+                f"{type(net).__name__} without: take a recipe with optimiser='sgd'"
+            )
+    rest = [p for p in net.parameters() if p not in kernels]
+    groups = [
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if recipe.optimiser == "sgd":
+        momentum = {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0}
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, **momentum)
+    orthogonal = [p for p in net.parameters() if p in kernels]
+    groups.insert(0, {"params": orthogonal, "orthogonal": True, "momentum": recipe.momentum})
+    return Muon(groups, lr=recipe.learning_rate, momentum=recipe.other_momentum)
+
+
+def learning_rate(recipe: Recipe, step: int, total: int) -> float:
+    """Learning rate of step number `step` of `total`, counted from 0."""
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    rising = recipe.warmup * total
+    if step < rising:
+        return recipe.learning_rate * min(1, (step + 1) / rising)
+    return recipe.learning_rate * (total - step) / (total - rising)
+
+
+@cache
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether `device` multiplies bfloat16 faster than float32.
+
+    A CPU that has instructions for it is asked by a stopwatch: an Intel Xeon without AMX has them,
+    and is half as fast with them.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    found = torch.cpu.get_capabilities()
+    if not (found.get("amx_bf16") or found.get("avx512_bf16")):
+        return False  # one product could take a minute
+    return product_seconds(torch.float32) > 1.2 * product_seconds(torch.bfloat16)
+
+
+def product_seconds(kind: torch.dtype) -> float:
+    """Seconds of the fastest of eight products of two 512x512 matrices on the CPU."""
+    matrix = torch.ones(512, 512, dtype=kind)
+    seconds = []
+    for _ in range(8):
+        with Timer() as timer:
+            matrix @ matrix
+        seconds.append(timer.seconds)
+    return min(seconds)
 
 
 SMALL = {"width": 0.25, "stem": "patch", "project_first": True, "multiple_of": 16}

@@ -1,20 +1,27 @@
-"""Records of runs and stored networks: `History`, `save_checkpoint`, `load_checkpoint`,
-`load_trained`. Each file is written aside first, so that none is ever half there."""
+"""What is kept of a run: its record (`History`), its weights (`save_checkpoint`,
+`load_checkpoint`, `load_trained`), and while it lasts its state, from which it can go on.
+
+Each file is written aside first, so that none is ever half there.
+"""
 
 import json
 import math
 import os
+import platform
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import safetensors
+import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from gnet_utils.base import ROOT, CourseError, written_aside
-from gnet_utils.recipes import build_network, get_recipe
+from gnet_utils import parallel
+from gnet_utils.base import ROOT, CourseError, UsageError, written_aside
+from gnet_utils.recipes import Recipe, bfloat16_is_fast, build_network, get_recipe, other_settings
 
 CHECKPOINTS = ROOT / "data" / "checkpoints"  # the stored networks of the course
 
@@ -50,22 +57,9 @@ class History:
     def load(cls, path: str | os.PathLike) -> "History":
         """Read a record; CourseError when the file is missing or not one."""
         try:
-            return cls.of(json.loads(Path(path).read_text(encoding="utf-8")))
+            return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise CourseError(f"{path} is not a recorded run ({error}): record it again") from None
-
-    @classmethod
-    def of(cls, stored: dict) -> "History":
-        """What `asdict` made of a record; TypeError or ValueError where it is none."""
-        history = cls(**stored)
-        for name, kind in RECORDED.items():
-            if not isinstance(getattr(history, name), kind):
-                raise ValueError(f"{name} has the type {type(getattr(history, name)).__name__}")
-        if not all(isinstance(entry, dict) for entry in history.epochs):
-            raise ValueError("an epoch is no object")
-        if not all(isinstance(pair, list) and len(pair) == 2 for pair in history.losses):
-            raise ValueError("a loss is no pair of step and value")
-        return history
 
     def plot(self, so_far: Sequence[tuple[float, float]] = ()):
         """Loss of the batches (smoothed) and accuracy after each epoch, as a Figure.
@@ -79,7 +73,8 @@ class History:
         figure = Figure(figsize=(7.2, 2.8), layout="constrained")
         left, right = figure.subplots(1, 2)
         steps = [step for step, _ in self.losses]
-        left.plot(steps, smooth([loss for _, loss in self.losses]), color=COLOURS["blue"])
+        losses = forgetting_mean([loss for _, loss in self.losses])
+        left.plot(steps, losses, color=COLOURS["blue"])
         left.set(xlabel="step", ylabel="training loss", ylim=(0, None), title="Loss")
         if so_far:
             shown = [(epoch, 100 * share) for epoch, share in so_far]
@@ -93,12 +88,8 @@ class History:
             values = [100 * entry[key] for entry in self.epochs if key in entry]
             if values:
                 right.plot(numbers, values, "o-", color=COLOURS[colour], label=name)
-                right.annotate(
-                    f"{values[-1]:.1f}",
-                    (numbers[-1], values[-1]),
-                    xytext=(4, 4),
-                    textcoords="offset points",
-                )
+                last, where = (numbers[-1], values[-1]), {"textcoords": "offset points"}
+                right.annotate(f"{values[-1]:.1f}", last, xytext=(4, 4), **where)
         right.set(xlabel="epoch", ylabel="accuracy (%)", title="Accuracy")
         right.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         if 0 < len(numbers) < 4:  # half an epoch lies at no whole tick
@@ -108,23 +99,33 @@ class History:
         return figure
 
 
-RECORDED = {"recipe": dict, "seed": int, "epochs": list, "losses": list, "results": dict}
-RECORDED |= {"parameters": int, "seconds": (int, float), "stopped": str, "machine": dict}
-
-
-def smooth(values: list[float], keep: float = 0.9) -> list[float]:
-    """Running mean that forgets: each value is a tenth new and nine tenths what was."""
-    smoothed, level = [], None
+def forgetting_mean(values: list[float], keep: float = 0.9) -> list[float]:
+    """Mean of all values so far, old ones forgotten: a tenth is new, nine tenths what was."""
+    means, level = [], None
     for value in values:
         level = value if level is None else keep * level + (1 - keep) * value
-        smoothed.append(level)
-    return smoothed
+        means.append(level)
+    return means
+
+
+def this_machine(device: torch.device) -> dict:
+    """Versions and hardware, for the record of a run."""
+    name = getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name") or platform.machine()
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": device.type,
+        "name": torch.cuda.get_device_name(device) if device.type == "cuda" else name,
+        "bfloat16": bfloat16_is_fast(device),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "processes": parallel.world(),
+    }
 
 
 # Checkpoints --------------------------------------------------------------------------------------
 
-
-# Broken or forged.
+# What reading a broken or forged file raises.
 UNREADABLE = (OSError, ValueError, OverflowError, RecursionError, safetensors.SafetensorError)
 
 
@@ -164,8 +165,6 @@ def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
     try:
         with safetensors.safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-            if not isinstance(about, dict):
-                raise ValueError("what it says about itself is no JSON object")
             misfit = misfit_of(file, own)
             tensors = {} if misfit else {n: file.get_tensor(n).to(t.dtype) for n, t in own.items()}
     except UNREADABLE as error:
@@ -194,6 +193,136 @@ def _is_pickle(path: str | os.PathLike) -> bool:
         return False
 
 
+def load_trained(name: str) -> tuple[nn.Module, dict]:
+    """A stored network of the course by name, such as "minute-seed0", in eval mode on the CPU.
+
+    Returns it and what is stored about it (recipe, seed, accuracy). Raises ValueError with the
+    names that exist for another.
+    """
+    known = sorted(path.stem for path in CHECKPOINTS.glob("*.safetensors"))
+    if name not in known:
+        raise ValueError(f"name must be one of {', '.join(known)}, got {name!r}")
+    file = CHECKPOINTS / f"{name}.safetensors"
+    network = build_network(get_recipe(name.rpartition("-seed")[0]))
+    about = load_checkpoint(network, file)
+    return network.eval(), about
+
+
+# States: all that a run needs to go on -----------------------------------------------------------
+
+
+def snapshot(net: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Copies of all numbers of a run: weights, running statistics, momentum."""
+    tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
+    for name, parameter in _momenta(optimiser).items():
+        momentum = optimiser.state[parameter].get("momentum_buffer")
+        if momentum is not None:
+            tensors[name] = momentum
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def restore(tensors: dict[str, Tensor], net: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Bring the numbers of a `snapshot` back into `net` and `optimiser`."""
+    net.load_state_dict({name: tensors[f"net.{name}"] for name in net.state_dict()})
+    for name, parameter in _momenta(optimiser).items():
+        if name in tensors:  # in the layout of its weight
+            kept = torch.empty_like(parameter).copy_(tensors[name])
+            optimiser.state[parameter]["momentum_buffer"] = kept
+
+
+def _momenta(optimiser: torch.optim.Optimizer) -> dict[str, nn.Parameter]:
+    """The parameters by the name that their momentum has in a state."""
+    parameters = (p for group in optimiser.param_groups for p in group["params"])
+    return {f"momentum.{index}": parameter for index, parameter in enumerate(parameters)}
+
+
+def fingerprint(data: tuple[Tensor, Tensor]) -> list[int]:
+    """Tells one set of pictures from another, such as the stand-in from the real."""
+    images, labels = data
+    return [len(images), int(images.sum()), int(labels.sum())]
+
+
+def save_state(
+    path: str | os.PathLike, tensors: dict[str, Tensor], history: History, pictures: list[int]
+) -> None:
+    """Keep a `snapshot`, the record so far and the `fingerprint` of the training pictures.
+
+    Where the disk is full or read-only, that is said on stderr: training need not end for it.
+    """
+    run = json.dumps({"history": asdict(history), "data": pictures})
+    try:
+        with written_aside(path) as aside:
+            tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+            save_file(tensors, aside, metadata={"run": run})
+    except (OSError, safetensors.SafetensorError) as error:
+        print(
+            f"{path} cannot be written ({error}): training goes on, but could not be resumed from "
+            "here.",
+            file=sys.stderr,
+        )
+
+
+def load_state(
+    path: str | os.PathLike,
+    net: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    fresh: History,
+    pictures: list[int],
+) -> History:
+    """Bring a run back to where its state was kept; returns the record so far.
+
+    fresh: the record of the run that is to go on, which is returned when there is no file.
+    pictures: fingerprint of its training pictures.
+    Raises UsageError for the state of another run, CourseError for what is none.
+    """
+    if not Path(path).exists():
+        return fresh
+    unfit = f"{path} does not hold the state of a run"
+    weights = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
+    device = str(next(net.parameters()).device)
+    try:
+        with safetensors.safe_open(path, "pt", device=device) as file:
+            run = json.loads(file.metadata()["run"])
+            history, seen = History(**run["history"]), run["data"]
+            misfit = misfit_of(file, weights, _momenta(optimiser))
+            tensors = {} if misfit else {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (*UNREADABLE, TypeError, KeyError) as error:
+        raise CourseError(f"{unfit} ({error}): delete it to begin again") from None
+    name, other = fresh.recipe["name"], other_settings(Recipe(**fresh.recipe), history.recipe)
+    if other or history.seed != fresh.seed:
+        raise UsageError(
+            f"{path} belongs to recipe {history.recipe.get('name')!r}, seed {history.seed}, "
+            f"not to {name!r}, seed {fresh.seed} (other: {', '.join(other) or 'seed'}): delete it "
+            "to begin again, or choose another file"
+        )
+    if seen != pictures:
+        raise UsageError(
+            f"{path} belongs to a run on other training pictures: delete it to begin again, or "
+            "choose another file"
+        )
+    if misfit:
+        raise CourseError(f"{unfit} of this network ({misfit}): delete it to begin again")
+    # On the same kind of processor the stopwatch is not asked again whether bfloat16 is faster.
+    here, there = fresh.machine, history.machine
+    if any(there[key] != here[key] for key in ("device", "name")):
+        history.machine = here
+    restore(tensors, net, optimiser)
+    return history
+
+
+def begun_with(state: Path, recipe: Recipe) -> Recipe | None:
+    """`recipe` with the epochs of the unfinished run whose state that file keeps, or None.
+
+    Nothing else is taken from the file: a forged one could ask for a network of any size.
+    """
+    try:
+        with safetensors.safe_open(state, "pt") as file:
+            stored = json.loads(file.metadata()["run"])["history"]["recipe"]
+        return replace(recipe, epochs=float(stored["epochs"]))
+    except (*UNREADABLE, TypeError, KeyError):
+        return None  # there is none, or `fit` will say what is wrong with it
+
+
 def misfit_of(
     file: Any, expected: dict[str, Tensor], optional: dict[str, Tensor] | None = None
 ) -> str:
@@ -213,18 +342,3 @@ def misfit_of(
         if part.get_dtype().startswith(("F", "BF")) != own.is_floating_point():
             return f"{name} has the type {part.get_dtype()}, here {own.dtype}"
     return ""
-
-
-def load_trained(name: str) -> tuple[nn.Module, dict]:
-    """A stored network of the course by name, such as "minute-seed0", in eval mode on the CPU.
-
-    Returns it and what is stored about it (recipe, seed, accuracy). Raises ValueError with the
-    names that exist for another.
-    """
-    known = sorted(path.stem for path in CHECKPOINTS.glob("*.safetensors"))
-    if name not in known:
-        raise ValueError(f"name must be one of {', '.join(known)}, got {name!r}")
-    file = CHECKPOINTS / f"{name}.safetensors"
-    network = build_network(get_recipe(name.rpartition("-seed")[0]))
-    about = load_checkpoint(network, file)
-    return network.eval(), about

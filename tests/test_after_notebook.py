@@ -148,7 +148,7 @@ def test_the_lead_of_the_winners_in_standard_errors():
 
 
 def test_a_search_is_recorded_with_every_candidate(monkeypatch):
-    monkeypatch.setattr(recording, "searched", lambda widths, seed: widths[0] / 100)
+    monkeypatch.setattr(recording, "judged", lambda widths, *_: widths[0] / 100)
     found = recording.run_search("random", 400_000, seed=0)
     assert len(found["candidates"]) == recording.CANDIDATES
     assert all(c["accuracy"] == c["widths"][0] / 100 for c in found["candidates"])

@@ -157,7 +157,7 @@ def test_accuracies_come_from_all_heads():
 def test_a_run_is_recorded_with_all_that_the_notebook_shows(monkeypatch, capsys):
     monkeypatch.setattr(heads, "PROBE_STEPS", (0, 1, 2))
     data = some_data()
-    run = heads.run_setting("tiny", Setting(heads=True, batch=8, steps=2), 0, data, data)
+    run = heads.run_setting(Setting(heads=True, batch=8, steps=2), 0, data, data)
     assert len(run["loss"]) == 2 and [len(losses) for losses in run["head_losses"]] == [2, 2]
     assert set(run["gradients"]) == {0, 1, 2} and set(run["gradients"][0]) == {"all", "last"}
     assert len(run["head_accuracies"]) == 2

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gnet_utils import training
+from gnet_utils import runs
 from gnet_utils.data import to_float
 from gnet_utils.models import FashionGoogLeNet, Inception
 from gnet_utils.models.layers import ConvUnit
@@ -232,7 +232,7 @@ def test_channels_last_is_how_weights_and_maps_lie_in_memory(wanted, data):
     ],
 )
 def test_precision_is_that_of_the_convolutions(precision, fast, kind, data, monkeypatch):
-    monkeypatch.setattr(training, "bfloat16_is_fast", lambda device: fast)
+    monkeypatch.setattr(runs, "bfloat16_is_fast", lambda device: fast)
     net, seen = network(), set()
     net[0].conv.register_forward_hook(lambda conv, inputs, output: seen.add(output.dtype))
     fitted(data, dataclasses.replace(RECIPE, precision=precision), net)

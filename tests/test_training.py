@@ -8,13 +8,14 @@ import re
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
-from gnet_utils import live, models, training
+from gnet_utils import live, models, recipes, runs, training
 from gnet_utils.base import CourseError
 from gnet_utils.recipes import RECIPES, Recipe, build_network, get_recipe
 from gnet_utils.training import (
-    Accumulator,
     History,
     Timer,
     accuracy,
@@ -147,9 +148,9 @@ def test_a_state_of_other_pictures_is_refused(data, tmp_path):
 def test_a_run_that_goes_on_computes_as_it_began(data, tmp_path, monkeypatch):
     """The stopwatch that chooses bfloat16 may find otherwise the second time."""
     state, found = tmp_path / "state.safetensors", []
-    monkeypatch.setattr(training, "bfloat16_is_fast", lambda device: True)
+    monkeypatch.setattr(runs, "bfloat16_is_fast", lambda device: True)
     _, begun = run(data, state=state)
-    monkeypatch.setattr(training, "bfloat16_is_fast", lambda device: False)
+    monkeypatch.setattr(runs, "bfloat16_is_fast", lambda device: False)
     real = training.train_epoch
 
     def train_epoch(*arguments, half, **options):
@@ -157,14 +158,13 @@ def test_a_run_that_goes_on_computes_as_it_began(data, tmp_path, monkeypatch):
         return real(*arguments, half=half, **options)
 
     monkeypatch.setattr(training, "train_epoch", train_epoch)
-    place = json.loads(training.safetensors.safe_open(state, "pt").metadata()["run"])
-    place |= {"step": 5, "epoch": 1}
+    place = json.loads(safe_open(state, "pt").metadata()["run"])
     place["history"]["epochs"] = place["history"]["epochs"][:1]
-    tensors = training.safetensors.torch.load_file(state)
+    tensors = load_file(state)
     for elsewhere in (False, True):
         if elsewhere:
             place["history"]["machine"]["name"] = "another processor"
-        training.save_file(tensors, state, metadata={"run": json.dumps(place)})
+        save_file(tensors, state, metadata={"run": json.dumps(place)})
         found.clear()
         _, history = run(data, state=state)
         assert history.machine["bfloat16"] is not elsewhere
@@ -246,14 +246,14 @@ def test_bfloat16_is_used_where_it_is_faster_not_where_it_exists(
 ):
     seconds = {torch.float32: float32_seconds, torch.bfloat16: 1.0}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions, raising=False)
-    monkeypatch.setattr(training, "product_seconds", seconds.get)
-    assert training.bfloat16_is_fast.__wrapped__(torch.device("cpu")) is fast
+    monkeypatch.setattr(recipes, "product_seconds", seconds.get)
+    assert recipes.bfloat16_is_fast.__wrapped__(torch.device("cpu")) is fast
 
 
 def test_the_stopwatch_times_products_and_draws_no_random_number():
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    assert 512**3 / 1e14 < training.product_seconds(torch.float32) < 1
+    assert 512**3 / 1e14 < recipes.product_seconds(torch.float32) < 1
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -438,10 +438,6 @@ def test_the_small_tools():
     with Timer() as timer:
         pass
     assert 0 <= timer.seconds < 1
-    sums = Accumulator(2)
-    sums.add(1, 2)
-    sums.add(3, 4)
-    assert (sums[0], sums[1]) == (4, 6)
     logits = torch.tensor([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0]])
     assert accuracy(logits, torch.tensor([0, 1, 1])) == pytest.approx(2 / 3)
 

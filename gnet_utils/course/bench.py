@@ -22,9 +22,9 @@ from gnet_utils.base import ROOT, CourseError, is_quick, written_aside
 from gnet_utils.counting import count_macs, format_table
 from gnet_utils.data import load_fashion_mnist
 from gnet_utils.models import GoogLeNet, fused
-from gnet_utils.recipes import Recipe, build_network, get_recipe
-from gnet_utils.runs import History
-from gnet_utils.training import BY_HAND, QUICK_STEPS, bfloat16_is_fast, fit, this_machine
+from gnet_utils.recipes import Recipe, bfloat16_is_fast, build_network, get_recipe
+from gnet_utils.runs import History, this_machine
+from gnet_utils.training import BY_HAND, QUICK_STEPS, fit
 
 TRAINING_PICTURES = 60_000
 YARDSTICK_PICTURES = 10 * TRAINING_PICTURES  # what the tutorials' recipe takes to reach 88.9%

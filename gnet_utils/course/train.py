@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from gnet_utils import data, training
+from gnet_utils import data, parallel, training
 from gnet_utils.base import CourseError, UsageError
-from gnet_utils.course import bench, parallel
+from gnet_utils.course import bench
+from gnet_utils.evaluation import evaluate
 from gnet_utils.recipes import Recipe, build_network, get_recipe, other_settings
-from gnet_utils.runs import History, save_checkpoint
+from gnet_utils.runs import History, begun_with, save_checkpoint
 
 
 def train(options: argparse.Namespace) -> int:
@@ -55,7 +56,7 @@ def _train(recipe: Recipe, device: torch.device, files: Path, options: argparse.
     if options.validate:
         pictures, validation = data.split_train_validation(*pictures)
     if options.minutes is not None:
-        begun = training.begun_with(state, recipe)
+        begun = begun_with(state, recipe)
         recipe = begun or lasting(options.minutes, recipe, pictures)
     torch.manual_seed(options.seed)
     network = build_network(recipe).to(device)
@@ -86,7 +87,7 @@ def _train(recipe: Recipe, device: torch.device, files: Path, options: argparse.
         print(f"error: {history.stopped}{on}", file=sys.stderr)
         return 1
     measured = validation or data.load_fashion_mnist("test", str(device))
-    loss, accuracy = training.evaluate(network, measured, picture_size=recipe.picture_size)
+    loss, accuracy = evaluate(network, measured, picture_size=recipe.picture_size)
     history.results = {
         "data": data.data_source().kind,
         f"{name}_loss": round(loss, 4),
@@ -94,9 +95,7 @@ def _train(recipe: Recipe, device: torch.device, files: Path, options: argparse.
     }
     # Views help a network that was trained on such: mirrored, and for six also shifted pictures.
     for views in (2, 6)[: recipe.mirror + (recipe.mirror and recipe.shift > 0)]:
-        _, share = training.evaluate(
-            network, measured, views=views, picture_size=recipe.picture_size
-        )
+        _, share = evaluate(network, measured, views=views, picture_size=recipe.picture_size)
         history.results[f"{name}_accuracy_{views}_views"] = round(share, 4)
     weights = files.with_suffix(".safetensors")
     save_checkpoint(network, weights, recipe=recipe.name, seed=options.seed, **history.results)

@@ -1,18 +1,25 @@
 """Long experiments, run by script and replayed in the notebooks: one JSON file for each run.
 
-    python -m gnet_utils.experiments.start --help
+    python -m gnet_utils.experiments.start --seeds 2           all runs, with two seeds each
+    python -m gnet_utils.experiments.start tutorial_96         one run, by name
 
-A script asks `record` for each of its runs; what is recorded already is not run again, so a script
-that was stopped goes on with the same command. Notebooks read the files with `recorded`.
+A script asks `record` for each of its runs, which becomes one JSON file in data/runs/start; what is
+recorded already is not run again, so a script that was stopped goes on with the same command.
+Notebooks read the files with `recorded`. What the runs share is here too: `shuffled` and `cycled`
+batches, `up_and_down` learning rates.
 """
 
 import argparse
 import json
+import math
 import os
 import platform
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from datetime import date
+
+import torch
+from torch import Tensor
 
 from gnet_utils.base import ROOT, CourseError, written_aside
 
@@ -26,8 +33,6 @@ def record(experiment: str, name: str, seed: int, run: Callable[[], dict], **abo
     date, versions and machine. When the file exists, it is read and nothing is run; CourseError
     when it is of another `about`. A setting that is younger than the file counts as the same.
     """
-    import torch
-
     path = RUNS / experiment / f"{name}-seed{seed}.json"
     if path.exists():
         done = json.loads(path.read_text(encoding="utf-8"))
@@ -52,6 +57,8 @@ def record(experiment: str, name: str, seed: int, run: Callable[[], dict], **abo
     }
     with written_aside(path) as aside:
         aside.write_text(json.dumps(done) + "\n", encoding="utf-8")
+    numbers = [f"{key} {value}" for key, value in found.items() if isinstance(value, (int, float))]
+    print(f"{name}, seed {seed}: {', '.join(numbers)}", flush=True)
     return done
 
 
@@ -83,6 +90,29 @@ def recorded(experiment: str) -> dict[str, list[dict]]:
     for same in runs.values():
         same.sort(key=lambda run: run["seed"])
     return runs
+
+
+def shuffled(count: int, batch_size: int, steps: int, seed: int) -> Iterator[Tensor]:
+    """Rows of `steps` batches: all `count` pictures in a new order, again and again."""
+    generator = torch.Generator().manual_seed(seed)
+    while steps > 0:
+        for rows in torch.randperm(count, generator=generator).split(batch_size)[:steps]:
+            steps -= 1
+            yield rows
+
+
+def cycled(count: int, batch_size: int, steps: int, seed: int) -> tuple[Tensor, ...]:
+    """The same, all batches whole: one may have the end of an order and the start of the next."""
+    generator = torch.Generator().manual_seed(seed)
+    rounds = math.ceil(steps * batch_size / count)
+    order = torch.cat([torch.randperm(count, generator=generator) for _ in range(rounds)])
+    return order.split(batch_size)[:steps]
+
+
+def up_and_down(highest: float, steps: int) -> list[float]:
+    """Learning rates that rise for a tenth of the steps and then fall to zero."""
+    shares = [min(1.0, (k + 1) / (0.1 * steps), 1.1 * (1 - k / steps)) for k in range(steps)]
+    return [highest * share for share in shares]
 
 
 def run_all(about: str, names: Collection[str], record: Callable[[str, int], object]) -> None:

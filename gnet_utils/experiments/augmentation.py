@@ -1,11 +1,7 @@
 """Training with changed pictures, and testing with many views of each (notebook 08).
 
-    python -m gnet_utils.experiments.augmentation --seeds 3        all runs, with three seeds each
-    python -m gnet_utils.experiments.augmentation crop             one run, by name
-
 Every run shows a narrow net of nine blocks 16,000 pictures: eight times the same 2,000, or, where
-the name ends in "_fresh", each of 16,000 once. Each run becomes one JSON file in
-data/runs/augmentation; what is recorded already is not run again.
+the name ends in "_fresh", each of 16,000 once.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from gnet_utils import augment, experiments
+from gnet_utils.counting import count_parameters
 from gnet_utils.data import load_fashion_mnist, split_train_validation, to_float
+from gnet_utils.evaluation import Data, evaluate, in_layout
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.passes import evaluating
-from gnet_utils.training import Data, evaluate, in_layout, shuffled, train_epoch
+from gnet_utils.training import train_epoch
 
 AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda images: images,
@@ -65,7 +63,7 @@ def train(
     )
     steps, augmented = setting.shown // setting.batch, AUGMENTATIONS[setting.augmentation]
     shares = (min((k + 1) / (0.2 * steps), (steps - k) / (0.8 * steps)) for k in range(steps))
-    batches = shuffled(setting.pictures, setting.batch, steps, seed)
+    batches = experiments.shuffled(setting.pictures, setting.batch, steps, seed)
     rates = (setting.learning_rate * share for share in shares)
 
     def prepare(images: Tensor) -> Tensor:
@@ -132,14 +130,13 @@ def record(name: str, seed: int) -> None:
         data, _ = split_train_validation(*load_fashion_mnist("train", source="real"))
         test = load_fashion_mnist("test", source="real")
         torch.manual_seed(seed)
-        net, losses = setting.net(), []
-        for loss in train(net, data, setting, seed):
-            losses.append(round(loss, 4))
+        net = setting.net()
+        losses = [round(loss, 4) for loss in train(net, data, setting, seed)]
         known = tuple(part[:2000] for part in data)
         largest = "crops 48" if setting.augmentation in ("none", "crop") else "crops 10"
         right = views_right(net, tuple(part[:5000] for part in test), largest)
-        found = {
-            "parameters": sum(p.numel() for p in net.parameters()),
+        return {
+            "parameters": count_parameters(net),
             "loss": losses,
             "train_accuracy": round(evaluate(net, known)[1], 5),  # of the plain pictures
             "test_accuracy": round(evaluate(net, test)[1], 5),
@@ -149,8 +146,6 @@ def record(name: str, seed: int) -> None:
             },
             "views_pictures": 5000,
         }
-        print(f"{name}, seed {seed}: {found['test_accuracy']:.1%}", found["views"])
-        return found
 
     recipe = asdict(setting) | {
         "optimiser": "Nesterov's SGD, momentum 0.9, weight decay 5e-4, one-cycle",

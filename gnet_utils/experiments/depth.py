@@ -1,13 +1,9 @@
 """Deeper networks with and without shortcuts, and GoogLeNet against ResNet (notebook 07).
 
-    python -m gnet_utils.experiments.depth --seeds 3           all runs, with three seeds each
-    python -m gnet_utils.experiments.depth plain_44            one run, by name
-
 Plain and residual nets of three depths, and a narrow GoogLeNet beside residual nets of the same
 number of parameters and of the same number of multiply-adds. All get the same recipe and the same
 number of pictures, made half as wide and high (14x14): a quarter of the work, so that three seeds
-of all nets take minutes. Each run becomes one JSON file in data/runs/depth; what is recorded
-already is not run again.
+of all nets take minutes.
 """
 
 import time
@@ -21,20 +17,11 @@ from torch import Tensor, nn
 from gnet_utils import experiments
 from gnet_utils.counting import count_macs, count_parameters
 from gnet_utils.data import load_fashion_mnist, to_float
+from gnet_utils.evaluation import Data, evaluate, in_layout, resized
 from gnet_utils.models import FashionGoogLeNet, FashionResNet
-from gnet_utils.recipes import Recipe
-from gnet_utils.training import (
-    bfloat16_is_fast,
-    evaluate,
-    in_layout,
-    learning_rate,
-    optimiser_of,
-    resized,
-    shuffled,
-    train_epoch,
-)
+from gnet_utils.recipes import Recipe, bfloat16_is_fast, learning_rate, optimiser_of
+from gnet_utils.training import train_epoch
 
-Data = tuple[Tensor, Tensor]
 SIDE = 14  # pixels: pictures of 28 averaged over 2x2
 DEPTHS = (8, 20, 44)
 RECIPE = Recipe(
@@ -121,21 +108,18 @@ def train(
     data: Data,
     steps: int,
     seed: int = 0,
-    recipe: Recipe = RECIPE,
     note: Callable[[int, float, nn.Module], None] = lambda step, loss, net: None,
 ) -> float:
-    """Train `net` for `steps` batches by `recipe`, one learning-rate cycle.
-
-    Returns the seconds of processor time that it took.
+    """Train `net` for `steps` batches by RECIPE; returns the seconds of processor time.
 
     data: uint8 images (N, 1, 28, 28) and labels (N,), begun again when they are used up.
     note: called before each step with its number, its loss, and the net with its gradients.
     """
-    half = recipe.precision == "auto" and bfloat16_is_fast(data[0].device)
+    half = RECIPE.precision == "auto" and bfloat16_is_fast(data[0].device)
     net.to(memory_format=torch.channels_last).train()
-    optimiser = optimiser_of(net, recipe)
-    batches = shuffled(len(data[0]), recipe.batch_size, steps, seed)
-    rates = (learning_rate(recipe, step, steps) for step in range(steps))
+    optimiser = optimiser_of(net, RECIPE)
+    batches = experiments.shuffled(len(data[0]), RECIPE.batch_size, steps, seed)
+    rates = (learning_rate(RECIPE, step, steps) for step in range(steps))
 
     def prepare(images: Tensor) -> Tensor:
         return in_layout(resized(to_float(images), SIDE))
@@ -164,11 +148,8 @@ def run_net(setting: Net, seed: int, data: Data, test: Data, kept: int = 5000) -
         losses.append(round(loss, 4))
         if step in wanted:
             gradients.append([step, [float(f"{norm:.3g}") for norm in layer_gradients(net)]])
-        if step % 10 == 0:
-            print(f"\r{setting.kind} {setting.depth}: step {step}, loss {loss:.3f}", end="")
 
     seconds = train(net, data, setting.steps, seed, note=note)
-    print()
     part = tuple(part[:kept] for part in data)
     train_loss, train_accuracy = evaluate(net, part, picture_size=SIDE)
     _, test_accuracy = evaluate(net, test, picture_size=SIDE)

@@ -4,22 +4,24 @@
 and `random_search` look for good ones under a budget of MACs; `trained_accuracy` judges one.
 """
 
-import math
 import random
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gnet_utils.data import to_float
+from gnet_utils.evaluation import Data, accuracy
+from gnet_utils.experiments import cycled, up_and_down
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, fused
 from gnet_utils.models.layers import ConvUnit, initialise
-from gnet_utils.training import accuracy, train_epoch
+from gnet_utils.training import train_epoch
 
 Widths = tuple[int, ...]  # six of the first block, six of the second, in the order of BlockWidths
 Score = Callable[[Widths], float]
 
 STEM = 16  # channels that the first block reads
+RATE = 0.3  # the highest learning rate
 NARROWEST = 2  # channels that every convolution keeps
 HAND_MADE = GOOGLENET_BLOCKS["3a"] + GOOGLENET_BLOCKS["3b"]  # the paper's, to be scaled
 
@@ -143,8 +145,6 @@ def evolve(
 
 # Judging one candidate ---------------------------------------------------------------------------
 
-Data = tuple[Tensor, Tensor]
-
 
 def trained_accuracy(
     widths: Sequence[int],
@@ -153,25 +153,19 @@ def trained_accuracy(
     *,
     steps: int = 60,
     batch: int = 64,
-    learning_rate: float = 0.3,
     seed: int = 0,
 ) -> float:
     """Accuracy on `judge` of TinyInception(widths) after `steps` of SGD on `train`.
 
-    The rate rises for a tenth of the steps and falls to zero. The same seed gives all candidates
-    the same batches; torch's own random state is set to it.
+    The learning rate rises for a tenth of the steps and falls to zero. The same seed gives all
+    candidates the same batches; torch's own random state is set to it.
     Data: uint8 images (N, 1, 28, 28), labels (N,).
     """
     torch.manual_seed(seed)
     # merged: the same network in fewer, larger pieces, which take less time
     net = fused.merge(TinyInception(widths)).to(memory_format=torch.channels_last)
-    chooser = torch.Generator().manual_seed(seed)
-    rounds = math.ceil(steps * batch / len(train[0]))
-    order = torch.cat([torch.randperm(len(train[0]), generator=chooser) for _ in range(rounds)])
-    optimiser = torch.optim.SGD(net.parameters(), lr=learning_rate, momentum=0.9)
-    shares = [min(1.0, (k + 1) / (0.1 * steps), 1.1 * (1 - k / steps)) for k in range(steps)]
-    rates = [learning_rate * share for share in shares]
-    batches = order.split(batch)[:steps]
+    optimiser = torch.optim.SGD(net.parameters(), lr=RATE, momentum=0.9)
+    batches, rates = cycled(len(train[0]), batch, steps, seed), up_and_down(RATE, steps)
     for _ in train_epoch(net, train, batches, rates, optimiser, prepare=to_float):
         pass
     net.eval()

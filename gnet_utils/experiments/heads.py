@@ -1,12 +1,7 @@
 """What auxiliary heads do for the first steps of a GoogLeNet, one change at a time (notebook 06).
 
-    python -m gnet_utils.experiments.heads --seeds 3           all runs, with three seeds each
-    python -m gnet_utils.experiments.heads heads_kaiming       one run, by name
-    python -m gnet_utils.experiments.heads exits               the network of the early exits
-
-Four nets (plain, heads, norm, both) times three initialisations (tutorial, default, kaiming), and
-other weights of the heads' losses. Each run becomes one JSON file in data/runs/heads; what is
-recorded already is not run again.
+Four nets (plain, heads, norm, both) times three initialisations (tutorial, default, kaiming), other
+weights of the heads' losses, and "exits": the network of the early exits.
 """
 
 import copy
@@ -18,16 +13,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils import experiments
-from gnet_utils.counting import count_macs, evaluating
+from gnet_utils.counting import count_macs, count_parameters
 from gnet_utils.data import load_fashion_mnist, split_train_validation, to_float
+from gnet_utils.evaluation import Data, accuracy, in_layout
 from gnet_utils.experiments.start import remove_batch_norm, spread, start_like_tutorials
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.models.googlenet import GoogLeNetOutput
 from gnet_utils.models.layers import ConvUnit, initialise
+from gnet_utils.passes import evaluating
 from gnet_utils.probing import gradient_norms
-from gnet_utils.training import accuracy, in_layout, load_checkpoint, save_checkpoint, train_epoch
+from gnet_utils.runs import load_checkpoint, save_checkpoint
+from gnet_utils.training import train_epoch
 
-Data = tuple[Tensor, Tensor]
 HEADS = {"aux1": "inception_4a", "aux2": "inception_4d"}  # head -> the block that it reads
 CHECKPOINT = experiments.RUNS / "heads" / "exits-seed0.safetensors"
 
@@ -199,19 +196,13 @@ def first_steps(
     falling: the learning rate rises for a tenth of the steps and then falls to zero.
     """
     optimiser = torch.optim.SGD(net.parameters(), lr=setting.learning_rate)
-    chooser = torch.Generator().manual_seed(seed)
-    steps, count = setting.steps, len(data[0])
-    rounds = -(-steps * setting.batch // count)
-    order = torch.cat([torch.randperm(count, generator=chooser) for _ in range(rounds)])
-    shares = [1.0] * steps
-    if falling:
-        shares = [min(1.0, (k + 1) / (0.1 * steps), 1.1 * (1 - k / steps)) for k in range(steps)]
+    steps, highest = setting.steps, setting.learning_rate
     net.train()
     training = train_epoch(
         net,
         data,
-        order.split(setting.batch)[:steps],
-        [setting.learning_rate * share for share in shares],
+        experiments.cycled(len(data[0]), setting.batch, steps, seed),
+        experiments.up_and_down(highest, steps) if falling else [highest] * steps,
         optimiser,
         prepare=lambda images: in_layout(to_float(images)),
         head_weight=setting.weight,
@@ -249,7 +240,7 @@ def accuracies(net: nn.Module, data: Data) -> list[float]:
 PROBE_STEPS = (0, 50, 100, 200)  # when gradients are looked at; the last is the end
 
 
-def run_setting(name: str, setting: Setting, seed: int, train: Data, validation: Data) -> dict:
+def run_setting(setting: Setting, seed: int, train: Data, validation: Data) -> dict:
     """What one run is recorded with: losses, gradient norms, spread of the start, accuracies."""
     net = setting.net(seed)
     probe = train[0][:128], train[1][:128]
@@ -259,13 +250,11 @@ def run_setting(name: str, setting: Setting, seed: int, train: Data, validation:
         if len(losses) in PROBE_STEPS[1:]:
             norms[len(losses)] = gradients(net, probe, setting.weight)
         losses.append([round(value, 4) for value in loss])
-        print(f"\r{name} seed {seed}: {len(losses)}/{setting.steps}, loss {loss[0]:.3f}", end="")
     norms[len(losses)] = gradients(net, probe, setting.weight)
     shares_right = accuracies(net, validation)
-    print(f", accuracy {shares_right}", flush=True)
     columns = [list(column) for column in zip(*losses, strict=True)]
     return {
-        "parameters": sum(p.numel() for p in net.parameters()),
+        "parameters": count_parameters(net),
         "loss": columns[0],
         "head_losses": columns[1:],
         "spread": {stage: round(share, 4) for stage, share in shares.items()},
@@ -278,14 +267,10 @@ def run_setting(name: str, setting: Setting, seed: int, train: Data, validation:
 def run_exits(seed: int, train: Data, validation: Data) -> dict:
     """Train the network of the early exits and store its weights beside the record."""
     net = EXITS.net(seed)
-    losses = []
-    for loss in first_steps(net, train, EXITS, seed, falling=True):
-        losses.append([round(value, 4) for value in loss])
-        print(f"\rexits: {len(losses)}/{EXITS.steps}, loss {loss[0]:.3f}", end="")
+    losses = [round(loss[0], 4) for loss in first_steps(net, train, EXITS, seed, falling=True)]
     shares_right = accuracies(net, validation)
-    print(f", accuracy {shares_right}", flush=True)
     save_checkpoint(net, CHECKPOINT, **asdict(EXITS), accuracies=shares_right, seed=seed)
-    return {"loss": [row[0] for row in losses][::5], "accuracies": shares_right}
+    return {"loss": losses[::5], "accuracies": shares_right}
 
 
 def load_exits() -> tuple[HeadedGoogLeNet, dict]:
@@ -306,7 +291,7 @@ def record(name: str, seed: int) -> None:
         parts = split_train_validation(images, labels, validation=5000, seed=0)
         if name == "exits":
             return run_exits(seed, *parts)
-        return run_setting(name, setting, seed, *parts)
+        return run_setting(setting, seed, *parts)
 
     recipe = asdict(setting) | {"optimiser": "SGD without momentum", "precision": "float32"}
     if name == "exits":

@@ -1,11 +1,8 @@
 """A search over branch widths under a budget of MACs: evolution, chance and hand (notebook 10).
 
-    python -m gnet_utils.experiments.search --seeds 3      all runs, half an hour on a busy machine
-    python -m gnet_utils.experiments.search evolve_400k    one run, by name
-
 For each budget: `evolve` and `random` search with equal numbers of candidates, then `final`, where
-the found widths and the hand-made ones are trained again, longer and from other beginnings. Each
-run becomes one JSON file in data/runs/search; what is recorded already is not run again.
+the found widths and the hand-made ones are trained again, longer and from other beginnings. All of
+it takes half an hour on a busy machine.
 """
 
 import random
@@ -16,6 +13,7 @@ import torch
 from gnet_utils import experiments
 from gnet_utils.data import load_fashion_mnist, split_train_validation
 from gnet_utils.experiments.evolution import (
+    RATE,
     Widths,
     evolve,
     hand_made,
@@ -45,24 +43,26 @@ def data() -> dict:
 
 
 @cache
-def searched(widths: Widths, seed: int) -> float:
-    """The score of a candidate in a search."""
-    pictures = data()
-    share = trained_accuracy(
-        widths, pictures["train"], pictures["validation"], steps=STEPS, seed=seed
-    )
+def judged(widths: Widths, on: str, steps: int, seed: int) -> float:
+    """Accuracy of a candidate on "validation" or "test" pictures, after so many steps."""
+    train, judges = data()["train"], data()[on]
+    share = round(trained_accuracy(widths, train, judges, steps=steps, seed=seed), 4)
     print(f"{macs_of(widths):>9,} MACs  {share:.4f}  {widths}", flush=True)
-    return round(share, 4)
+    return share
 
 
 def run_search(kind: str, budget: int, seed: int) -> dict:
     """Each candidate in the order of the search, and the hand-made widths judged alike."""
     look = {"evolve": evolve, "random": random_search}[kind]
-    tried = look(lambda w: searched(w, seed), budget, CANDIDATES, random.Random(seed))
+
+    def score(widths: Widths) -> float:
+        return judged(widths, "validation", STEPS, seed)
+
+    tried = look(score, budget, CANDIDATES, random.Random(seed))
     hand = hand_made(budget)
     return {
         "candidates": [{"widths": w, "macs": macs_of(w), "accuracy": a} for w, a in tried],
-        "hand": {"widths": hand, "macs": macs_of(hand), "accuracy": searched(hand, seed)},
+        "hand": {"widths": hand, "macs": macs_of(hand), "accuracy": score(hand)},
     }
 
 
@@ -75,19 +75,11 @@ def run_final(budget: str, seed: int) -> dict:
         ranked = sorted(run["candidates"], key=lambda c: c["accuracy"])
         widths[kind] = tuple(ranked[-1]["widths"])
     widths["middle"] = tuple(ranked[len(ranked) // 2]["widths"])  # of the random search
-    pictures, seeds = data(), (100 + 2 * seed, 101 + 2 * seed)
-    shares = {}
-    for name, these in widths.items():
-        shares[name] = [
-            round(
-                trained_accuracy(
-                    these, pictures["train"], pictures["test"], steps=FINAL_STEPS, seed=beginning
-                ),
-                4,
-            )
-            for beginning in seeds
-        ]
-        print(f"final {budget} {name} {shares[name]}", flush=True)
+    seeds = 100 + 2 * seed, 101 + 2 * seed
+    shares = {
+        name: [judged(these, "test", FINAL_STEPS, beginning) for beginning in seeds]
+        for name, these in widths.items()
+    }
     return {"widths": widths, "accuracy": shares, "seeds": seeds}
 
 
@@ -98,7 +90,7 @@ def record(name: str, seed: int) -> None:
     recipe = {
         "steps": FINAL_STEPS if final else STEPS,
         "batch": 64,
-        "learning_rate": 0.3,
+        "learning_rate": RATE,
         "optimiser": "SGD, momentum 0.9, rate up for a tenth of the steps, then down to zero",
         "judged_on": "10,000 test pictures" if final else f"{JUDGES:,} validation pictures",
     }

@@ -1,10 +1,4 @@
-"""The first steps of training, one change at a time: what makes a GoogLeNet start (notebook 05).
-
-    python -m gnet_utils.experiments.start --seeds 2           all runs, with two seeds each
-    python -m gnet_utils.experiments.start tutorial_96         one run, by name
-
-Each run becomes one JSON file in data/runs/start; what is recorded already is not run again.
-"""
+"""The first steps of training, one change at a time: what makes a GoogLeNet start (notebook 05)."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -13,10 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from gnet_utils import experiments
+from gnet_utils.counting import count_parameters
 from gnet_utils.data import load_fashion_mnist
+from gnet_utils.evaluation import Data, resized
 from gnet_utils.models import FashionGoogLeNet
+from gnet_utils.passes import hooked
 from gnet_utils.recipes import tutorial_network
-from gnet_utils.training import resized, train_epoch
+from gnet_utils.training import train_epoch
 
 
 @dataclass(frozen=True)
@@ -90,9 +87,7 @@ def start_like_tutorials(module: nn.Module, zero_biases: bool = False) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def first_steps(
-    net: nn.Module, data: tuple[Tensor, Tensor], start: Start, seed: int = 0
-) -> Iterator[float]:
+def first_steps(net: nn.Module, data: Data, start: Start, seed: int = 0) -> Iterator[float]:
     """Train `net` with plain SGD and yield the loss of each step.
 
     data: uint8 images (N, 1, 28, 28) and labels (N,).
@@ -119,19 +114,13 @@ def spread(net: nn.Module, images: Tensor) -> dict[str, float]:
     """
     shares = {}
 
-    def note(name, output):
-        rest = output - output.mean(0)
-        shares[name] = (rest.square().sum() / output.square().sum()).sqrt().item()
+    def note(name: str, stage: nn.Module, output: Tensor) -> None:
+        if not isinstance(stage, (nn.Flatten, nn.Dropout, nn.Identity)):
+            rest = output - output.mean(0)
+            shares[name] = (rest.square().sum() / output.square().sum()).sqrt().item()
 
-    hooks = [
-        stage.register_forward_hook(lambda m, _, output, name=name: note(name, output))
-        for name, stage in net.named_children()
-        if not isinstance(stage, (nn.Flatten, nn.Dropout, nn.Identity))
-    ]
-    with torch.no_grad():
+    with hooked(net.named_children(), note), torch.no_grad():
         net.train()(images)
-    for hook in hooks:
-        hook.remove()
     return shares
 
 
@@ -140,14 +129,11 @@ def record(name: str, seed: int) -> None:
     start = RUNS[name]
 
     def run() -> dict:
-        data, losses = load_fashion_mnist("train", source="real"), []
+        data = load_fashion_mnist("train", source="real")
         torch.manual_seed(seed)
         net = start.net()
-        for loss in first_steps(net, data, start, seed):
-            losses.append(round(loss, 4))
-            print(f"\r{name} seed {seed}: {len(losses)}/{start.steps}, loss {loss:.3f}", end="")
-        print()
-        return {"parameters": sum(p.numel() for p in net.parameters()), "loss": losses}
+        losses = [round(loss, 4) for loss in first_steps(net, data, start, seed)]
+        return {"parameters": count_parameters(net), "loss": losses}
 
     recipe = asdict(start) | {"optimiser": "SGD without momentum", "precision": "float32"}
     experiments.record("start", name, seed, run, recipe=recipe)

@@ -22,8 +22,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from gnet_utils import data, runs, training
-from gnet_utils.base import ROOT
+from gnet_utils import data, runs
+from gnet_utils.base import ROOT, CourseError
 from gnet_utils.course import commands as cli
 from gnet_utils.recipes import RECIPES, Recipe, build_network
 from gnet_utils.training import History, fit
@@ -121,7 +121,7 @@ def main(folder: Path, kills: int) -> None:
             halves += any(own.glob("run.state.*.tmp"))
             if (own / "run.state").exists():
                 place = safe_open(own / "run.state", "pt").metadata()["run"]
-                places.append(json.loads(place)["epoch"])
+                places.append(len(json.loads(place)["history"]["epochs"]))
         assert differences(folder / "whole", own) == [], own
     print(json.dumps({"killed": killed, "runs": runs, "epochs": places, "half": halves}))
 
@@ -147,7 +147,7 @@ class Killed(BaseException):
     """Stands for the end of the process: nobody catches it."""
 
 
-CALLS = {"save_file": training, "fsync": os, "replace": os}
+CALLS = {"save_file": runs, "fsync": os, "replace": os}
 
 
 @pytest.fixture
@@ -211,24 +211,23 @@ def test_a_file_is_forced_to_the_disk_before_it_takes_the_place_of_the_last(
         real = getattr(os, name)
         note = lambda *a, name=name, real=real: (order.append(name), real(*a))[1]  # noqa: E731
         monkeypatch.setattr(os, name, note)
-    training.save_checkpoint(nn.Linear(2, 2), tmp_path / "net")
+    runs.save_checkpoint(nn.Linear(2, 2), tmp_path / "net")
     History(recipe={}, seed=0).save(tmp_path / "run.json")
     fit(build_network(small), some_data(), None, small, state=tmp_path / "s", progress=False)
     assert order == ["fsync", "replace"] * 4
 
 
 def test_a_full_disk_does_not_end_the_training(small, undisturbed, tmp_path, monkeypatch, capsys):
-    error = training.safetensors.SafetensorError("No space left on device (os error 28)")
+    error = runs.safetensors.SafetensorError("No space left on device (os error 28)")
     full = lambda *_, **__: (_ for _ in ()).throw(error)  # noqa: E731
     torch.manual_seed(0)
     net = build_network(small)
     with monkeypatch.context() as patch:
-        for module in (training, runs):
-            patch.setattr(module, "save_file", full)
+        patch.setattr(runs, "save_file", full)
         history = fit(net, some_data(), None, small, state=tmp_path / "s", progress=False)
         assert "No space left" in capsys.readouterr().err
-        with pytest.raises(training.CourseError, match=r"cannot be written \(No space left"):
-            training.save_checkpoint(net, tmp_path / "net")
+        with pytest.raises(CourseError, match=r"cannot be written \(No space left"):
+            runs.save_checkpoint(net, tmp_path / "net")
     assert len(history.epochs) == 2 and history.stopped == ""
     weights = load_file(undisturbed / "weights")
     assert all(torch.equal(weights[name], value) for name, value in net.state_dict().items())

@@ -2,6 +2,7 @@
 
 `torchrun --nproc-per-node=2 -m gnet_utils train --recipe full` starts two processes with the
 variables RANK, WORLD_SIZE and LOCAL_RANK set; without them everything here is for one process.
+Not in course/, since `fit` stands on it: nothing that is read stands on what runs the course.
 """
 
 import os
@@ -10,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from gnet_utils.base import CourseError
+from gnet_utils.base import CourseError, UsageError
 
 
 def start() -> torch.device:
@@ -61,6 +62,15 @@ def world() -> int:
 def shared(net: nn.Module) -> nn.Module:
     """`net` with gradients averaged over all processes after each backward pass."""
     return nn.parallel.DistributedDataParallel(net) if world() > 1 else net
+
+
+def check_share(batch_size: int) -> None:
+    """Raise UsageError for a batch too small to be shared by all processes."""
+    if world() > 1 and batch_size < 2 * world():
+        raise UsageError(
+            f"batch_size {batch_size} is too small for {world()} processes: batch norm needs 2 "
+            "pictures or more in each"
+        )
 
 
 def broadcast(value: object) -> object:
