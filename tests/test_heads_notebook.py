@@ -22,7 +22,7 @@ from gnet_utils.experiments.heads import (
     SmallHead,
     accuracies,
     exit_macs,
-    first_steps,
+    train_with_heads,
     gradients,
     load_exits,
     weighted_loss,
@@ -125,7 +125,7 @@ def test_the_first_steps_repeat_and_name_the_last_head_first():
     setting = Setting(heads=True, batch_norm=True, batch=8, steps=3)
 
     def losses():
-        return list(first_steps(setting.net(), some_data(), setting))
+        return list(train_with_heads(setting.net(), some_data(), setting))
 
     first = losses()
     assert first == losses() and [len(row) for row in first] == [3, 3, 3]
@@ -139,7 +139,7 @@ def test_the_weight_changes_what_the_body_learns():
     def moved(weight):
         setting = replace(GRID["both_kaiming"], weight=weight, batch=8, steps=1)
         net = setting.net()
-        list(first_steps(net, some_data(), setting))
+        list(train_with_heads(net, some_data(), setting))
         return net.conv1.conv.weight
 
     assert not torch.equal(moved(0.3), moved(1.0))

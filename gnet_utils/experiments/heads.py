@@ -182,7 +182,7 @@ def weighted_loss(output: GoogLeNetOutput | Tensor, labels: Tensor, weight: floa
     return last + weight * sum(others)
 
 
-def first_steps(
+def train_with_heads(
     net: nn.Module,
     data: Data,
     setting: Setting,
@@ -246,7 +246,7 @@ def run_setting(setting: Setting, seed: int, train: Data, validation: Data) -> d
     probe = train[0][:128], train[1][:128]
     shares = spread(copy.deepcopy(net), in_layout(to_float(probe[0])))
     losses, norms = [], {0: gradients(net, probe, setting.weight)}
-    for loss in first_steps(net, train, setting, seed):
+    for loss in train_with_heads(net, train, setting, seed):
         if len(losses) in PROBE_STEPS[1:]:
             norms[len(losses)] = gradients(net, probe, setting.weight)
         losses.append([round(value, 4) for value in loss])
@@ -267,7 +267,7 @@ def run_setting(setting: Setting, seed: int, train: Data, validation: Data) -> d
 def run_exits(seed: int, train: Data, validation: Data) -> dict:
     """Train the network of the early exits and store its weights beside the record."""
     net = EXITS.net(seed)
-    losses = [round(loss[0], 4) for loss in first_steps(net, train, EXITS, seed, falling=True)]
+    losses = [round(loss[0], 4) for loss in train_with_heads(net, train, EXITS, seed, falling=True)]
     shares_right = accuracies(net, validation)
     save_checkpoint(net, CHECKPOINT, **asdict(EXITS), accuracies=shares_right, seed=seed)
     return {"loss": losses[::5], "accuracies": shares_right}
