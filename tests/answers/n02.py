@@ -12,6 +12,55 @@ from torch import nn
 from answers.forms import Calling, Running, forms
 
 
+def built(change: Callable = lambda *layers: layers, **arguments) -> Callable:
+    """A function that builds bottlenecks: `change` says what happens to their four layers.
+
+    `arguments` go to the k x k convolution.
+    """
+
+    def bottleneck(c_in, reduce, c_out, k):
+        second = nn.Conv2d(reduce, c_out, k, **({"padding": k // 2} | arguments))
+        return nn.Sequential(*change(nn.Conv2d(c_in, reduce, 1), nn.ReLU(), second, nn.ReLU()))
+
+    return bottleneck
+
+
+def functional(c_in, reduce, c_out, k):
+    first, second = nn.Conv2d(c_in, reduce, 1), nn.Conv2d(reduce, c_out, k, padding="same")
+    return Running(first, second, forward=lambda two, x: two[1](two[0](x).clamp(min=0)).relu())
+
+
+def one_relu(c_in, reduce, c_out, k):
+    relu = nn.ReLU(inplace=True)
+    first = nn.Sequential(nn.Conv2d(c_in, reduce, (1, 1)), relu)
+    return nn.Sequential(first, nn.Conv2d(reduce, c_out, (k, k), padding=(k - 1) // 2), relu)
+
+
+def kernel_first(c_in, reduce, c_out, k):
+    first, second = nn.Conv2d(c_in, reduce, k, padding=k // 2), nn.Conv2d(reduce, c_out, 1)
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
+
+
+def reads_all(c_in, reduce, c_out, k):
+    first, second = nn.Conv2d(c_in, reduce, 1), nn.Conv2d(c_in, c_out, k, padding=k // 2)
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
+
+
+def no_waist(c_in, reduce, c_out, k):
+    first, second = nn.Conv2d(c_in, c_out, 1), nn.Conv2d(c_out, c_out, k, padding=k // 2)
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
+
+
+def always_3x3(c_in, reduce, c_out, k):
+    first, second = nn.Conv2d(c_in, reduce, 1), nn.Conv2d(reduce, c_out, 3, padding=1)
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
+
+
+def framed_1x1(c_in, reduce, c_out, k):
+    first, second = nn.Conv2d(c_in, reduce, 1, padding=k // 2), nn.Conv2d(reduce, c_out, k)
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
+
+
 def searched(c_in, c_out, k):
     saving = (r for r in range(c_out * k * k) if r * (c_in + k * k * c_out) < k * k * c_in * c_out)
     return max(saving)
@@ -25,71 +74,15 @@ def in_numpy(c_in, c_out, k):
     return np.ceil(np.float64(k * k * c_in * c_out) / (c_in + k * k * c_out)) - 1
 
 
-def by_svd(both: Callable) -> Callable:
-    """`low_rank` out of what to do with the reduced decomposition and r."""
-    return lambda weight, r: both(*torch.linalg.svd(weight, full_matrices=False), r)
-
-
-def by_eigenvectors(weight, r):
-    _, vectors = torch.linalg.eigh(weight.T @ weight)  # from small to large
-    down = vectors[:, -r:].T
-    return down, weight @ down.T
-
-
-def by_numpy(weight, r):
-    u, s, vh = np.linalg.svd(weight.numpy())
-    return np.diag(s[:r]) @ vh[:r], u[:, :r]
-
-
-def old_svd(weight, r):
-    u, s, v = torch.svd(weight)
-    return [(v[:, :r] * s[:r].sqrt()).T, u[:, :r] * s[:r].sqrt()]
-
-
-def in_place(weight, r):
-    u, s, vh = torch.linalg.svd(weight)
-    weight.zero_()
-    vh[:r] *= s[:r, None]
-    return nn.Parameter(vh[:r]), nn.Parameter(u[:, :r])
-
-
-def spindle_convs(**changes) -> list[nn.Module]:
-    arguments = {"padding": 1, "groups": 384, "bias": False} | changes
-    return [
-        nn.Conv2d(64, 384, 1, bias=False),
-        nn.Conv2d(384, 384, 3, **arguments),
-        nn.Conv2d(384, 64, 1, bias=False),
-    ]
-
-
-def spindle(first=nn.ReLU6, second=nn.ReLU6, *last, **changes) -> nn.Module:
-    a, b, c = spindle_convs(**changes)
-    return nn.Sequential(a, first(), b, second(), c, *last)
-
-
-def bent_by(function: Callable) -> nn.Module:
-    return Running(
-        *spindle_convs(),
-        forward=lambda convs, x: convs[2](function(convs[1](function(convs[0](x))))),
-    )
-
-
-def one_reused() -> nn.Module:
-    (a, b, c), relu6 = spindle_convs(), nn.ReLU6(inplace=True)
-    return nn.Sequential(nn.Sequential(a, relu6), nn.Sequential(b, relu6), c)
-
-
-def lazy_spindle() -> nn.Module:
-    return nn.Sequential(
-        nn.LazyConv2d(384, 1, bias=False), nn.ReLU6(),
-        nn.LazyConv2d(384, 3, padding="same", groups=384, bias=False), nn.ReLU6(),
-        nn.LazyConv2d(64, 1, bias=False),
-    )  # fmt: skip
-
-
 RIGHT = {
-    "02.bottleneck": forms(254_272),
-    "02.macs": [*forms(44_255_232), torch.tensor(44_255_232.0)],
+    "02.bottleneck": [
+        built(),
+        built(padding="same"),
+        partial(built()),
+        Calling(functional),
+        one_relu,
+        lambda c_in, reduce, c_out, k: built()(c_in, reduce, c_out, k).train(),
+    ],
     "02.breakeven": [
         break_even,
         partial(break_even),
@@ -99,35 +92,44 @@ RIGHT = {
         lambda c_in, c_out, k: math.ceil(k**2 * c_in * c_out / (c_in + k**2 * c_out) - 1),
     ],
     "02.budget": forms(28),
-    "02.lowrank": [
-        by_svd(lambda u, s, vh, r: (s[:r, None] * vh[:r], u[:, :r])),
-        Calling(by_svd(lambda u, s, vh, r: (vh[:r], u[:, :r] * s[:r]))),
-        by_svd(lambda u, s, vh, r: (torch.diag(s[:r]) @ vh[:r], u[:, :r])),
-        lambda weight, r: by_svd(lambda u, s, vh, r: (s[:r, None] * vh[:r], u[:, :r]))(
-            weight.double(), r
-        ),
-        by_eigenvectors,
-        by_numpy,
-        partial(old_svd),
-        in_place,
-    ],
-    "02.spindle": [
-        spindle(),
-        spindle().double().train(),
-        spindle(padding="same"),
-        spindle(nn.ReLU6, lambda: nn.Hardtanh(0, 6)),
-        one_reused(),
-        bent_by(F.relu6),
-        bent_by(lambda x: x.clamp(0, 6)),
-        lazy_spindle(),
-    ],
 }
 
 WRONG = {
+    "02.bottleneck": [
+        (lambda *sizes: ..., "every place with ..."),
+        (built(lambda *layers: (layers[0], ..., ..., ...)), "every place with ..."),
+        (built(lambda a, _, b, last: (a, b, last)), "after the 1x1 convolution a ReLU is missing"),
+        (built(lambda a, relu, b, _: (a, relu, b)), "after the k x k convolution a ReLU"),
+        (built(padding=0), "20 -> 6 -> 10 with 3x3 a map of 9x9 came out as 7x7"),
+        (built(padding=1), "8 -> 12 -> 4 with 5x5 a map of 9x9 came out as 7x7"),
+        (built(padding=0, bias=False), "leave out bias=False"),
+        (built(groups=2), "a convolution has groups"),
+        (built(stride=2), "came out as 5x5"),
+        (built(padding_mode="reflect"), "what else happens"),
+        (
+            built(lambda *layers: (*layers, nn.BatchNorm2d(layers[2].out_channels))),
+            "a normalisation",
+        ),
+        (built(lambda *layers: layers[2:]), "convolution 1 reads 6 channels, 20 come to it"),
+        (built(lambda *layers: (*layers[:2], nn.Identity())), "it is 1"),
+        (kernel_first, "the 3x3 reads all 20 channels: the 1x1 has to come before it"),
+        (reads_all, "convolution 2 reads 20 channels, 6 come to it"),
+        (no_waist, "the first convolution is 1x1 from 20 to 10 channels, not 1x1 from 20 to 6"),
+        (always_3x3, "the second convolution is 3x3 from 12 to 4 channels, not 5x5"),
+        (framed_1x1, "the two convolutions are right"),
+        (built()(192, 96, 128, 3), "hand in the function"),
+        (lambda *sizes: list(built()(*sizes)), "a module is asked for"),
+        (lambda *sizes: None, "returns nothing"),
+        (lambda c_in, c_out: F.relu, "stopped with TypeError"),
+        (96, "a function is asked for"),
+    ],
     "02.breakeven": [
+        (lambda c_in, c_out, k: ..., "every place with ..."),
+        (lambda c_in, c_out, k: (... - 1) // c_in, "every place with ..."),
         (lambda c_in, c_out, k: c_in * c_out // (c_in + c_out), "the same area"),
         (lambda c_in, c_out, k: k * c_in * c_out // (c_in + k * c_out), "side once"),
         (lambda c_in, c_out, k: (k * k * c_in * c_out - 1) // (c_out + k * k * c_in), "swapped"),
+        (lambda c_in, c_out, k: (k * k * c_in * c_out - 1) // (k * k * c_out), "in the 1x1 too"),
         (
             lambda c_in, c_out, k: k * k * c_in * c_out // (c_in + k * k * c_out),
             "a tie saves nothing",
@@ -141,49 +143,5 @@ WRONG = {
         (lambda c_in, c_out, k: break_even(c_in, c_out, k) - (k == 1), "too small"),
         (lambda c_in, c_out, k: break_even(c_in, c_out, k) + (k == 3 and c_in == 18), "a tie"),
         (lambda c_in, c_out, k: None if k == 1 else break_even(c_in, c_out, k), "returns nothing"),
-    ],
-    "02.lowrank": [
-        (by_svd(lambda u, s, vh, r: (u[:, :r] * s[:r]) @ vh[:r]), "two matrices"),
-        (by_svd(lambda u, s, vh, r: (u[:, :r] * s[:r], vh[:r])), "the order is down"),
-        (by_svd(lambda u, s, vh, r: (vh[:r], u[:, :r])), "singular values are missing"),
-        (by_svd(lambda u, s, vh, r: (s[:r, None] ** 2 * vh[:r], u[:, :r])), "in twice"),
-        (by_svd(lambda u, s, vh, r: (s[-r:, None] * vh[-r:], u[:, -r:])), "smallest"),
-        (lambda w, r: None, "returns nothing"),
-        (lambda w, r: (nn.Linear(20, r), nn.Linear(r, 12)), "two tensors"),
-        (lambda w, r: torch.linalg.svd(w), "you returned 3"),
-        (by_svd(lambda u, s, vh, r: ((s[:r, None] * vh[:r]).T, u[:, :r].T)), "is down and up"),
-        (by_svd(lambda u, s, vh, r: ((s[:r, None] * vh[:r]).T, u[:, :r])), "transposed is down."),
-        (by_svd(lambda u, s, vh, r: (s[:r, None] * vh[:r], u[:r])), "transposed is up."),
-        (by_svd(lambda u, s, vh, r: (s[:r] * vh[:r], u[:, :r])), "the wrong axis"),
-        (by_svd(lambda u, s, vh, r: (vh[:r], u[:, :r] * s[:r, None])), "the wrong axis"),
-        (by_svd(lambda u, s, vh, r: (vh[:r], (u * s[:, None])[:, :r])), "the wrong axis"),
-        (by_svd(lambda u, s, vh, r: (s[:r, None] * vh[:, :r].T, u[:, :r])), "columns of vh"),
-        (by_svd(lambda u, s, vh, r: (s[:r, None] * vh[:r], u[:r].T)), "rows of u"),
-        (by_svd(lambda u, s, vh, r: (s[:r, None] ** 0.5 * vh[:r], u[:, :r])), "only the roots"),
-        (by_svd(lambda u, s, vh, r: (s[:5, None] * vh[:5], u[:, :5])), "for r = 3"),
-        (lambda w, r: (torch.eye(w.shape[1])[:r], w[:, :r]), "off by"),
-        (lambda w, r: w @ w, "trying your answer stopped with RuntimeError"),
-    ],
-    "02.spindle": [
-        (spindle(groups=1), "dense"),
-        (spindle(padding=0), "padding=1"),
-        (spindle(bias=True), "biases"),
-        (nn.Sequential(nn.Conv2d(64, 64, 1)), "three convolutions"),
-        (spindle(groups=64), "one kernel for each"),
-        (nn.Sequential, "the class Sequential"),
-        (spindle(nn.ReLU, nn.ReLU), "in place of a ReLU6"),
-        (spindle(nn.ReLU6, nn.ReLU), "in place of a ReLU6"),
-        (bent_by(F.relu), "in place of a ReLU6"),
-        (spindle(nn.ReLU6, nn.Identity), "a ReLU6 is missing"),
-        (spindle(nn.Identity), "a ReLU6 is missing"),
-        (spindle(nn.ReLU6, nn.ReLU6, nn.ReLU6()), "the narrow end stays linear"),
-        (spindle(nn.ReLU6, nn.ReLU6, nn.ReLU()), "the narrow end stays linear"),
-        (Running(spindle(), forward=lambda layers, x: x + layers[0](x)), "the input is added"),
-        (bent_by(torch.sigmoid), "what happens between them is not"),
-        (bent_by(lambda x: x.clamp(0, 1)), "what happens between them is not"),
-        (spindle(padding=2, dilation=2), "what happens between them is not"),
-        (spindle(padding=1, padding_mode="reflect"), "what happens between them is not"),
-        (nn.Sequential(*spindle_convs()[::-1]), "convolution 1 reads 384 channels, 64 come"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(3, 2)), "on a batch (2, 64, 14, 14) it stops"),
     ],
 }

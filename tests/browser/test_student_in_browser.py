@@ -1,5 +1,7 @@
 """A student in JupyterLab: notebook 02's exercises answered wrong in three ways, then right."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page
 from test_lab_in_browser import open_notebook, red_output, run_all
@@ -8,42 +10,27 @@ from gnet_utils.course.notebooks import find_notebooks, read, solutions
 from gnet_utils.exercises import exercises_of, predictions_of
 
 (PATH,) = find_notebooks(["02"])
-SPINDLE = """nn.Sequential(
-    nn.Conv2d(64, 384, 1, bias=False), nn.ReLU6(),
-    nn.Conv2d(384, 384, 3, padding=1{}, bias=False), nn.ReLU6(),
-    nn.Conv2d(384, 64, 1, bias=False){},
-)"""
-SVD = "def wrong(weight, r):\n    u, s, vh = torch.linalg.svd(weight, full_matrices=False)\n"
+BUILT = """def bottleneck(in_channels, reduce, out_channels, kernel_size):
+    return nn.Sequential(
+        nn.Conv2d(in_channels, reduce, 1){},
+        nn.Conv2d(reduce, out_channels, {}), nn.ReLU(),
+    )"""
+RULE = "def break_even(in_channels, out_channels, kernel_size):\n    return "
 WRONG = {  # what is typed, and words of the answer to it
     "02.bottleneck": [
-        ("256 * 128 + 128 * 192 * 3 * 3", "one bias"),
-        ("256 * 192 * 3 * 3", "without biases"),
-        ("256 * 128 + 128", "that is the 1x1 alone"),
-    ],
-    "02.macs": [
-        ("2 * (480 * 96 + 96 * 208 * 9) * 14 * 14", "FLOPs"),
-        ("480 * 96 + 96 * 208 * 9", "once for every pixel"),
-        ("(480 * 96 + 96 * 208 * 9) * 28 * 28", "another pooling"),
+        (BUILT.format("", "kernel_size, padding=kernel_size // 2"), "a ReLU is missing"),
+        (BUILT.format(", nn.ReLU()", "kernel_size"), "came out as 7x7"),
+        (BUILT.format(", nn.ReLU()", "3, padding=1"), "not 5x5"),
     ],
     "02.breakeven": [
-        ("lambda c_in, c_out, k: c_in * c_out // (c_in + c_out)", "the same area"),
-        ("lambda c_in, c_out, k: k * k * c_in * c_out / (c_in + k * k * c_out)", "round down"),
-        ("164", "a function is asked for"),
+        (RULE + "in_channels * out_channels // (in_channels + out_channels)", "the same area"),
+        (RULE + "9 * in_channels * out_channels / (in_channels + 9 * out_channels)", "round down"),
+        (RULE + "in_channels - 1", "in the 1x1 too"),
     ],
     "02.budget": [
         ("60_000_000 / ((256 + 96 * 25) * 784)", "how many fit"),
         ("29", "rounded up"),
         ("60_000_000 // (256 + 96 * 25)", "for one pixel"),
-    ],
-    "02.lowrank": [
-        (SVD + "    return u[:, :r], s[:r, None] * vh[:r]\n\n\nanswer = wrong", "down, then up"),
-        (SVD + "    return vh[:r], u[:, :r]\n\n\nanswer = wrong", "singular values"),
-        (SVD + "    return u, s, vh\n\n\nanswer = wrong", "you returned 3"),
-    ],
-    "02.spindle": [
-        (SPINDLE.format("", ""), "dense"),
-        (SPINDLE.format(", groups=384", ", nn.ReLU6()"), "stays linear"),
-        ("nn.Conv2d(64, 64, 3)", "three convolutions"),
     ],
 }
 
@@ -73,11 +60,14 @@ def test_each_exercise_answers_back(browser, lab):
             cell = page.locator(".jp-CodeCell", has_text=f'check("{name}"')
             told = []
             for answer, words in mistakes:
-                answer = answer if answer.startswith("def ") else f"answer = {answer}"
-                told.append(run_cell(page, cell, f'{answer}\ncheck("{name}", answer)'))
+                written = re.match(r"def (\w+)", answer)
+                source = answer if written else f"answer = {answer}"
+                thing = written[1] if written else "answer"
+                told.append(run_cell(page, cell, f'{source}\ncheck("{name}", {thing})'))
                 assert told[-1].startswith("Not yet: ") and words in told[-1], (name, answer)
             assert len(set(told)) == 3
-            right = run_cell(page, cell, f'{solved[name]}\ncheck("{name}", answer)')
+            again = "" if "check(" in solved[name] else f'\ncheck("{name}", answer)'
+            right = run_cell(page, cell, solved[name] + again)
             assert right.startswith("Right: "), (name, right)
         assert red_output(page) == []
 
