@@ -93,6 +93,15 @@ def test_the_longest_path_has_22_layers_of_64():
     assert "58 layers have weights, 64 with the heads" in words("04")
 
 
+def test_more_than_half_of_the_work_is_before_4a_and_half_of_the_parameters_behind_4e():
+    rows = counting.stage_table(GoogLeNet(aux=False), (1, 3, 224, 224))
+    names = [row.name for row in rows]
+    before = sum(row.macs for row in rows[: names.index("inception_4a")])
+    behind = sum(row.parameters for row in rows[names.index("inception_4e") + 1 :])
+    assert before / sum(row.macs for row in rows) == pytest.approx(0.575, abs=0.005)
+    assert behind / sum(row.parameters for row in rows) == pytest.approx(0.5, abs=0.005)
+
+
 def test_alexnet_stores_more_and_computes_less():
     stored = 60_965_224 / counting.count_parameters(GoogLeNet(aux=False))
     work = counting.count_macs(GoogLeNet(aux=False), (1, 3, 224, 224)) / 724_406_816
