@@ -1,103 +1,271 @@
 """Exercises and predictions of notebook 04, the full GoogLeNet."""
 
-from typing import Any
+from collections import Counter
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor, nn
 
-from gnet_utils.exercises import Exercise, Prediction, as_number, number
-from gnet_utils.exercises.trials import counts_below_zero, run
+from gnet_utils.exercises import (
+    Blank,
+    Exercise,
+    Prediction,
+    first_line,
+    kind_of,
+    number,
+)
+from gnet_utils.exercises.trials import call, counts_below_zero, named, run
+from gnet_utils.models import GOOGLENET_BLOCKS, ConvUnit, GoogLeNet, Inception
 
-# 04.row: block 4f reads 832 channels on 14x14 maps -----------------------------------------------
+# 04.network: what the learner fills in is stage 4 and the way into the heads ----------------------
 
-CHANNELS, WEIGHTS, MACS = 640, 744_448, 145_911_808
-WEIGHT_SLIPS = {
-    WEIGHTS + 800: "these weights include the 800 biases; the table counts weights only.",
-    608_256: "that block reads 528 channels, the input of 4e; 4f reads the output of 4e.",
-    532_480: "that counts all windows as 1x1, and without reductions.",
-    4_073_472: "that is a naive block: the reductions come before the large windows.",
-    **dict.fromkeys(
-        (584_704, 637_952, 664_576, 717_824),
-        "one of the four 1x1 layers that read the 832 channels is missing.",
-    ),
-}
-MAC_SLIPS = {
-    WEIGHTS * 49: "these MACs are for a 7x7 map; pool4 comes after 4f.",
-    WEIGHTS * 784: "these MACs are for a 28x28 map; pool3 has halved it before.",
-    2 * MACS: "these are FLOPs: one MAC is two of them.",
-}
+STAGE_4 = [*(f"inception_4{letter}" for letter in "abcde"), "pool4"]
+IN_CHANNELS = {"4a": 480, "4b": 512, "4c": 512, "4d": 512, "4e": 528}
+HEADS = {"aux1": "4a", "aux2": "4d"}
 
 
-def judge_row(answer: Any) -> str | None:
-    """Whether three numbers are the output channels, weights and MACs of block 4f."""
-    sized = hasattr(answer, "__len__") and getattr(answer, "ndim", 1)  # arrays can have no axis
-    if isinstance(answer, (str, bytes, dict, set)) or not sized:
-        return f"three numbers are asked for, (channels, weights, MACs), got {answer!r:.40}."
-    if len(answer) != 3:
-        return f"three numbers are asked for, (channels, weights, MACs), got {len(answer)}."
-    numbers = [as_number(value) for value in answer]
-    for value in numbers:
-        if isinstance(value, str):
-            return value
-    if sorted(numbers) == [CHANNELS, WEIGHTS, MACS] != numbers:
-        return "the right numbers in another order: (channels, weights, MACs)."
-    channels, weights, macs = numbers
-    if channels == 800:
-        return "the two reductions do not leave the block: only four branches are stacked."
-    if channels != CHANNELS:
-        return f"{channels:,.0f} channels: add what the four branches give."
-    if weights != WEIGHTS:
-        few_or_many = "few" if weights < WEIGHTS else "many"
-        return WEIGHT_SLIPS.get(weights, f"{weights:,.0f} weights are too {few_or_many}.")
-    if macs != MACS:
-        return MAC_SLIPS.get(macs, "the MACs are not the weights times the places of the map.")
+def judge_network(answer: Any) -> str | None:
+    """Whether a class is GoogLeNet: stage 4 and the heads as in the paper, then all numbers."""
+    if isinstance(answer, nn.Module):
+        return "this is a network made of the class: hand in the class itself, without brackets."
+    if not (isinstance(answer, type) and issubclass(answer, nn.Module)):
+        return f"a class is asked for, this is {kind_of(answer)}."
+    net = answer(10)
+    images = 50 * torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    missing = [name for name in STAGE_4 if not isinstance(getattr(net, name, None), nn.Module)]
+    trip = travel(net.eval(), images)
+    blank = any(step.received is ... for step in trip.steps)
+    if blank and len(missing) >= 5:  # the stub as it is
+        raise Blank("stage 4, in __init__ and in forward")
+    if missing or blank:
+        return f"still to fill in: {', '.join(missing + ['stage 4 in forward'] * blank)}."
+    if mistake := (
+        _odd_block(net) or _odd_pool(net.pool4) or _odd_order(trip) or _stops(trip, "eval()")
+    ):
+        return mistake
+    trip = travel(_without_dropout(net).train(), images)
+    return _odd_heads(trip) or _other_numbers(net, trip, images)
+
+
+class Step(NamedTuple):
+    """A part of a network at work."""
+
+    name: str
+    received: Any
+    given: Any  # None where it stopped
+
+
+class Trip(NamedTuple):
+    """What the parts of a network did on the way, what it gave, or what stopped it."""
+
+    steps: list[Step]
+    layers: list[nn.Module]  # with weights, in the order in which they ran
+    output: Any
+    error: Exception | None
+
+
+def travel(net: nn.Module, images: Tensor) -> Trip:
+    """Send pictures through a network and note every child and every layer that runs."""
+    steps, layers, hooks = [], [], []
+    for name, part in net.named_children():
+
+        def before(_, received, name=name):
+            steps.append(Step(name, received[0] if received else None, None))
+
+        def after(_, received, given, name=name):
+            steps[-1] = Step(name, received[0], given)
+
+        hooks += [part.register_forward_pre_hook(before), part.register_forward_hook(after)]
+    for layer in net.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            hooks.append(layer.register_forward_hook(lambda layer, *_: layers.append(layer)))
+    try:
+        with torch.no_grad():
+            return Trip(steps, layers, net(images), None)
+    except Exception as error:
+        return Trip(steps, layers, None, error)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _without_dropout(net: nn.Module) -> nn.Module:
+    for part in net.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    return net
+
+
+def _stops(trip: Trip, mode: str) -> str | None:
+    if trip.error is None:
+        return None
+    place = f" at {trip.steps[-1].name}" if trip.steps and trip.steps[-1].given is None else ""
+    return f"in {mode} it stops{place} with {first_line(trip.error)}"
+
+
+def _odd_block(net: nn.Module) -> str | None:
+    """The block of stage 4 that does not read what comes, or has the widths of another row."""
+    for name, channels in IN_CHANNELS.items():
+        block = getattr(net, f"inception_{name}")
+        found = _convolutions(block)
+        if not found:
+            return f"inception_{name} is no block: it has no convolution."
+        wanted = _convolutions(Inception(channels, *GOOGLENET_BLOCKS[name]))
+        read = next(iter(found))[0]  # the first convolution of a block reads what comes
+        if read != channels:
+            before = {"4a": "pool3"}.get(name, f"4{chr(ord(name[1]) - 1)}")
+            return f"inception_{name} reads {read} channels, but {channels} leave {before}."
+        if found != wanted:
+            return f"inception_{name} has not the widths of its row in the table."
     return None
 
 
-# 04.stem -----------------------------------------------------------------------------------------
+def _convolutions(block: nn.Module) -> Counter:
+    layers = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d)]
+    return Counter((layer.in_channels, layer.out_channels, *layer.kernel_size) for layer in layers)
 
-PAPER_STEM_MACS = 477_675_520  # conv1, conv2 reduce and conv2 on 224x224
+
+def _odd_pool(pool: nn.Module) -> str | None:
+    maps = torch.randn(1, 2, 14, 14, generator=torch.Generator().manual_seed(0)) - 3
+    with torch.no_grad():
+        given = pool(maps)
+    if torch.equal(given, nn.MaxPool2d(3, 2, ceil_mode=True)(maps)):
+        return None
+    slips = {
+        "pool4 has windows of 2x2; the paper's are 3x3.": nn.MaxPool2d(2),
+        "pool4 takes the mean; the paper's takes the largest.": nn.AvgPool2d(3, 2, ceil_mode=True),
+        "the windows of pool4 begin in a frame of padding: take ceil_mode=True.": nn.MaxPool2d(
+            3, 2, padding=1
+        ),
+    }
+    same = {words: slip(maps) for words, slip in slips.items()}
+    told = named(same, lambda wrong: wrong.shape == given.shape and torch.allclose(wrong, given))
+    height, width = given.shape[-2:]
+    return told or f"pool4 makes {height}x{width} of 14x14 in its own way: take halving_pool()."
+
+
+def _odd_order(trip: Trip) -> str | None:
+    """What runs in evaluation: the five blocks and the pool, each once, and no head."""
+    ran = [step.name for step in trip.steps if step.name in STAGE_4]
+    if head := next((step.name for step in trip.steps if step.name in HEADS), None):
+        return f"{head} runs in eval() too: heads work in training only, so ask self.training."
+    for name in STAGE_4:
+        if ran.count(name) > 1:
+            return f"{name} runs {ran.count(name)} times."
+        if name not in ran and not (trip.error and ran == STAGE_4[: len(ran)]):
+            return f"{name} does not run."
+    if ran != STAGE_4[: len(ran)]:
+        return f"the order of stage 4 is {', '.join(name[-2:] for name in ran[:-1])}, {ran[-1]}."
+    return None
+
+
+def _odd_heads(trip: Trip) -> str | None:
+    """Where the heads branch off in training, and what becomes of their answers."""
+    steps = {step.name: step for step in trip.steps}
+    for head, place in HEADS.items():
+        if head not in steps:
+            return _stops(trip, "train()") or f"in train() {head} does not run."
+        before = [s for s in trip.steps if s.given is steps[head].received is not None]
+        if not before or before[0].name[-2:] != place:
+            found = before[0].name if before else "something else"
+            return f"{head} hangs on {found}; it belongs behind inception_{place}."
+    if stopped := _stops(trip, "train()"):
+        return stopped
+    given = trip.output
+    if not (isinstance(given, tuple) and len(given) == 3):
+        return "in train() three answers come back: (logits, aux1, aux2)."
+    for head, answer in zip(HEADS, given[1:], strict=True):
+        if answer is None:
+            return f"in train() {head} comes back as None: keep what self.{head} gives."
+        if answer is not steps[head].given:
+            return f"what comes back as {head} is not what self.{head} gave."
+    return None
+
+
+def _other_numbers(net: nn.Module, trip: Trip, images: Tensor) -> str | None:
+    """Same weights as the package's net, the same numbers in training and in evaluation?"""
+    reference = _without_dropout(GoogLeNet(10))
+    with torch.no_grad():
+        for name, parameter in reference.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(std=0.1)
+    right = travel(reference.train(), images)
+    if [m.weight.shape for m in trip.layers] != [m.weight.shape for m in right.layers]:
+        return "other layers run than the paper's: is a line outside of stage 4 changed?"
+    for own, theirs in zip(trip.layers, right.layers, strict=True):
+        if own.bias is None:
+            return "a layer has no bias: leave out bias=False."
+        own.load_state_dict(theirs.state_dict())
+    with torch.no_grad():
+        answers = [*net.train()(images), net.eval()(images)]
+    for numbers, expected in zip(answers, [*right.output, right.output[0]], strict=True):
+        if numbers.shape != expected.shape:
+            return f"for one picture {tuple(numbers.shape)} comes out, not (1, 10)."
+        size = expected.abs().max().item()
+        if not torch.allclose(numbers, expected, rtol=1e-3, atol=1e-3 * size):
+            return "same weights, other numbers: is a line of the stub changed?"
+    return None
+
+
+# 04.stem: 28x28 pixels reach block 3a as they are ------------------------------------------------
+
+
+def small_stem() -> nn.Module:
+    """The stem of `FashionGoogLeNet` with biases: maps (N, 1, 28, 28) to (N, 192, 28, 28)."""
+    return nn.Sequential(
+        ConvUnit(1, 64, 3, padding=1), ConvUnit(64, 64, 1), ConvUnit(64, 192, 3, padding=1)
+    )
 
 
 def judge_stem(answer: Any) -> str | None:
-    """Whether a module maps (N, 3, 112, 112) to (N, 192, 28, 28) as the exercise asks."""
-    images = torch.randn(2, 3, 112, 112, generator=torch.Generator().manual_seed(0))
-    out, convs = run(answer, images, may_enlarge=False, new_norms=True)
-    if not convs:
-        return "there is no convolution in it."
-    if out.ndim != 4 or out.shape[0] != 2:
-        return f"a map (2, 192, 28, 28) should come out, got {tuple(out.shape)}."
-    if out.shape[2:] == (14, 14):
-        return "a map of 14x14 comes out: it still halves three times, twice is enough."
+    """Whether a function returns a module from (N, 1, 28, 28) to (N, 192, 28, 28)."""
+    if isinstance(answer, nn.Module):
+        return "this is a module: hand in the function that returns one, without brackets."
+    stem = call(answer)
+    if stem is ...:
+        raise Blank("what small_stem returns")
+    images = torch.randn(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    convs = [layer for layer in _parts_of(stem) if isinstance(layer, nn.Conv2d)]
+    if convs and convs[0].in_channels == 3:
+        return "its first convolution reads 3 channels; these pictures have one."
+    out, ran = run(stem, images, may_enlarge=False, new_norms=True)
+    if len(ran) < 3:
+        return f"{len(ran)} convolutions run; the stem has three."
+    if out.ndim != 4 or out.shape[:2] != (2, 192):
+        return f"maps (2, 192, 28, 28) should come out, got {tuple(out.shape)}."
     if out.shape[2:] != (28, 28):
-        return f"a map of {out.shape[2]}x{out.shape[3]} comes out, 28x28 is wanted: halve twice."
-    if out.shape[1] != 192:
-        return f"{out.shape[1]} channels come out, block 3a reads 192."
-    if (out < 0).any():
-        return "some outputs are negative: a ReLU is missing after the last convolution."
-    for n in range(len(convs)):
-        if counts_below_zero(answer, images, n):
-            return (
-                f"convolution {n + 1} has no ReLU behind it: what it gives below zero still "
-                "counts, and without a bend between them two convolutions are one."
-            )
-    macs = sum(conv.weight.numel() * conv.places for conv in convs)
-    if macs > PAPER_STEM_MACS:
-        return f"{macs / 1e6:,.0f} million MACs, the paper's stem needs 478: shrink earlier."
+        height, width = out.shape[2:]
+        return (
+            f"a map of {height}x{width} comes out, 28x28 is wanted: which stride, pooling or "
+            "missing padding shrinks it?"
+        )
+    for n in range(len(ran)):
+        if counts_below_zero(stem, images, n):
+            return f"convolution {n + 1} has no ReLU behind it: values below zero still count."
+    if all(convolution.weight.shape[-1] == 1 for convolution in ran):
+        return "all windows are 1x1: the stem's first and last look at neighbours too."
     return None
+
+
+def _parts_of(stem: Any) -> list[nn.Module]:
+    return list(stem.modules()) if isinstance(stem, nn.Module) else []
 
 
 # The table ----------------------------------------------------------------------------------------
 
 EXERCISES = {
-    "row": Exercise(
-        judge_row,
-        right="832 channels in, 640 out, 744,448 weights, each at work on 196 places.",
+    "network": Exercise(
+        judge_network,
+        right="the package's weights fit, and the same numbers come out, in eval() and in train().",
         hints=[
-            "What 4f reads is what 4e puts out: look at the table above.",
-            "The 1x1, both reductions and the projection read all input channels; then 9 * 128 "
-            "* 256 and 25 * 32 * 96.",
-            "Every weight works once at each place of a 14x14 map.",
+            "Read the table of widths row by row: each block reads what the one above puts out.",
+            "A line of forward for each block, and the pool. A head reads the map between two of "
+            "these lines, and only if self.training; its answer stays in aux1 or aux2.",
+            "Stage 3 with a head behind 3a and its pool would be four lines: "
+            "x = self.inception_3a(x); if self.training: aux0 = self.aux0(x); "
+            "x = self.inception_3b(x); x = self.pool3(x).",
         ],
+        course=lambda: GoogLeNet,
     ),
     "flatten": number(
         9_216_000,
@@ -112,45 +280,12 @@ EXERCISES = {
             9_216: "that is the length of the flat vector; each of its numbers has 1000 weights.",
         },
         hints=[
-            "How large is the last map? conv1 and each of the four pools halve.",
-            "96, 48, 24, 12, 6, ... and the map has 1024 channels.",
-            "Every number of the flat vector has one weight for each of 1000 classes.",
+            "How large is the last map? Follow the comments in forward for another size.",
+            "conv1 and each of the four pools halve the side. The last map has 1024 channels.",
+            "At 160 pixels: 160, 80, 40, 20, 10, 5, so 5 * 5 * 1024 numbers, and 1000 weights "
+            "for each of them.",
         ],
         right="3 * 3 * 1024 numbers, 1000 weights each; averaging needs a ninth of it.",
-    ),
-    "share": number(
-        47.687,
-        tolerance=0.045,
-        mistakes={
-            91.16: "that is heads divided by the net without heads.",
-            23.84: "that is one head; there are two.",
-            52.31: "that is the part that is kept.",
-            0.526: "that is the share of the multiply-adds, not of the parameters.",
-            0.477: "that is the fraction; percent are asked for.",
-            0.9116: "that is a fraction, and of the net without heads.",
-        },
-        hints=[
-            "count_parameters works on full_net.aux1 too.",
-            "Divide the sum of both heads by the whole net, heads included.",
-        ],
-        right="6,379,728 of 13,378,280 parameters are trained and then thrown away.",
-    ),
-    "field": number(
-        59,
-        mistakes={
-            91: "that is the paper's net, with a window of 5.",
-            43: "that is after 3a; 3b comes on top.",
-            31: "that adds map steps; each of them is 8 photo pixels.",
-            75: "that is after the next pool, or with one window too wide or one step too long.",
-            33: "that adds the windows themselves: count steps, in photo pixels.",
-            51: "that is one step short: a window of 3 adds 2 steps, in each of two blocks.",
-        },
-        hints=[
-            "After pool2 the field is 27 and the stride 8.",
-            "A window of 3 adds two steps; a step is 8 photo pixels.",
-            "Two blocks: 27 + ... + ...",
-        ],
-        right="27 + 2 * 8 + 2 * 8; the paper's 3b sees 91.",
     ),
     "size": number(
         223,
@@ -165,20 +300,24 @@ EXERCISES = {
             96: "at 96 the map of 4a is 6x6.",
         },
         hints=[
-            "Which sizes come out of conv1, pool1, pool2, pool3? Work backwards from 14.",
-            "conv1 rounds down: (side + 6 - 7) // 2 + 1. The pools round up.",
-            "Try it: GoogLeNet(10).train() on torch.zeros(2, 3, side, side), from 224 downwards.",
+            "Let the net find out: try it in train(), from 224 downwards.",
+            "The last cell above shows how to try one side and how to catch the error.",
+            "The largest side that one may *not* enlarge is found so: for side in range(260, 300): "
+            "try: net.train()(torch.zeros(2, 3, side, side)) ... until it fails, at 271.",
         ],
         right="223 gives 112, 56, 28, 14, the same chain as 224.",
     ),
     "stem": Exercise(
         judge_stem,
-        right="192 maps of 28x28, within the budget: the blocks will not notice the difference.",
+        right="192 maps of 28x28: the blocks will not notice the difference.",
         hints=[
-            "The paper's stem halves three times: conv1, pool1, pool2. 112 to 28 is two halvings.",
-            "Copy the stem of section 1 and leave one halving out.",
-            "A 7x7 with stride 2, a 1x1, a 3x3 with padding 1, then one pool; a ReLU after each.",
+            "Look at the stem in your class: which of its parts make the map smaller?",
+            "Keep the three convolutions, leave out what shrinks; a window of k needs padding "
+            "(k - 1) / 2, and the pictures have one channel.",
+            "Two convolutions for colour pictures of 64x64, to 96 channels: "
+            "nn.Sequential(conv(3, 32, 5, padding=2), conv(32, 96, 3, padding=1)).",
         ],
+        course=lambda: small_stem,
     ),
 }
 
@@ -189,28 +328,18 @@ PREDICTIONS = {
         because="346.8 of 1,582.7 million: every weight works at 3136 places.",
     ),
     "p2": Prediction(
-        ["22", "27", "58"],
-        right=2,
-        because="22 is the longest path; a block has six convolutions, but only two on one path.",
-    ),
-    "p3": Prediction(
         ["about 8 million", "about 14 million", "about 56 million"],
         right=2,
         because="7 * 7 * 1024 * 1000 are 50 million weights for the linear layer alone.",
     ),
-    "p4": Prediction(
+    "p3": Prediction(
         ["3b", "4b", "5a", "only the average pool"],
         right=1,
         because="With a stride of 16 a window of 5 adds 64 pixels: 171 after 4a, 235 after 4b.",
     ),
-    "p5": Prediction(
-        ["nothing special", "the net runs, the heads fail", "the net fails in block 5a"],
+    "p4": Prediction(
+        ["nothing special", "the path runs, a head fails", "the path fails in block 5a"],
         right=1,
         because="The heads pool a 14x14 map to 4x4; here it is 6x6. The mean takes any size.",
-    ),
-    "p6": Prediction(
-        ["more than 12 times as fast", "about 12 times as fast", "less than 12 times as fast"],
-        right=2,
-        because="VGG's few large convolutions do more MACs per second than GoogLeNet's many small.",
     ),
 }

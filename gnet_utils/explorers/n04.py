@@ -1,5 +1,6 @@
 """Notebook 04: the network as a skyline, and what each of its stages sees and holds."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import matplotlib.pyplot as plt
@@ -14,6 +15,7 @@ from gnet_utils.counting import count_parameters, stage_shapes
 from gnet_utils.data import demo_picture, opencv
 from gnet_utils.fields import ReceptiveField, receptive_fields
 from gnet_utils.models import GoogLeNet
+from gnet_utils.passes import hooked
 from gnet_utils.plotting import BRANCH_COLOURS, COLOURS
 
 SIDE = 224  # pixels of the photo, as in the paper
@@ -109,8 +111,7 @@ def box(field: ReceptiveField, column: int, row: int) -> tuple[float, float, int
 
 def _liveliest(figure: Figure, maps: torch.Tensor, column: int, row: int) -> None:
     """The twelve maps that vary most, with a mark on the chosen unit."""
-    order = maps.flatten(1).std(dim=1, correction=0).argsort(descending=True)
-    for index, channel in enumerate(order[:12].tolist()):
+    for index, channel in enumerate(by_liveliness(maps)[:12]):
         left, top = 0.53 + 0.117 * (index % 4), 0.59 - 0.245 * (index // 4)
         ax = figure.add_axes((left, top, 0.107, 0.19))
         ax.imshow(maps[channel].numpy(), cmap="gray")
@@ -119,6 +120,30 @@ def _liveliest(figure: Figure, maps: torch.Tensor, column: int, row: int) -> Non
         ax.add_patch(Rectangle((column - size / 2, row - size / 2), size, size, **mark))
         ax.set_title(f"map {channel}", fontsize=9, pad=2, loc="center")
         ax.set(xticks=[], yticks=[])
+
+
+def draw_journey(
+    net: nn.Module, images: torch.Tensor, stages: Sequence[str], columns: int = 7
+) -> Figure:
+    """A row for each of these stages: the maps of the first picture that vary most."""
+    found = {}
+    chosen = [(name, net.get_submodule(name)) for name in stages]
+    with torch.no_grad(), hooked(chosen, lambda name, _, maps: found.update({name: maps[0]})):
+        net(images)
+    figure, axes = plt.subplots(len(stages), columns, figsize=(7.2, 1.13 * len(stages)))
+    for row, (name, maps) in zip(axes, found.items(), strict=True):
+        for ax, channel in zip(row, by_liveliness(maps)[:columns], strict=True):
+            ax.imshow(maps[channel].numpy(), cmap="gray")
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+        label = f"{name.removeprefix('inception_')}\n{maps.shape[1]}x{maps.shape[2]}"
+        row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=10)
+    return figure
+
+
+def by_liveliness(maps: torch.Tensor) -> list[int]:
+    """Channels of (C, H, W) maps, those that vary most first."""
+    return maps.flatten(1).std(dim=1, correction=0).argsort(descending=True).tolist()
 
 
 def square(picture: np.ndarray) -> np.ndarray:
