@@ -22,9 +22,9 @@ from gnet_utils.experiments.heads import (
     SmallHead,
     accuracies,
     exit_macs,
-    train_with_heads,
     gradients,
     load_exits,
+    train_with_heads,
     weighted_loss,
 )
 from gnet_utils.explorers import n06
