@@ -40,7 +40,7 @@ def written(**parts: Callable) -> type:
     return Block
 
 
-def wider(*sizes, **more):
+def wider(cls, *sizes, **more):
     """Wrong: a block whose second convolution makes one channel too many."""
     block = BasicBlock(*sizes, **more)
     block.conv2 = BasicBlock(sizes[1], sizes[1] + 1, 1, None).conv2
