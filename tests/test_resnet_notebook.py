@@ -322,6 +322,13 @@ def test_a_long_run_that_is_stopped_goes_on_and_ends_as_if_it_was_not(
     assert len(whole["train_errors"]) == len(whole["loss"]) == 3
 
 
+def test_a_shortened_run_is_no_long_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GNET_QUICK", "1")
+    setting = Net("plain", 0.25, 8, steps=20 * 4)
+    with pytest.raises(SystemExit, match="GNET_QUICK has shortened the run"):
+        depth.run_long(setting, 0, some_data(), some_data(64), tmp_path / "state", kept=64)
+
+
 def test_the_long_runs_are_the_twins_of_20_and_44_layers_for_40_passes():
     assert {"long_plain_20", "long_residual_20", "long_plain_44", "long_residual_44"} == set(LONG)
     for name, setting in LONG.items():

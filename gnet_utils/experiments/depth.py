@@ -188,7 +188,7 @@ def run_net(setting: Net, seed: int, data: Data, test: Data, kept: int = 5000) -
     }
 
 
-LONG_PASSES = 40  # a plain-44 needs about 40 minutes of one core for them, a plain-20 about 20
+LONG_PASSES = 40  # hours for a net of 44 layers on one core of a busy machine
 LONG = {
     f"long_{kind}_{depth}": Net(kind, 0.5, depth, steps=LONG_PASSES * (60_000 // 64))
     for depth in (20, 44)
@@ -203,15 +203,16 @@ def run_long(
 
     The training errors are those on the first `kept` training pictures, in eval mode: after one
     pass the net has seen all of them but a few. What `state` holds is gone on from, pass by pass.
-    Raises SystemExit when the stop button ends it.
+    Raises SystemExit when it ends early.
     """
     torch.manual_seed(seed)
     net = setting.build()
     passes = setting.steps / (len(data[0]) // RECIPE.batch_size)
     seen = tuple(part[:kept] for part in data)
     history = fit(net, data, seen, replace(RECIPE, epochs=passes), seed=seed, state=state)
-    if history.stopped:
-        raise SystemExit(f"{history.stopped}: the same command goes on after the last whole pass.")
+    if history.stopped or len(history.epochs) < passes:
+        why = history.stopped or "GNET_QUICK has shortened the run"
+        raise SystemExit(f"{why}: the same command goes on after the last whole pass.")
     _, test_accuracy = evaluate(net, test, picture_size=SIDE)
     return {
         "parameters": count_parameters(net),
