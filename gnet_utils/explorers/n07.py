@@ -93,7 +93,7 @@ def errors_by_depth() -> Figure:
         means = [over_seeds(f"{kind}_{layers}", "train_error")[0] for layers in DEPTHS]
         ax.plot(DEPTHS, means, color=colour, lw=2, label=kind)
     ax.set(xticks=DEPTHS, ylim=(0, None), xlabel="layers", ylabel="training pictures wrong (%)")
-    ax.set_title("After 300 steps: depth slows the plain nets, not the residual ones")
+    ax.set_title("After 300 steps depth slows only the plain nets")
     ax.legend(loc="upper left")
     return figure
 
