@@ -6,98 +6,161 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnet_utils.exercises import Exercise, Prediction, kind_of, number
-from gnet_utils.exercises.trials import call, check_module
+from gnet_utils.exercises import Blank, Exercise, Mistake, Prediction, kind_of, number
+from gnet_utils.exercises.trials import call, named, run
 from gnet_utils.models import BasicBlock
-
-# 07.identity --------------------------------------------------------------------------------------
-
-
-def judge_identity(answer: Any) -> str | None:
-    """Whether a basic block of 16 channels gives back what it gets, still able to learn."""
-    check_module(answer)
-    if _shapes(answer) != _shapes(BasicBlock(16, 16, 1, nn.Identity())):
-        return (
-            "the block must keep its two 3x3 convolutions of 16 channels and the batch norm of "
-            "each: change numbers, not layers."
-        )
-    maps = torch.rand(4, 16, 7, 7, generator=torch.Generator().manual_seed(7))
-    got = answer.train()(maps.clone())  # a ReLU in place may write into its input
-    if not isinstance(got, Tensor) or got.shape != maps.shape:
-        return f"maps of the shape {tuple(maps.shape)} should keep it."
-    if not got.any():
-        return "it gives zeros for everything: F(x) is zero, and nothing is added to it."
-    if torch.allclose(got, 2 * maps, atol=1e-3):
-        return "it gives 2x: F(x) itself is the identity, and the shortcut adds x once more."
-    if not torch.allclose(got, maps, atol=1e-5):
-        return f"F(x) is not zero yet: in train() mode the output is off by {_gap(got, maps)}."
-    return _learning_mistake(answer, maps, got)
+from gnet_utils.models.residual import PadShortcut
 
 
-def _shapes(block: nn.Module) -> list[tuple[int, ...]]:
-    return sorted(tuple(numbers.shape) for numbers in block.state_dict().values())
+def _check_class(answer: Any) -> None:
+    """Raise Mistake unless `answer` is a class of modules."""
+    if isinstance(answer, nn.Module):
+        raise Mistake("this is an object made of the class: hand in the class, without brackets.")
+    if not (isinstance(answer, type) and issubclass(answer, nn.Module)):
+        raise Mistake(f"a class is asked for, this is {kind_of(answer)}.")
 
 
-def _learning_mistake(block: nn.Module, maps: Tensor, got: Tensor) -> str | None:
-    """What keeps a block that gives its `maps` back from learning by small steps; None if it can.
+def _check_filled(got: Any, stopped: str = "") -> None:
+    """Raise Blank for the stub as it is, Mistake for one that is filled in by half."""
+    if got is ...:
+        raise Blank("the places with ... in forward")
+    if "ellipsis" in stopped.lower():
+        raise Mistake("a place with ... in forward is still to be filled in.")
 
-    Changes the block.
-    """
-    if not all(p.requires_grad for p in block.parameters()):
-        return "it gives x, but its numbers are frozen: it could never become anything else."
-    weights = {name: p for name, p in block.named_parameters() if name.endswith("weight")}
-    if got.requires_grad:
-        (got * maps).sum().backward()
-    if not any(p.grad is not None and p.grad.any() for p in weights.values()):
-        zero = [name for name, p in weights.items() if got.requires_grad and not p.any()]
-        cause = f"zero are {', '.join(zero)}" if zero else "nothing goes through F"
-        return (
-            f"it gives x, but no weight of F gets a gradient, so all that F could ever learn is a "
-            f"bias: {cause}; only the last factor may be zero."
-        )
-    with torch.no_grad():
-        for p in block.parameters():
-            if p.grad is not None:
-                p -= 1e-6 * p.grad
-        after = block(maps.clone())
-    if _gap(after, got) > 0.01:
-        return (
-            f"it gives x, but a step of a millionth of the gradient moves its output by "
-            f"{_gap(after, got)}: batch norm blows up what the last convolution gives, however "
-            "small; make the factor after it zero instead."
-        )
+
+# 07.block -----------------------------------------------------------------------------------------
+
+
+def judge_block(answer: Any) -> str | None:
+    """Whether a class is the basic block: same numbers in it, same maps out, with any shortcut."""
+    _check_class(answer)
+    random = torch.Generator().manual_seed(7)
+    maps = torch.randn(2, 4, 6, 6, generator=random)
+    cases = (  # what is said first, channels, stride, shortcut, what an error may come from
+        ("", 4, 1, nn.Identity(), ""),
+        (
+            "in a block with stride 2, ",
+            6,
+            2,
+            nn.Conv2d(4, 6, 1, stride=2),
+            " Is x itself added? Add what self.shortcut makes of it.",
+        ),
+        ("in the plain block, shortcut=None, ", 4, 1, None, " There nothing is to be added."),
+    )
+    for case, channels, stride, shortcut, cause in cases:
+        block = answer(4, channels, stride, shortcut)
+        course = BasicBlock(4, channels, stride, shortcut)
+        if _shapes(block) != _shapes(course):
+            return "the layers are not those of the exercise: change forward alone."
+        for numbers, own in zip(
+            course.state_dict().values(), block.state_dict().values(), strict=True
+        ):
+            if own.is_floating_point():
+                low, high = (-0.2, 0.2) if own.ndim > 1 else (0.5, 0.9)
+                own.copy_(numbers.uniform_(low, high, generator=random))
+        got = _block_output(block, maps, case, cause)
+        with torch.no_grad():
+            wanted = course.eval()(maps)
+            slips = _block_slips(course, maps)
+        if got.shape != wanted.shape:
+            return f"{case}{tuple(maps.shape)} should become {tuple(wanted.shape)}, not " + (
+                f"{tuple(got.shape)}."
+            )
+
+        def same(other: Tensor, got: Tensor = got) -> bool:
+            return other.shape == got.shape and torch.allclose(other, got, atol=1e-4)
+
+        if not same(wanted):
+            return case + (
+                named(slips, same)
+                or "the shape is right, the numbers are not: compare forward with the drawing, "
+                "from top to bottom."
+            )
     return None
 
 
-def _gap(got: Tensor, wanted: Tensor) -> float:
-    """The largest difference, to two digits."""
-    return float(f"{(got - wanted).abs().max():.2g}")
+def _shapes(block: nn.Module) -> list[tuple[int, ...]]:
+    return [tuple(numbers.shape) for numbers in block.state_dict().values()]
+
+
+def _block_output(block: nn.Module, maps: Tensor, case: str, cause: str) -> Tensor:
+    """What the block gives in eval mode; raises Mistake, or Blank for a stub."""
+    try:
+        with torch.no_grad():
+            _check_filled(block.eval()(maps.clone()))
+    except (Blank, Mistake):
+        raise
+    except Exception as error:
+        _check_filled(None, str(error))
+    try:
+        return run(block, maps)[0]
+    except Mistake as mistake:
+        raise Mistake(f"{case}{mistake}{cause}") from mistake
+
+
+def _block_slips(block: BasicBlock, maps: Tensor) -> dict[str, Tensor]:
+    """What a block of these numbers gives after each typical slip."""
+    conv1, conv2 = block.conv1, block.conv2
+    hidden = conv1(maps)
+    found = conv2(hidden)
+    passed = block.shortcut(maps) if block.shortcut else torch.zeros_like(found)
+    slips = {
+        "the shortcut is missing: what came in is not added.": found.relu(),
+        "the ReLU after the sum is missing.": found + passed,
+        "the ReLU stands before the sum: add first, then ReLU.": found.relu() + passed,
+        "there is a ReLU right before the sum: F could only add, never take away.": (
+            found.relu() + passed
+        ).relu(),
+        "the second convolution is missing.": (hidden + passed).relu(),
+        "the norm of the second convolution is missing.": (conv2.conv(hidden) + passed).relu(),
+        "the first norm runs twice; the second convolution has its own.": (
+            conv1.norm(conv2.conv(hidden)) + passed
+        ).relu(),
+        "the ReLU between the two convolutions is missing.": (
+            conv2(conv1.norm(conv1.conv(maps))) + passed
+        ).relu(),
+    }
+    if maps.shape == found.shape:
+        slips |= {
+            "the second convolution reads x: it should read what the first one gives.": (
+                conv2(maps) + passed
+            ).relu(),
+            "the first convolution runs twice.": (conv2.norm(conv1.conv(hidden)) + passed).relu(),
+            "x is added once too often.": (found + passed + maps).relu(),
+        }
+    return slips
 
 
 # 07.shortcut --------------------------------------------------------------------------------------
 
 
-SHORTCUT_CASES = (  # maps (N, C, H, W), channels that come out, stride
-    ((2, 2, 4, 4), 4, 2),
-    ((1, 3, 7, 10), 5, 2),
-    ((2, 2, 9, 6), 3, 3),
-    ((2, 2, 4, 4), 3, 1),
-    ((2, 3, 6, 6), 3, 2),
+SHORTCUT_CASES = (  # maps (N, C, H, W), new channels, stride
+    ((2, 2, 4, 4), 2, 2),
+    ((1, 3, 7, 10), 2, 2),
+    ((2, 2, 9, 6), 1, 3),
+    ((2, 2, 4, 4), 1, 1),
+    ((2, 3, 6, 6), 0, 2),
 )
 
 
 def judge_shortcut(answer: Any) -> str | None:
-    """Whether a function (x, out_channels, stride) is the paper's option A."""
+    """Whether a class (new_channels, stride) is the paper's option A."""
+    _check_class(answer)
     random = torch.Generator().manual_seed(7)
-    for shape, out, stride in SHORTCUT_CASES:
+    for shape, new, stride in SHORTCUT_CASES:
         maps = torch.rand(shape, generator=random) + 0.5
-        how = f"for maps {shape}, {out} channels and stride {stride}"
-        got = call(answer, maps.clone(), out, stride, how=how)
+        how = f"for maps {shape}, {new} new channels and stride {stride}"
+        try:
+            got = call(answer(new, stride), maps.clone(), how=how)
+        except Mistake as mistake:
+            _check_filled(None, str(mistake))
+            raise
+        _check_filled(got)
         if not isinstance(got, Tensor):
             return f"it should return a tensor, it returns {kind_of(got)}."
         if got.ndim != 4:
             return f"maps (N, C, H, W) should come back, got the shape {tuple(got.shape)}."
-        wanted = F.pad(maps[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, out - maps.shape[1]))
+        wanted = F.pad(maps[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, new))
         if got.shape != wanted.shape or not torch.equal(got.to(wanted), wanted):
             return f"{how}: {_shortcut_mistake(maps, got, wanted, stride)}"
     return None
@@ -105,8 +168,6 @@ def judge_shortcut(answer: Any) -> str | None:
 
 def _shortcut_mistake(maps: Tensor, got: Tensor, wanted: Tensor, stride: int) -> str:
     channels, out = maps.shape[1], wanted.shape[1]
-    if got.shape[1] == channels + out:
-        return f"it adds {out} channels: only the missing ones, {out} - {channels}, are new."
     if got.shape[2:] != wanted.shape[2:]:
         sizes = [f"{maps.shape[2]}x{maps.shape[3]}" for maps in (wanted, got)]
         return f"the map should have {sizes[0]} pixels, it has {sizes[1]}."
@@ -126,14 +187,17 @@ def _shortcut_mistake(maps: Tensor, got: Tensor, wanted: Tensor, stride: int) ->
 # The table ----------------------------------------------------------------------------------------
 
 EXERCISES = {
-    "identity": Exercise(
-        judge=judge_identity,
-        right="the block begins as x and can become anything; some recipes start all blocks so.",
+    "block": Exercise(
+        judge=judge_block,
+        right="same numbers in it, same maps out as the course's block, plain or with a sum.",
         hints=[
-            "relu(F(x) + x) is x for maps that are not negative, when F(x) is zero.",
-            "F ends with a batch norm, which multiplies by a weight and adds a bias.",
-            "nn.init.zeros_(block.conv2.norm.weight); its bias is zero already.",
+            "Follow the left drawing downwards: what does a map meet after the first ReLU?",
+            "Between the second norm and the plus sign stands nothing; after the plus sign stands "
+            "a ReLU. The shortcut is called with what came in, x.",
+            "A block with one convolution: out = self.norm(self.conv(x)), then "
+            "out = out + self.side(x), then return F.relu(out).",
         ],
+        course=lambda: BasicBlock,
     ),
     "bottleneck": number(
         278_528,
@@ -153,9 +217,9 @@ EXERCISES = {
             1_179_648: "that is the basic block of the table above, two 3x3 at 256 channels.",
         },
         hints=[
-            "Three convolutions: 1x1 down, 3x3, 1x1 up.",
-            "k * k * in * out for each; 512 -> 128 -> 128 -> 512.",
-            "512 * 128 + 9 * 128 * 128 + 128 * 512",
+            "Look at the right drawing: three convolutions, 1x1 down, 3x3, 1x1 up.",
+            "Each has k * k * channels in * channels out weights; only the 3x3 has the nine.",
+            "The bottleneck of the table: 256 * 64 + 9 * 64 * 64 + 64 * 256 = 69,632.",
         ],
         right="17 times fewer than two 3x3 at 512 channels, 4,718,592.",
     ),
@@ -163,10 +227,13 @@ EXERCISES = {
         judge=judge_shortcut,
         right="every second pixel, zeros for the new channels, not one weight.",
         hints=[
-            "First the pixels, then the channels.",
-            "x[:, :, ::stride, ::stride] keeps every stride-th row and column.",
-            "F.pad counts from the last axis: (left, right, top, bottom, first, last channels).",
+            "First the pixels, then the channels: two lines.",
+            "A slice with a step leaves rows and columns out; F.pad counts from the last axis: "
+            "(left, right, top, bottom, first channels, last channels).",
+            "Every third column of a map: maps[:, :, :, ::3]. Two rows of zeros below it: "
+            "F.pad(maps, (0, 0, 0, 2)).",
         ],
+        course=lambda: PadShortcut,
     ),
     "chain": number(
         1.25**10,
@@ -180,37 +247,21 @@ EXERCISES = {
             12.5: "that is ten times the slope; a chain gives the slope to the power of ten.",
         },
         hints=[
-            "What is the slope of x + 0.25 x?",
-            "The slopes of a chain multiply.",
-            "(1 + 0.25) ** 10",
+            "Look at one block first: what is the slope of x + 0.25 x?",
+            "The slopes of a chain are multiplied, one factor for each block.",
+            "Three blocks x + 0.5 x: each has the slope 1.5, all three 1.5 ** 3 = 3.375.",
         ],
         right="about 9.3; without the shortcuts 0.00000095, ten million times less.",
         tolerance=0.02,
     ),
-    "layers": number(
-        200,
-        mistakes={
-            198: "the first convolution and the linear layer count too.",
-            199: "one of the two outer layers is missing: the first 7x7 or the linear.",
-            204: "you counted the four projections; they lie beside the path.",
-            134: "a bottleneck has three convolutions, not two.",
-            68: "you counted each block once: it has three convolutions.",
-            66: "that is the number of blocks.",
-            132: "a bottleneck has more than two convolutions, and the outer layers are missing.",
-            399: "you counted the batch norms; the name counts convolutions and the linear layer.",
-            202: "you counted the two poolings; they have no weights.",
-            152: "that one has 3, 8, 36 and 3 blocks.",
-        },
-        hints=[
-            "How many blocks, and how many convolutions in each?",
-            "3 + 24 + 36 + 3 blocks; add the layers before and after them.",
-            "3 * 66 + 2",
-        ],
-        right="66 blocks of three convolutions, one convolution before, one linear layer after.",
-    ),
 }
 
 PREDICTIONS = {
+    "blocks": Prediction(
+        options=("about 16 times as many", "about 4 times as many", "a little fewer"),
+        right=2,
+        because="Its 3x3 works on 64 channels, and the two 1x1 have one weight for each pair.",
+    ),
     "deeper": Prediction(
         options=(
             "best of the three",
@@ -224,11 +275,6 @@ PREDICTIONS = {
         options=("much smaller, by thousands", "a little smaller", "larger"),
         right=2,
         because="With batch norm the gradient grows on its way back: it does not vanish.",
-    ),
-    "ones": Prediction(
-        options=("about a tenth", "about a quarter", "about half", "nearly all"),
-        right=2,
-        because="Two of the three convolutions of a bottleneck are 1x1, and they hold about half.",
     ),
     "duel": Prediction(
         options=(

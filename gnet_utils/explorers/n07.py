@@ -1,18 +1,42 @@
-"""Notebook 07: plain and residual nets of three depths replayed, and a block drawn."""
+"""Notebook 07: recorded runs of plain and residual nets, drawn and replayed; blocks and joins."""
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
 from gnet_utils.experiments import recorded
+from gnet_utils.experiments.depth import DEPTHS
 from gnet_utils.explorers import draw_band, running_mean
-from gnet_utils.plotting import COLOURS, counted
+from gnet_utils.plotting import BRANCH_COLOURS, COLOURS, counted
 
-KINDS = {"plain": COLOURS["orange"], "residual": COLOURS["blue"]}  # the same all over notebook 07
+KINDS = {"plain": COLOURS["red"], "residual": COLOURS["ink"]}  # the same all over notebook 07
+RIVALS = {
+    "googlenet": ("GoogLeNet", COLOURS["blue"]),
+    "equal_parameters": ("ResNet, equal parameters", COLOURS["gray"]),
+    "equal_macs": ("ResNet, equal MACs", COLOURS["ink"]),
+}
+PAPER = {"plain": (27.94, 28.54), "residual": (27.88, 25.03)}  # top-1 error: 18 and 34 layers
+GUESSING = np.log(10)  # loss of ten equal chances
 MOMENTS = 6  # gradients are recorded at so many steps, from the first to the last
+
+
+def paper_errors() -> Figure:
+    """Table 2 of the paper: errors of plain and residual nets of 18 and 34 layers."""
+    figure, ax = plt.subplots(figsize=(5.6, 3))
+    for kind, errors in PAPER.items():
+        ax.plot([18, 34], errors, "o-", color=KINDS[kind], label=kind)
+        for layers, error in zip((18, 34), errors, strict=True):
+            place = (layers, error), (0, 8 if kind == "plain" else -15)
+            ax.annotate(f"{error}", *place, textcoords="offset points", ha="center")
+    ax.set(xticks=[18, 34], xlim=(15, 37), ylim=(24, 30), xlabel="layers", ylabel="top-1 error (%)")
+    ax.set_title("More layers hurt the plain net, not the residual one")
+    ax.legend(loc="lower left")
+    return figure
 
 
 @cache
@@ -34,6 +58,61 @@ def draw_losses(ax: Axes, name: str, label: str, colour: str) -> None:
     draw_band(ax, np.arange(curves.shape[1]), curves, curves.mean(0), **look)
 
 
+def losses_by_depth() -> Figure:
+    """Training loss of the recorded plain and residual nets, one panel for each depth."""
+    figure, axes = plt.subplots(1, 3, figsize=(7.2, 3), sharey=True)
+    for ax, layers in zip(axes, DEPTHS, strict=True):
+        for kind, colour in KINDS.items():
+            draw_losses(ax, f"{kind}_{layers}", kind, colour)
+        ax.axhline(GUESSING, color=COLOURS["gray"], ls=":", label="guessing, ln 10")
+        ax.set(title=f"{layers} layers", xlabel="step")
+    axes[0].set(ylabel="training loss", ylim=(0, None))  # for all three
+    axes[2].legend(loc="upper right")
+    figure.suptitle("The deeper the nets, the slower the plain one starts", fontsize=11)
+    return figure
+
+
+def live_losses(curves: Mapping[str, Sequence[float]]) -> Figure:
+    """Training loss of a plain and a residual net that were trained just now."""
+    figure, ax = plt.subplots(figsize=(5.6, 2.8))
+    for kind, losses in curves.items():
+        ax.plot(running_mean(losses, 5), color=KINDS[kind], label=kind)
+    ax.axhline(GUESSING, color=COLOURS["gray"], ls=":", label="guessing, ln 10")
+    ax.set(xlabel="step", ylabel="training loss", title=f"Your run: {len(losses)} steps")
+    ax.legend()
+    return figure
+
+
+def errors_by_depth() -> Figure:
+    """Training pictures wrong after 300 steps against depth, one dot for each seed."""
+    figure, ax = plt.subplots(figsize=(5.6, 3))
+    for kind, colour in KINDS.items():
+        for layers in DEPTHS:
+            errors = [run["train_error"] for run in runs()[f"{kind}_{layers}"]]
+            ax.plot([layers] * len(errors), errors, "o", color=colour, alpha=0.5)
+        means = [over_seeds(f"{kind}_{layers}", "train_error")[0] for layers in DEPTHS]
+        ax.plot(DEPTHS, means, color=colour, lw=2, label=kind)
+    ax.set(xticks=DEPTHS, ylim=(0, None), xlabel="layers", ylabel="training pictures wrong (%)")
+    ax.set_title("After 300 steps depth slows only the plain nets")
+    ax.legend(loc="upper left")
+    return figure
+
+
+def duel() -> Figure:
+    """GoogLeNet and two residual nets: training loss, and test accuracy of each seed."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.4), width_ratios=(3, 2))
+    for row, (name, (label, colour)) in enumerate(RIVALS.items()):
+        draw_losses(left, name, label, colour)
+        values = [run["test_accuracy"] for run in runs()[name]]
+        right.plot(values, [row] * len(values), "o", color=colour, alpha=0.7)
+        right.plot(over_seeds(name, "test_accuracy")[0], row, "|", color=colour, ms=22, mew=3)
+    left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
+    left.set_title("Same recipe, same pictures")
+    left.legend()
+    right.set(ylim=(2.6, -0.6), yticks=[], xlabel="test accuracy (%)", title="One dot per seed")
+    return figure
+
+
 def recorded_gradients(name: str, moment: int) -> tuple[int, np.ndarray]:
     """The step of that moment, and the gradient norm of each convolution: (seeds, layers)."""
     found = [run["gradients"][moment] for run in runs()[name]]
@@ -46,6 +125,19 @@ def draw_gradients(ax: Axes, name: str, moment: int, label: str, colour: str) ->
     layers, mean = np.arange(1, norms.shape[1] + 1), np.exp(np.log(norms).mean(0))
     draw_band(ax, layers, norms, mean, color=colour, lw=1.8, label=label)
     ax.set(yscale="log", xlabel="convolution, 1 = next to the picture", ylabel="gradient norm")
+
+
+def norms_by_layer(curves: Mapping[tuple[str, str], Sequence[float]]) -> Figure:
+    """Gradient norm of each convolution by (kind of net, start); dashed: PyTorch's default."""
+    figure, ax = plt.subplots(figsize=(7.2, 3.2))
+    for (kind, start), norms in curves.items():
+        style = "-" if start == "Kaiming" else "--"
+        label = f"{kind}, {start}"
+        ax.plot(range(1, len(norms) + 1), norms, style, color=KINDS[kind], label=label)
+    ax.set(yscale="log", ylabel="gradient norm", xlabel="convolution, 1 = next to the picture")
+    ax.set_title("Without batch norm the start decides (step 0)")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
 
 
 def replay(depth: int = 44, moment: int = 0) -> Figure:
@@ -67,14 +159,15 @@ def replay(depth: int = 44, moment: int = 0) -> Figure:
     return figure
 
 
-# The wiring of one block --------------------------------------------------------------------------
+# Blocks and joins ---------------------------------------------------------------------------------
 
 
 def draw_residual(ax: Axes, block: nn.Module, in_channels: int, title: str) -> None:
     """Wiring of a residual block, read from it: convolutions in a row, identity shortcut beside."""
     convs = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d)]
-    box = {"boxstyle": "round,pad=0.35", "fc": "white", "ec": COLOURS["blue"], "lw": 2}
+    box = {"boxstyle": "round,pad=0.35", "fc": "white", "ec": COLOURS["gray"], "lw": 2}
     arrow = {"arrowstyle": "-|>", "color": COLOURS["gray"], "lw": 1.5}
+    wire = {"color": KINDS["residual"], "lw": 2.5}
     centred = {"ha": "center", "va": "center", "zorder": 3}
     bottom = -len(convs) - 1
     ax.set(xlim=(-1.5, 2.2), ylim=(bottom - 0.9, 0.45), title=title)
@@ -88,8 +181,49 @@ def draw_residual(ax: Axes, block: nn.Module, in_channels: int, title: str) -> N
             ax.text(0.12, -row - 0.49, "ReLU", va="center", fontsize=9)
     ax.annotate("", (0, bottom + 0.22), (0, bottom + 0.77), arrowprops=arrow)
     ax.text(0, bottom, "+", bbox={"boxstyle": "circle,pad=0.2", "fc": "white"}, **centred)
-    ax.plot([0, 1.55, 1.55], [-0.35, -0.35, bottom], color=COLOURS["red"], lw=2)
-    ax.annotate("", (0.22, bottom), (1.55, bottom), arrowprops=arrow | {"color": COLOURS["red"]})
-    ax.text(1.65, bottom / 2, "x", color=COLOURS["red"], va="center")
+    ax.plot([0, 1.55, 1.55], [-0.35, -0.35, bottom], **wire)
+    ax.annotate("", (0.22, bottom), (1.55, bottom), arrowprops=arrow | wire)
+    ax.text(1.65, bottom / 2, "shortcut", rotation=90, va="center")
     ax.annotate("", (0, bottom - 0.62), (0, bottom - 0.2), arrowprops=arrow)
     ax.text(0, bottom - 0.75, "ReLU", **centred)
+
+
+def draw_blocks(*blocks: tuple[nn.Module, int, str]) -> Figure:
+    """Wiring of residual blocks side by side, each a (block, channels that come in, title)."""
+    figure, axes = plt.subplots(1, len(blocks), figsize=(7.2, 3.9))
+    for ax, (block, channels, title) in zip(axes, blocks, strict=True):
+        draw_residual(ax, block, channels, title)
+    return figure
+
+
+def draw_joins() -> Figure:
+    """Three ways to join what is new with what was there: the maps after two steps of each."""
+    old, new, newer = "#D9D9D9", COLOURS["sky"], COLOURS["yellow"]
+    branches = [(1, colour) for colour in BRANCH_COLOURS.values()]
+    panels = {
+        "Inception: stack the branches": [branches] * 2,
+        "ResNet: add": [[(3, new)], [(3, newer)]],
+        "DenseNet: stack onto all before": [
+            [(3, old), (1, new)],
+            [(3, old), (1, new), (1, newer)],
+        ],
+    }
+    figure, axes = plt.subplots(1, 3, figsize=(7.4, 2.7))
+    for ax, (title, steps) in zip(axes, panels.items(), strict=True):
+        for row, bars in enumerate([[(3, old)], *steps]):
+            left, height = 0, -1.6 * row
+            for width, colour in bars:
+                place = (left, height), width, 0.8
+                ax.add_patch(plt.Rectangle(*place, facecolor=colour, edgecolor="white", lw=1.5))
+                left += width
+            if title.startswith("ResNet") and row:
+                words = "x + F(x)" if row == 1 else "that + its own F"
+                ax.text(1.5, height + 0.4, words, ha="center", va="center", fontsize=9)
+            if row:
+                arrow = {"arrowstyle": "-|>", "color": COLOURS["gray"]}
+                ax.annotate("", (1.5, height + 0.85), (1.5, height + 1.55), arrowprops=arrow)
+        ax.text(1.5, 0.4, "x", ha="center", va="center", fontsize=9)
+        ax.set(xlim=(-0.2, 5.2), ylim=(-3.4, 1))
+        ax.set_title(title, fontsize=9.5)
+        ax.axis("off")
+    return figure

@@ -2,120 +2,86 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from answers.forms import AsModule, Calling, forms
+from answers.forms import forms
 from gnet_utils.models import BasicBlock, BottleneckBlock
 from gnet_utils.models.residual import PadShortcut
 
 
-def layers(block: nn.Module, kind: type) -> list:
-    """The first and the last convolution, or batch norm, of a block."""
-    return [layer for layer in block.modules() if isinstance(layer, kind)]
+def written(**parts: Callable) -> type:
+    """The class that exercise 7.1 asks for, some parts of its forward made otherwise."""
+    steps = {
+        "inside": lambda self, x: F.relu(self.norm1(self.conv1(x))),
+        "second": lambda self, x, inside: self.norm2(self.conv2(inside)),
+        "added": lambda self, x, found: found + self.shortcut(x),
+        "plain": lambda self, x, found: found,
+        "last": lambda self, x, summed: F.relu(summed),
+        **parts,
+    }
+
+    class Block(nn.Module):
+        def __init__(self, in_channels, channels, stride=1, shortcut=None):
+            super().__init__()
+            self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
+            self.norm1 = nn.BatchNorm2d(channels)
+            self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+            self.norm2 = nn.BatchNorm2d(channels)
+            self.shortcut = shortcut
+
+        def forward(self, x):
+            found = steps["second"](self, x, steps["inside"](self, x))
+            join = steps["plain" if self.shortcut is None else "added"]
+            return steps["last"](self, x, join(self, x, found))
+
+    return Block
 
 
-CONV_1, NORM_1, CONV_2, NORM_2 = (
-    name
-    for name, _ in BasicBlock(16, 16, 1, nn.Identity()).named_parameters()
-    if name.endswith("weight")
-)
-
-
-def identity_block(shortcut: bool = True, last: float = 0.0) -> BasicBlock:
-    """A block of 16 channels whose last batch norm has the factor `last`."""
-    block = BasicBlock(16, 16, 1, nn.Identity() if shortcut else None)
-    nn.init.constant_(layers(block, nn.BatchNorm2d)[-1].weight, last)
+def wider(cls, *sizes, **more):
+    """Wrong: a block whose second convolution makes one channel too many."""
+    block = BasicBlock(*sizes, **more)
+    block.conv2 = BasicBlock(sizes[1], sizes[1] + 1, 1, None).conv2
     return block
 
 
-def changed(change: Callable[[nn.Module], object]) -> BasicBlock:
-    block = identity_block(last=1.0)
-    change(block)
-    return block
+class Wider(nn.Module):
+    __new__ = staticmethod(wider)
 
 
-def replace(block: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    for parent in [*block.modules()]:
-        for name, child in parent.named_children():
-            if child is old:
-                setattr(parent, name, new)
+class Sequenced(nn.Module):
+    """The two convolutions in a Sequential, ReLU in place."""
 
-
-def factor_filled(block):
-    layers(block, nn.BatchNorm2d)[-1].weight.data.fill_(0)
-
-
-def factor_replaced(block):
-    layers(block, nn.BatchNorm2d)[-1].weight = nn.Parameter(torch.zeros(16))
-
-
-def norm_replaced(block):
-    replace(block, layers(block, nn.BatchNorm2d)[-1], nn.BatchNorm2d(16))
-    block.load_state_dict({**block.state_dict(), NORM_2: torch.zeros(16)})
-
-
-class Basic(nn.Module):
-    """The reader's own block, with other names, in another order."""
-
-    def __init__(self, channels: int):
+    def __init__(self, in_channels, channels, stride=1, shortcut=None):
         super().__init__()
-        self.norm2 = nn.BatchNorm2d(channels)
-        self.norm1 = nn.BatchNorm2d(channels)
-        self.conv1, self.conv2 = (
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(2)
+        self.found = nn.Sequential(
+            nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding="same", bias=False),
+            nn.BatchNorm2d(channels),
         )
-        nn.init.constant_(self.norm2.weight, 0)
+        self.shortcut = shortcut
 
     def forward(self, x):
-        hidden = torch.relu_(self.norm1(self.conv1(x)))
-        return (x + self.norm2(self.conv2(hidden))).relu_()
+        found = self.found(x)
+        return (found if self.shortcut is None else self.shortcut(x).add(found)).clamp(min=0)
 
 
-class Passing(Basic):
-    """Wrong: it has all layers and uses none."""
+def shortcut_class(function: Callable) -> type:
+    """A class (new_channels, stride) that calls `function(x, channels that come out, stride)`."""
 
-    def forward(self, x):
-        return x
+    class Shortcut(nn.Module):
+        def __init__(self, new_channels, stride):
+            super().__init__()
+            self.new_channels, self.stride = new_channels, stride
 
+        def forward(self, x):
+            return function(x, x.shape[1] + self.new_channels, self.stride)
 
-def no_last_norm(block):
-    nn.init.zeros_(layers(block, nn.Conv2d)[-1].weight)
-    replace(block, layers(block, nn.BatchNorm2d)[-1], nn.Identity())
-
-
-def norm_without_numbers(block):
-    nn.init.zeros_(layers(block, nn.Conv2d)[-1].weight)
-    replace(block, layers(block, nn.BatchNorm2d)[-1], nn.BatchNorm2d(16, affine=False))
-
-
-def small_enough(block):
-    layers(block, nn.Conv2d)[-1].weight.data *= 1e-12
-
-
-def silent_relu(block):
-    nn.init.constant_(layers(block, nn.BatchNorm2d)[0].bias, -100)
-
-
-def only_in_eval(block):
-    layers(block, nn.BatchNorm2d)[-1].running_var.fill_(math.inf)
-
-
-def frozen(block):
-    factor_filled(block)
-    block.requires_grad_(False)
-
-
-def zeroed(*names: str) -> BasicBlock:
-    """A block with zeros in these parameters, in all of them without a name."""
-    block = identity_block(last=1.0)
-    for name, parameter in block.named_parameters():
-        if name in names or not names:
-            nn.init.zeros_(parameter)
-    return block
+    return Shortcut
 
 
 def conv_weights(block):
@@ -141,10 +107,6 @@ def by_filling(x, out_channels, stride):
 
 def by_convolution(x, out_channels, stride):
     return F.conv2d(x, torch.eye(out_channels, x.shape[1])[:, :, None, None], stride=stride)
-
-
-def by_the_course(x, out_channels, stride):
-    return PadShortcut(out_channels - x.shape[1], stride)(x)
 
 
 def even_only(x, out_channels, stride):
@@ -189,15 +151,14 @@ def repeated(x: Tensor, out_channels: int, stride: int) -> Tensor:
 
 
 RIGHT = {
-    "07.identity": [
-        identity_block(),
-        changed(factor_filled),
-        changed(factor_replaced),
-        changed(norm_replaced),
-        Basic(16),
-        AsModule(Basic(16)),
-        nn.Sequential(identity_block()),
-        identity_block().eval().double(),
+    "07.block": [
+        BasicBlock,
+        written(),
+        Sequenced,
+        written(
+            added=lambda self, x, found: torch.add(self.shortcut(x), found),
+            last=lambda self, x, summed: summed.relu(),
+        ),
     ],
     "07.bottleneck": [
         *forms(278_528),
@@ -206,60 +167,106 @@ RIGHT = {
         17 * 2**14,
     ],
     "07.shortcut": [
-        by_padding,
-        by_stacking,
-        by_filling,
-        by_convolution,
-        by_the_course,
-        partial(by_padding),
-        Calling(by_stacking),
-        AsModule(by_padding),
-        lambda maps, new, step: F.pad(F.avg_pool2d(maps, 1, step), [0] * 5 + [new - maps.size(1)]),
+        PadShortcut,
+        shortcut_class(by_padding),
+        shortcut_class(by_stacking),
+        shortcut_class(by_filling),
+        shortcut_class(by_convolution),
     ],
     "07.chain": [9.3, 9.31, "9.3132", 1.25**10, math.prod([1.25] * 10), torch.tensor(1.25) ** 10],
-    "07.layers": [*forms(200), 3 * sum((3, 24, 36, 3)) + 2],
 }
 
 WRONG = {
-    "07.identity": [
-        (BasicBlock, "not a module made of it"),
-        (identity_block(last=1.0), "F(x) is not zero yet"),
-        (identity_block(shortcut=False), "zeros for everything"),
-        (zeroed(), f"zero are {CONV_1}, {NORM_1}, {CONV_2}"),
-        (changed(no_last_norm), "the batch norm of each: change numbers, not layers"),
-        (changed(norm_without_numbers), "the batch norm of each: change numbers, not layers"),
-        (zeroed(CONV_2), "batch norm blows up what the last convolution gives"),
-        (changed(small_enough), "batch norm blows up what the last convolution gives"),
-        (zeroed(NORM_1), f"zero are {NORM_1}; only the last factor"),
-        (zeroed(CONV_1), f"zero are {CONV_1}; only the last factor"),
-        (zeroed(NORM_1, NORM_2), f"{NORM_1}, {NORM_2};"),
-        (changed(silent_relu), "nothing goes through F"),
-        (changed(only_in_eval), "in train() mode the output is off by"),
-        (identity_block(last=0.0001), "F(x) is not zero yet"),
-        (changed(frozen), "frozen"),
-        (Passing(16), "nothing goes through F"),
-        (BottleneckBlock(16, 4, 1, nn.Identity()), "its two 3x3 convolutions of 16 channels"),
+    "07.block": [
+        (written(second=lambda *_: ..., added=lambda *_: ..., last=lambda *_: ...), "forward"),
+        (written(second=lambda *_: ...), "still to be filled in"),
+        (written(added=lambda *_: ...), "still to be filled in"),
+        (written(last=lambda *_: None), "it gives nothing"),
+        (BasicBlock(4, 4, 1, None), "without brackets"),
+        (16, "a class is asked for"),
+        (nn.Identity, "the layers are not those"),
+        (Wider, "the layers are not those"),
+        (written(added=lambda self, x, found: found), "the shortcut is missing"),
+        (written(last=lambda self, x, summed: summed), "the ReLU after the sum is missing"),
+        (
+            written(second=lambda self, x, inside: F.relu(self.norm2(self.conv2(inside)))),
+            "there is a ReLU right before the sum",
+        ),
+        (
+            written(
+                second=lambda self, x, inside: F.relu(self.norm2(self.conv2(inside))),
+                last=lambda self, x, summed: summed,
+            ),
+            "the ReLU stands before the sum",
+        ),
+        (
+            written(added=lambda self, x, found: found + x),
+            "in a block with stride 2, on a batch (2, 4, 6, 6) it stops with RuntimeError",
+        ),
+        (written(added=lambda self, x, found: found + x), "Is x itself added?"),
+        (
+            written(plain=lambda self, x, found: found + x),
+            "in the plain block, shortcut=None, x is added once too often",
+        ),
+        (
+            written(plain=lambda self, x, found: found + self.shortcut(x)),
+            "There nothing is to be added",
+        ),
+        (
+            written(second=lambda self, x, inside: self.conv2(inside)),
+            "the norm of the second convolution is missing",
+        ),
+        (
+            written(second=lambda self, x, inside: self.norm1(self.conv2(inside))),
+            "the first norm runs twice",
+        ),
+        (
+            written(inside=lambda self, x: self.norm1(self.conv1(x))),
+            "the ReLU between the two convolutions is missing",
+        ),
+        (
+            written(second=lambda self, x, inside: self.norm2(self.conv2(x))),
+            "the second convolution reads x",
+        ),
+        (
+            written(second=lambda self, x, inside: self.norm2(self.conv1(inside))),
+            "the first convolution runs twice",
+        ),
+        (written(second=lambda self, x, inside: inside), "the second convolution is missing"),
+        (written(added=lambda self, x, found: found - self.shortcut(x)), "from top to bottom"),
+        (written(last=lambda self, x, summed: summed.relu()[:, 1:]), "should become (2, 4, 6, 6)"),
     ],
     "07.bottleneck": [(69_632, "the table above"), (1_179_648, "the table above")],
     "07.shortcut": [
-        (16, "a function is asked for"),
-        (without_stride, "should have 2x2 pixels, it has 4x4"),
-        (all_new, "only the missing ones"),
-        (pooled, "means of neighbours"),
-        (zeros_first, "the zeros came first"),
-        (repeated, "should be zeros"),
-        (lambda x, out_channels, stride: x.mean((2, 3)), "maps (N, C, H, W) should come back"),
-        (even_only, "for maps (1, 3, 7, 10), 5 channels and stride 2 it stops with"),
-        (square_only, "(1, 3, 7, 10), 5 channels and stride 2: the map should have 4x5 pixels"),
-        (one_lost, "got the shape (5, 4, 5)"),
-        (second_pixels, "the right shape, but other pixels"),
+        (16, "a class is asked for"),
+        (PadShortcut(2, 2), "without brackets"),
+        (shortcut_class(lambda *_: ...), "forward"),
+        (shortcut_class(lambda *_: F.pad(..., (0, 0))), "still to be filled in"),
+        (shortcut_class(without_stride), "should have 2x2 pixels, it has 4x4"),
+        (shortcut_class(all_new), "the shape should be (2, 4, 2, 2), it is (2, 6, 2, 2)"),
+        (shortcut_class(pooled), "means of neighbours"),
+        (shortcut_class(zeros_first), "the zeros came first"),
+        (shortcut_class(repeated), "should be zeros"),
+        (shortcut_class(lambda x, out, stride: x.mean((2, 3))), "maps (N, C, H, W) should come"),
         (
-            lambda x, out, stride: by_padding(x, out, 2),
+            shortcut_class(even_only),
+            "for maps (1, 3, 7, 10), 2 new channels and stride 2 it stops with",
+        ),
+        (
+            shortcut_class(square_only),
+            "(1, 3, 7, 10), 2 new channels and stride 2: the map should have 4x5 pixels",
+        ),
+        (shortcut_class(one_lost), "got the shape (5, 4, 5)"),
+        (shortcut_class(second_pixels), "the right shape, but other pixels"),
+        (
+            shortcut_class(lambda x, out, stride: by_padding(x, out, 2)),
             "stride 3: the map should have 3x2 pixels, it has 5x3",
         ),
-        (lambda x, out, stride: by_padding(x, 2 * x.shape[1], stride), "shape should be (1, 5, "),
-        (lambda x: x, "for maps (2, 2, 4, 4), 4 channels and stride 2 it stops with TypeError"),
-        (PadShortcut(2, 2), "4 channels and stride 2 it stops with TypeError"),
-        (lambda x, out, stride: by_padding(x, out, stride).numpy(), "it returns a ndarray"),
+        (
+            shortcut_class(lambda x, out, stride: by_padding(x, 2 * x.shape[1], stride)),
+            "shape should be (1, 5, ",
+        ),
+        (shortcut_class(lambda x: x), "2 new channels and stride 2 it stops with TypeError"),
+        (shortcut_class(lambda *given: by_padding(*given).numpy()), "it returns a ndarray"),
     ],
 }
