@@ -17,7 +17,8 @@ def test_a_checkpoint_keeps_its_promise(name):
     network, about = load_trained(name)
     size = get_recipe(about["recipe"]).picture_size
     _, accuracy = evaluate(network, load_fashion_mnist("test"), picture_size=size)
-    assert abs(accuracy - about["test_accuracy"]) <= 0.0005
+    pictures = round(10_000 * (accuracy - about["test_accuracy"]))  # recorded in bfloat16
+    assert abs(pictures) <= 5
 
 
 def test_the_checkpoints_are_small_together():
