@@ -117,7 +117,12 @@ def drawn_probes(count: int = 24) -> dict[str, Tensor]:
         return low + (high - low) * torch.rand(count, 1, 1, generator=random)
 
     rows, columns = torch.meshgrid(torch.arange(28.0), torch.arange(28.0), indexing="ij")
-    rows, columns, angle, radius = rows - draw(9, 18), columns - draw(9, 18), draw(0, 3.15), draw(5, 8)
+    rows, columns, angle, radius = (
+        rows - draw(9, 18),
+        columns - draw(9, 18),
+        draw(0, 3.15),
+        draw(5, 8),
+    )
     squared = rows.square() + columns.square()
     on_line = (columns * angle.sin() - rows * angle.cos()).abs() < 0.75
     drawings = {"line": on_line & (squared < 9**2), "disc": squared < radius**2}

@@ -230,23 +230,22 @@ EXERCISES = {
 
 PREDICTIONS = {
     "p1": Prediction(
-        ["the nine 1x1 branches", "the nine 3x3 branches", "the nine 5x5 branches", "the pools"],
+        ["zeros in their place", "means in their place", "both about the same"],
         right=1,
-        because="With means in their place, only the net without its 3x3 is near guessing; with "
-        "zeros three kinds of four are.",
+        because="The later layers are used to the branch's average, not to nothing.",
     ),
     "p2": Prediction(
-        ["about a quarter", "about half", "about three quarters", "more than 90%"],
-        right=3,
-        because="Of all paths from a pixel to a unit, most run through the middle.",
+        ["about half", "about a quarter", "less than a tenth"],
+        right=2,
+        because="Most differences are between channels of the same branch.",
     ),
     "p3": Prediction(
-        ["about 10 in 100", "about 40 in 100", "about 80 in 100", "nearly all"],
-        right=2,
-        because="Garments of one kind are photographed alike; the net adds ten or more.",
+        ["none: both are learned", "lines against discs, mostly", "both, as strong as in training"],
+        right=1,
+        because="Random weights give nearly the same share for lines, and less for brightness.",
     ),
     "p4": Prediction(
-        ["Grad-CAM", "the gradient times the picture", "both", "neither"],
+        ["Grad-CAM", "gradient times picture", "both", "neither"],
         right=1,
         because="It contains the picture itself: black pixels stay black whatever the weights.",
     ),

@@ -117,7 +117,9 @@ def strip(maps: Tensor) -> np.ndarray:
 # Measurements -------------------------------------------------------------------------------------
 
 
-def draw_table(tables: Mapping[str, Tensor], rows: Sequence[str], columns: Sequence[str], low: float):
+def draw_table(
+    tables: Mapping[str, Tensor], rows: Sequence[str], columns: Sequence[str], low: float
+):
     """Tables (R, C) below each other, by title, as colours from `low` (dark) to 0 (bright)."""
     turn = {"rotation": 35, "ha": "right"} if len(columns) == 10 else {}
     height = 0.35 + len(tables) * (0.45 + 0.32 * len(rows)) + 0.4 * bool(turn)
@@ -174,7 +176,9 @@ def draw_leanings(
 
 def draw_cams(pictures: Tensor, heats: Mapping[str, Tensor], titles: Sequence[str]) -> Figure:
     """Pictures (N, 28, 28) in the first row, below them a row of heat (N, h, w) for each name."""
-    figure, axes = plt.subplots(1 + len(heats), len(pictures), figsize=(7.2, 1.3 + 1.2 * len(heats)))
+    figure, axes = plt.subplots(
+        1 + len(heats), len(pictures), figsize=(7.2, 1.3 + 1.2 * len(heats))
+    )
     for column, title in enumerate(titles):
         for row, heat in enumerate([None, *heats.values()]):
             ax = axes[row, column]
