@@ -170,6 +170,8 @@ def draw_leanings(
             )
         ax.set_title(title, fontsize=10)
         ax.set_xticks(range(len(blocks)), blocks)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("branch minus block", fontsize=9)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
