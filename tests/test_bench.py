@@ -104,7 +104,7 @@ def test_figures_that_cannot_be_kept_are_told_before_measuring_and_cost_no_old_o
 
 def test_a_gain_is_the_rate_with_a_trick_against_the_rate_without(monkeypatch):
     def rate(recipe, data, seconds):
-        return 30.0 if recipe == RECIPES["minute"] else 10.0 + 10.0 * recipe.merged
+        return 30.0 if recipe == RECIPES["sprint"] else 10.0 + 10.0 * recipe.merged
 
     monkeypatch.setattr(bench, "training_rate", rate)
     data = (torch.zeros(1),)
@@ -116,10 +116,10 @@ def test_a_gain_is_the_rate_with_a_trick_against_the_rate_without(monkeypatch):
     monkeypatch.setattr(bench, "bfloat16_is_fast", lambda device: False)
     without = bench.gains(data, pairs=3, seconds=1)
     assert without == {name: gain for name, gain in found.items() if name != "bfloat16"}
-    for change in bench.TRICKS.values():  # each is a recipe that exists, and another than minute
-        network = {**RECIPES["minute"].network, **change.get("network", {})}
-        without = dataclasses.replace(RECIPES["minute"], **{**change, "network": network})
-        assert without != RECIPES["minute"] and build_network(without)
+    for change in bench.TRICKS.values():  # each is a recipe that exists, and another than sprint
+        network = {**RECIPES["sprint"].network, **change.get("network", {})}
+        without = dataclasses.replace(RECIPES["sprint"], **{**change, "network": network})
+        assert without != RECIPES["sprint"] and build_network(without)
 
 
 def test_folding_changes_nothing_but_the_speed():

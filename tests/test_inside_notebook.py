@@ -1,4 +1,4 @@
-"""The X-ray of notebook 09."""
+"""The X-ray of notebook 09, and what the notebook says of branches."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import torch
 from matplotlib.patches import Rectangle
 from torch import nn
 
+from gnet_utils import probing
 from gnet_utils.course.notebooks import NOTEBOOKS, read
 from gnet_utils.data import CLASS_NAMES, load_fashion_mnist, to_float
 from gnet_utils.explorers.n09 import BRANCHES, MAPS, block_names, odds_without, strip, xray
@@ -114,47 +115,103 @@ def test_the_blocks_come_in_order(net):
 # What the notebook says ---------------------------------------------------------------------------
 
 
+def cell_of(start: str) -> str:
+    """The code cell of the notebook that has a line with this beginning."""
+    cells = [cell["source"] for cell in read(NOTEBOOK)["cells"] if cell["cell_type"] == "code"]
+    return next(cell for cell in cells if any(line.startswith(start) for line in cell.split("\n")))
+
+
+def measure() -> dict:
+    """The notebook's own `leanings`, `compare` and `untrained_net`, without its runs."""
+    scope = {"torch": torch, "probing": probing, "BRANCHES": BRANCHES, "is_quick": lambda: False}
+    scope |= {"probes": probing.drawn_probes(), "to_float": to_float}
+    scope["train_images"], _ = load_fashion_mnist("train", source="real")
+    scope["net"], _ = load_trained("minute-seed0")
+    scope["blocks"] = block_names(scope["net"])
+    for start, end in (
+        ("def leanings", "\n\n\nnets ="),
+        ("def apart", "\n\n\ntorch.manual_seed"),
+        ("def untrained_net", "\n\n\nfresh_nets"),
+    ):
+        exec(cell_of(start).split(end)[0], scope)
+    return scope
+
+
 @pytest.fixture(scope="module")
-def garments() -> dict[str, torch.Tensor]:
-    """The Shirts and Coats among the notebook's 1,000 test pictures, and the stored net's means."""
-    trained, _ = load_trained("five_minutes-seed0")
+def groups() -> dict[str, tuple[dict, list[dict]]]:
+    """The notebook's functions, and the leanings of seven trained and seven untrained nets."""
+    scope = measure()
+    names = branch_names(scope["net"])
+    trained = [load_trained(f"minute-seed{seed}")[0] for seed in range(7)]
+    fresh = [scope["untrained_net"](seed) for seed in range(7)]
+    found = {"trained": trained, "untrained": fresh}
+    return scope, {
+        who: [scope["leanings"](net, names, scope["probes"]) for net in nets]
+        for who, nets in found.items()
+    }
+
+
+def share(scope: dict, group: list[dict], question: str, deal: bool = False) -> float:
+    """Share of the variance between branches (%), mean over nets and blocks."""
+    blocks = [block for each in group for block in scope["by_block"](each, question)]
+    blocks = [probing.dealt(block) if deal else block for block in blocks]
+    return 100 * sum(map(probing.share_between, blocks)) / len(blocks)
+
+
+def test_less_than_a_tenth_of_the_differences_lies_between_branches_and_more_than_by_chance(groups):
+    scope, found = groups
+    torch.manual_seed(0)
+    for question, wanted in (("lines", 8.5), ("bright", 6.7)):
+        assert share(scope, found["trained"], question) == pytest.approx(wanted, abs=0.3)
+        assert share(scope, found["trained"], question, deal=True) == pytest.approx(2.2, abs=0.5)
+
+
+def test_untrained_nets_have_most_of_the_share_for_lines_and_less_for_brightness(groups):
+    scope, found = groups
+    assert share(scope, found["untrained"], "lines") == pytest.approx(6.9, abs=0.3)
+    assert share(scope, found["untrained"], "bright") == pytest.approx(4.1, abs=0.3)
+
+
+def test_the_pooling_branch_leans_to_discs_in_all_blocks_before_5a(groups, capsys):
+    scope, found = groups
+    torch.manual_seed(0)
+    points, band = scope["compare"](found["trained"], "lines")
+    assert (points[..., 3].mean(0)[:7] < -band).all() and (points[..., 3].mean(0)[7:] > band).all()
+    assert "19 of 36 points outside" in capsys.readouterr().out
+    same_sign = ((points > 0).all(0) | (points < 0).all(0)).sum(0)
+    assert same_sign.tolist() == [3, 1, 2, 5]
+
+
+@pytest.fixture(scope="module")
+def cuts() -> dict:
+    """The stored net's answers to the notebook's 1,000 test pictures, whole and cut."""
+    trained, _ = load_trained("minute-seed0")
     images, labels = load_fashion_mnist("test", source="real")
+    images, labels = to_float(images[:1000]), labels[:1000]
     training, _ = load_fashion_mnist("train", source="real")
     means = mean_maps(trained, to_float(training[:500]), branch_names(trained))
-    of = {k: to_float(images[:1000][labels[:1000] == CLASS_NAMES.index(k)]) for k in CLASSES}
-    return {"net": trained, "means": means, **of}
+
+    @torch.no_grad()
+    def right(names: list[str], put: dict | None) -> torch.Tensor:
+        with ablate(trained, names, put):
+            return (trained(images).argmax(1) == labels).float()
+
+    whole = right([], None)
+    kinds = {
+        kind: [float(right(branch_names(trained, kind), put).mean()) for put in (None, means)]
+        for kind in BRANCHES
+    }
+    coat = labels == CLASS_NAMES.index("Coat")
+    lost = whole - right(["inception_4e.branch_5x5"], means)
+    return {"kinds": kinds, "coat": float(100 * lost[coat].mean()), "all": float(100 * lost.mean())}
 
 
-CLASSES = ("Shirt", "Coat")
+def test_means_leave_more_than_zeros_and_the_3x3_and_1x1_are_missed_most(cuts):
+    assert all(mean > zero for zero, mean in cuts["kinds"].values())
+    means = {kind: mean for kind, (_, mean) in cuts["kinds"].items()}
+    assert means["1x1"] < 0.2 and means["3x3"] < 0.2
+    assert means["5x5"] == pytest.approx(0.72, abs=0.02) and means["pool"] > means["5x5"]
 
 
-def points_lost(garments: dict, garment: str, names: list[str]) -> float:
-    """What replacing these branches by their means costs one class."""
-    trained, pictures, k = garments["net"], garments[garment], CLASS_NAMES.index(garment)
-    with torch.no_grad():
-        whole = (trained(pictures).argmax(1) == k).float().mean()
-        with ablate(trained, names, garments["means"]):
-            cut = (trained(pictures).argmax(1) == k).float().mean()
-    return float(100 * (whole - cut))
-
-
-def test_one_5x5_costs_shirt_as_much_as_all_nine(garments):
-    one = points_lost(garments, "Shirt", ["inception_3b.branch_5x5"])
-    nine = points_lost(garments, "Shirt", branch_names(garments["net"], "5x5"))
-    assert one == pytest.approx(22.7, abs=2.1) and nine == pytest.approx(21.6, abs=2.1)
-
-
-def test_all_5x5_cost_coat_more_than_the_single_cuts_added_up(garments):
-    names = branch_names(garments["net"], "5x5")
-    single = [points_lost(garments, "Coat", [name]) for name in names]
-    assert max(single) == single[1] == pytest.approx(10.4, abs=2)
-    assert points_lost(garments, "Coat", names) > sum(single) + 20
-    assert points_lost(garments, "Coat", ["inception_3a.branch_3x3"]) > 50
-
-
-def test_the_classes_are_asked_cut_by_cut_not_as_a_mean_over_blocks():
-    cells = [cell["source"] for cell in read(NOTEBOOK)["cells"]]
-    code = next(source for source in cells if source.startswith("whole = by_class("))
-    assert 'cost[block, "5x5"]' in code and ".mean(0)" not in code
-    text = "\n".join(cells)
-    assert "can stand in" not in text and "adds little to any class" not in text
+def test_one_5x5_costs_coat_far_more_than_all_classes_together(cuts):
+    assert cuts["coat"] == pytest.approx(37.4, abs=2) and cuts["all"] < 4

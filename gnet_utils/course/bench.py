@@ -29,7 +29,7 @@ from gnet_utils.training import BY_HAND, QUICK_STEPS, fit
 TRAINING_PICTURES = 60_000
 YARDSTICK_PICTURES = 10 * TRAINING_PICTURES  # what the tutorials' recipe takes to reach 88.9%
 CPU_RECIPES = ("sprint", "minute", "five_minutes", "full")
-# What makes the recipe `minute` fast, and the same recipe without it.
+# What makes the recipe `sprint` fast, and the same recipe without it.
 TRICKS = {
     "blocks on maps half as high and wide": {"network": {"stem": "full"}},
     "bfloat16": {"precision": "float32"},
@@ -70,7 +70,7 @@ def measure(quick: bool = False) -> dict:
         print(f"training by {name}, against the yardstick ...", flush=True)
         found = against_yardstick(name, data, pairs, seconds)
         recipes[name] = found | {"share_of_peak": round(found["tflops"] / max(peaks.values()), 3)}
-    print("training by minute, without one trick at a time ...", flush=True)
+    print("training by sprint, without one trick at a time ...", flush=True)
     tricks = gains(data, pairs, seconds)
     print("inference at 224x224 ...", flush=True)
     return {
@@ -102,17 +102,17 @@ def against_yardstick(name: str, data: tuple, pairs: int, seconds: float) -> dic
 
 
 def gains(data: tuple, pairs: int, seconds: float) -> dict[str, float]:
-    """How many times faster `minute` trains with each of TRICKS than without, medians of pairs.
+    """How many times faster `sprint` trains with each of TRICKS than without, medians of pairs.
 
-    bfloat16 is left out where `minute` does not use it.
+    bfloat16 is left out where `sprint` does not use it.
     """
-    minute, found = get_recipe("minute"), {}
+    sprint, found = get_recipe("sprint"), {}
     for name, change in TRICKS.items():
         if name == "bfloat16" and not bfloat16_is_fast(data[0].device):
             continue
-        network = {**minute.network, **change.get("network", {})}
-        without = dataclasses.replace(minute, **{**change, "network": network})
-        slow, fast = in_turn(without, minute, data, pairs, seconds)
+        network = {**sprint.network, **change.get("network", {})}
+        without = dataclasses.replace(sprint, **{**change, "network": network})
+        slow, fast = in_turn(without, sprint, data, pairs, seconds)
         ratios = [b / a for a, b in zip(slow, fast, strict=True)]
         found[name] = round(statistics.median(ratios), 2)
     return found
@@ -235,7 +235,7 @@ yardstick (recipe tutorial): {yardstick:.1f} images/s, {takes:,.0f} s to 88.9%
 
 {format_table(rows, headers)}
 
-what makes minute fast: rate with it, against without
+what makes sprint fast: rate with it, against without
 {format_table(tricks, ["trick", "faster"])}
 
 inference at 224x224, images/s

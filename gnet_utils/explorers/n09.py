@@ -1,7 +1,11 @@
-"""X-ray of notebook 09: a picture -> the four branches' maps in one block, and what each adds."""
+"""X-ray of notebook 09: a picture -> the four branches' maps in one block, and what each adds.
 
-from collections.abc import Collection
+Also the drawings of its measurements: `draw_table`, `draw_probes`, `draw_leanings`, `draw_cams`.
+"""
 
+from collections.abc import Collection, Mapping, Sequence
+
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -12,7 +16,7 @@ from torch import Tensor, nn
 from gnet_utils.data import CLASS_NAMES, to_float
 from gnet_utils.explorers.n05 import as_the_net_sees
 from gnet_utils.plotting import BRANCH_COLOURS, COLOURS, counted
-from gnet_utils.probing import ablate, branch_names, feature_maps
+from gnet_utils.probing import ablate, branch_names, enlarge, feature_maps
 
 BRANCHES = ("1x1", "3x3", "5x5", "pool")
 MAPS = 7  # shown of each branch
@@ -108,3 +112,85 @@ def strip(maps: Tensor) -> np.ndarray:
         start = place * (width + gap)
         row[:, start : start + width] = maps[index].numpy()
     return row
+
+
+# Measurements -------------------------------------------------------------------------------------
+
+
+def draw_table(
+    tables: Mapping[str, Tensor], rows: Sequence[str], columns: Sequence[str], low: float
+):
+    """Tables (R, C) below each other, by title, as colours from `low` (dark) to 0 (bright)."""
+    turn = {"rotation": 35, "ha": "right"} if len(columns) == 10 else {}
+    height = 0.35 + len(tables) * (0.45 + 0.32 * len(rows)) + 0.4 * bool(turn)
+    figure, axes = plt.subplots(len(tables), 1, figsize=(7.2, height), sharex=True, squeeze=False)
+    for ax, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
+        ax.imshow(table, cmap="cividis", vmin=low, vmax=0, aspect="auto")
+        for (row, column), value in np.ndenumerate(table.numpy()):
+            colour = "white" if value < 0.45 * low else "black"
+            text = f"{value:.1f}".replace("-0.0", "0.0")
+            ax.text(column, row, text, color=colour, fontsize=9, ha="center", va="center")
+        ax.set_xticks(range(len(columns)), columns, **turn)
+        ax.set_yticks(range(len(rows)), rows)
+        ax.set_title(title)
+        ax.spines[:].set_visible(False)
+    return figure
+
+
+def draw_probes(probes: Mapping[str, Tensor], each: int = 6) -> Figure:
+    """The first drawings of every kind, a row for each kind."""
+    figure, axes = plt.subplots(len(probes), each, figsize=(7.2, 0.95 * len(probes)))
+    for row, (kind, images) in zip(axes, probes.items(), strict=True):
+        for ax, image in zip(row, images, strict=False):
+            ax.imshow(image[0], cmap="gray", vmin=-1, vmax=1)
+            ax.set(xticks=[], yticks=[])
+        row[0].set_ylabel(kind, rotation=0, ha="right", va="center")
+    return figure
+
+
+def draw_leanings(
+    panels: Mapping[str, Tensor], bands: Mapping[str, float], blocks: Sequence[str]
+) -> Figure:
+    """How far each branch leans from its block: panels (nets, blocks, branches) by title.
+
+    Small points are single nets, lines their mean; the gray band is +- `bands`, by title.
+    """
+    rows = -(-len(panels) // 2)
+    figure, axes = plt.subplots(
+        rows, 2, figsize=(7.4, 2.7 * rows), sharey=True, sharex=True, squeeze=False
+    )
+    for ax, (title, leaning) in zip(axes.flat, panels.items(), strict=True):
+        ax.axhspan(-bands[title], bands[title], color=COLOURS["gray"], alpha=0.25, lw=0)
+        for k, kind in enumerate(BRANCHES):
+            places = np.arange(len(blocks)) + 0.12 * (k - 1.5)
+            for net in leaning[..., k]:
+                ax.plot(places, net, ".", color=BRANCH_COLOURS[kind], ms=3, alpha=0.5)
+            ax.plot(
+                places, leaning[..., k].mean(0), "o-", color=BRANCH_COLOURS[kind], ms=4, label=kind
+            )
+        ax.set_title(title, fontsize=10)
+        ax.set_xticks(range(len(blocks)), blocks)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("branch minus block", fontsize=9)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def draw_cams(pictures: Tensor, heats: Mapping[str, Tensor], titles: Sequence[str]) -> Figure:
+    """Pictures (N, 28, 28) in the first row, below them a row of heat (N, h, w) for each name."""
+    figure, axes = plt.subplots(
+        1 + len(heats), len(pictures), figsize=(7.2, 1.3 + 1.2 * len(heats))
+    )
+    for column, title in enumerate(titles):
+        for row, heat in enumerate([None, *heats.values()]):
+            ax = axes[row, column]
+            ax.imshow(pictures[column], cmap="gray")
+            if heat is not None:
+                shown = enlarge(heat[column : column + 1])[0]
+                ax.imshow(shown, cmap="inferno", alpha=0.6, vmin=0)
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+        axes[0, column].set_title(title, fontsize=8, loc="center")
+    for ax, name in zip(axes[:, 0], ["picture", *heats], strict=True):
+        ax.set_ylabel(name, fontsize=9)
+    return figure
