@@ -28,12 +28,23 @@ class Progress:
     total, done: steps of the whole run, and how many were made before this process began.
     epochs: passes over the training set, the last of which may be a part of one.
     bar, plot: what is shown: the steps, a figure of loss and accuracy.
+    measured, alt: which accuracy it is, and a sentence on the figure.
     """
 
     def __init__(
-        self, history: Any, total: int, epochs: int, *, done: int = 0, bar: bool, plot: bool
+        self,
+        history: Any,
+        total: int,
+        epochs: int,
+        *,
+        done: int = 0,
+        bar: bool,
+        plot: bool,
+        measured: str = "training",
+        alt: str = "Training loss by step, and accuracy after each epoch.",
     ):
         self.history, self.total, self.epochs = history, total, epochs
+        self.measured, self.alt = measured, alt
         self.first = self.done = done
         self.number, self.began = 1, time.perf_counter()
         self.so_far, self.figures = [], ""
@@ -65,7 +76,7 @@ class Progress:
     def look(self, passes: float, loss: float, accuracy: float) -> None:
         """Mean loss and accuracy since the last whole epoch, after so many passes, such as 1.25."""
         self.so_far.append((passes, accuracy))
-        self.figures = f"loss {loss:.3f}, training accuracy {accuracy:.1%}"
+        self.figures = f"loss {loss:.3f}, {self.measured} accuracy {accuracy:.1%}"
         self.bar.set_postfix_str(self.figures, refresh=False)
         for output in self.outputs:
             output.replace_if_due()
@@ -86,9 +97,7 @@ class Progress:
         """Loss and accuracy until now, as an output."""
         from gnet_utils.plotting import bundle_of
 
-        return bundle_of(
-            self.history.plot(self.so_far), "Training loss by step, and accuracy after each epoch."
-        )
+        return bundle_of(self.history.plot(self.so_far), self.alt)
 
 
 def _in_notebook() -> bool:
