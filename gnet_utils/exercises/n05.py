@@ -76,8 +76,9 @@ def judge_evaluate(answer: Any) -> str | None:
         (2 / 3, "that is the mean of the batches' means: the last batch is small, it counts less."),
         (100_000 / 1030, "that is in percent: give a share between 0 and 1."),
         (30 / 1030, "that is the share of wrong answers."),
+        (2 / 1030, "each batch counts a share, its mean: count the right answers, their sum."),
     ):
-        if abs(share - wrong) < 1e-3 * max(1, wrong):
+        if abs(share - wrong) < 1e-3 * wrong:
             return message
     if abs(share - 1000 / 1030) > 1e-4:
         return f"1,000 of 1,030 answers are right, a share of 0.971; it returns {share:.4g}."

@@ -159,6 +159,7 @@ WRONG = {
             partial(share, of=lambda right: (sum(right[:2]) / 500 + right[2] / 30) / 3),
             "mean of the batches' means",
         ),
+        (partial(share, of=lambda right: 2 / 1030), "count the right answers, their sum"),
         (partial(share, of=lambda right: 100 * sum(right) / 1030), "in percent"),
         (partial(share, of=lambda right: 1 - sum(right) / 1030), "wrong answers"),
         (partial(share, of=lambda right: None), "it returns nothing"),
