@@ -307,7 +307,7 @@ PREDICTIONS = {
     "rate": Prediction(
         options=("0.01", "0.1 or 0.3", "1"),
         right=1,
-        because="Too small a rate does not get far in half an epoch; too large a one jumps about.",
+        because="With 0.01 half an epoch is too short; with 1 the loss falls first, then stays behind.",
     ),
     "hardest": Prediction(
         options=("Shirt", "Sandal", "Bag", "Ankle boot"),

@@ -98,7 +98,8 @@ class LiveCurve:
         left.set(xlabel="step", ylabel="training loss (gray)", ylim=(0, 2.6), xlim=(0, self.steps))
         if self.accuracies:
             right.plot(*zip(*self.accuracies, strict=True), "o-", color=COLOURS["blue"], ms=4)
-        right.set(ylabel="held-out accuracy in % (blue)", ylim=(0, 100))
+        lowest = min([60, *(share for _, share in self.accuracies)])
+        right.set(ylabel="held-out accuracy in % (blue)", ylim=(lowest - 2, 100))
         right.spines["right"].set_visible(True)
         right.yaxis.label.set_color(COLOURS["blue"])
         left.set_title("Loss falls, accuracy on pictures held out rises")
