@@ -307,7 +307,7 @@ PREDICTIONS = {
     "rate": Prediction(
         options=("0.01", "0.1 or 0.3", "1"),
         right=1,
-        because="With 0.01 half an epoch is too short; with 1 the loss falls first, then stays behind.",
+        because="Half an epoch is too short for 0.01; with 1 the loss falls first, then lags behind.",
     ),
     "hardest": Prediction(
         options=("Shirt", "Sandal", "Bag", "Ankle boot"),
