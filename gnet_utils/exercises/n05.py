@@ -307,7 +307,7 @@ PREDICTIONS = {
     "rate": Prediction(
         options=("0.01", "0.1 or 0.3", "1"),
         right=1,
-        because="Half an epoch is too short for 0.01; with 1 the loss falls first, then lags behind.",
+        because="0.01 is too slow for half an epoch; with 1 the loss falls first, then lags.",
     ),
     "hardest": Prediction(
         options=("Shirt", "Sandal", "Bag", "Ankle boot"),
