@@ -26,7 +26,7 @@ class Progress:
 
     history: the record of the run (`runs.History`), which grows while it trains.
     total, done: steps of the whole run, and how many were made before this process began.
-    epochs: passes over the training set, the last of which may be a part of one.
+    epochs: passes over the training set, the last of which may be a part of one; 0 names none.
     bar, plot: what is shown: the steps, a figure of loss and accuracy.
     measured, alt: which accuracy it is, and a sentence on the figure.
     """
@@ -83,8 +83,10 @@ class Progress:
 
     def text(self, over: bool) -> tuple[dict, dict]:
         """Where the run stands, as an output. Without a time of day once it is over."""
-        figures = f"; {self.figures} in epoch {self.number}" if self.figures else ""
-        place = f"step {self.done} of {self.total}, epoch {self.number} of {self.epochs}"
+        epoch = f" in epoch {self.number}" if self.epochs else ""
+        figures = f"; {self.figures}{epoch}" if self.figures else ""
+        place = f"step {self.done} of {self.total}"
+        place += f", epoch {self.number} of {self.epochs}" if self.epochs else ""
         if over:
             return {"text/plain": f"Training has ended at {place}{figures}."}, {}
         made = max(1, self.done - self.first)

@@ -62,7 +62,7 @@ class LiveCurve:
     def __init__(self, steps: int):
         self.steps, self.losses, self.accuracies, self.stopped = steps, [], [], False
         alt = "Training loss, step by step, and accuracy on pictures held out, in one plot."
-        self.progress = Progress(self, steps, 1, bar=True, plot=True, measured="held-out", alt=alt)
+        self.progress = Progress(self, steps, 0, bar=True, plot=True, measured="held-out", alt=alt)
 
     def __enter__(self) -> "LiveCurve":
         self.began = time.perf_counter()
@@ -78,7 +78,7 @@ class LiveCurve:
 
     def step(self, loss: Tensor) -> int:
         """A step was made, with this loss; gives the number of steps so far."""
-        self.losses.append(float(loss))
+        self.losses.append(loss.item())
         self.progress.step()
         return len(self.losses)
 
