@@ -26,14 +26,27 @@ class Progress:
     """Shows a run while it lasts: `with Progress(history, 300, 100, ...) as shown: ...`.
 
     history: the record of the run (`runs.History`), which grows while it trains.
-    total, epoch_steps: steps of the whole run and of an epoch; the last may be a part of one.
+    total, epoch_steps: steps of the whole run and of an epoch, the last of which may be a part of
+        one; epoch_steps=0 names no epochs.
     bar, plot: what is shown: the steps, a figure of loss and accuracy.
+    measured, alt: which accuracy it is, and a sentence on the figure.
     """
 
-    def __init__(self, history: Any, total: int, epoch_steps: int, *, bar: bool, plot: bool):
+    def __init__(
+        self,
+        history: Any,
+        total: int,
+        epoch_steps: int,
+        *,
+        bar: bool,
+        plot: bool,
+        measured: str = "training",
+        alt: str = "Training loss by step, and accuracy after each epoch.",
+    ):
         self.history, self.total, self.epoch_steps = history, total, epoch_steps
-        self.epochs = math.ceil(total / epoch_steps)
-        self.first = self.done = min(len(history.epochs) * epoch_steps, total)
+        self.measured, self.alt = measured, alt
+        self.epochs = math.ceil(total / epoch_steps) if epoch_steps else 0
+        self.first = self.done = min(len(history.epochs) * epoch_steps, total) if epoch_steps else 0
         self.number, self.began = 1, time.perf_counter()
         self.so_far, self.figures = [], ""
         notebook = _in_notebook()
@@ -63,16 +76,18 @@ class Progress:
 
     def look(self, loss: float, accuracy: float) -> None:
         """Mean loss and accuracy since the last whole epoch."""
-        self.so_far.append((self.done / self.epoch_steps, accuracy))
-        self.figures = f"loss {loss:.3f}, training accuracy {accuracy:.1%}"
+        self.so_far.append((self.done / self.epoch_steps if self.epoch_steps else 0, accuracy))
+        self.figures = f"loss {loss:.3f}, {self.measured} accuracy {accuracy:.1%}"
         self.bar.set_postfix_str(self.figures, refresh=False)
         for output in self.outputs:
             output.replace_if_due()
 
     def text(self, over: bool) -> tuple[dict, dict]:
         """Where the run stands, as an output. Without a time of day once it is over."""
-        figures = f"; {self.figures} in epoch {self.number}" if self.figures else ""
-        place = f"step {self.done} of {self.total}, epoch {self.number} of {self.epochs}"
+        epoch = f" in epoch {self.number}" if self.epochs else ""
+        figures = f"; {self.figures}{epoch}" if self.figures else ""
+        place = f"step {self.done} of {self.total}"
+        place += f", epoch {self.number} of {self.epochs}" if self.epochs else ""
         if over:
             return {"text/plain": f"Training has ended at {place}{figures}."}, {}
         made = max(1, self.done - self.first)
@@ -85,9 +100,7 @@ class Progress:
         """Loss and accuracy until now, as an output."""
         from gnet_utils.plotting import bundle_of
 
-        return bundle_of(
-            self.history.plot(self.so_far), "Training loss by step, and accuracy after each epoch."
-        )
+        return bundle_of(self.history.plot(self.so_far), self.alt)
 
 
 def _in_notebook() -> bool:

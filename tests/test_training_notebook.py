@@ -1,5 +1,6 @@
 """What notebook 05 takes from the package: first steps recorded, runs compared, pictures seen."""
 
+import inspect
 import json
 import math
 
@@ -8,18 +9,17 @@ import pytest
 import torch
 from torch import nn
 
-from gnet_utils import exercises, experiments
+from gnet_utils import experiments
 from gnet_utils.base import ROOT
 from gnet_utils.course import notebooks
-from gnet_utils.data import load_fashion_mnist, prepare
-from gnet_utils.experiments import start
+from gnet_utils.experiments import loop, recorded, start
 from gnet_utils.experiments.start import RUNS, Start, first_steps, spread
 from gnet_utils.explorers import n05
 from gnet_utils.explorers.n05 import as_the_net_sees, classify, nearest, probabilities
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.pictures import opencv
-from gnet_utils.recipes import build_network, get_recipe, other_settings
-from gnet_utils.training import History, load_checkpoint
+from gnet_utils.recipes import get_recipe, other_settings
+from gnet_utils.training import History, load_trained
 
 
 def some_data(count: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -125,59 +125,79 @@ def prose() -> str:
     return " ".join(" ".join(c["source"] for c in cells if c["cell_type"] == "markdown").split())
 
 
-def test_behind_batch_norm_the_initialisation_costs_more_steps_than_the_warm_up():
-    names = "batch_norm", "norm_warm_up", "norm_initialisation", "all_three"
-    runs = [[r for r in n05.first_steps_recorded().values() if r["name"] == n] for n in names]
-    assert all(len(same) == 2 for same in runs)
-    early = [np.mean([run["loss"][40:50] for run in same]) for same in runs]
-    late = [np.mean([run["loss"][-20:] for run in same]) for same in runs]
-    assert early[1] - early[0] < 0.5 * (early[2] - early[0]) and max(early) == early[3]
-    told = "{:.2f} with batch norm alone, {:.2f} with the warm-up, {:.2f} with He et al.'s "
-    told += "initialisation and {:.2f} with both"
-    assert told.format(*early) in prose()
-    assert "{:.2f}, {:.2f}, {:.2f}, {:.2f}.".format(*late) in prose()
+def test_0_3_is_ahead_by_half_a_point_and_two_seeds_of_a_rate_differ_by_more():
+    shares = {
+        rate: [100 * run["validation_accuracy"] for run in recorded("loop")[f"rate_{rate}"]]
+        for rate in (0.01, 0.03, 0.1, 0.3, 1.0)
+    }
+    assert len(shares[0.1]) == len(shares[0.3]) == 3
+    means = {rate: np.mean(found) for rate, found in shares.items()}
+    assert sorted(means, key=means.get)[-2:] == [0.1, 0.3]
+    ahead = means[0.3] - means[0.1]
+    assert ahead == pytest.approx(0.5, abs=0.05)
+    assert all(max(shares[rate]) - min(shares[rate]) > ahead for rate in (0.1, 0.3))
+    assert "0.3 is ahead by half a point in the mean" in prose()
 
 
-@pytest.mark.data
-def test_nets_on_the_plateau_differ_by_0_004_in_their_logits_the_others_by_0_04():
-    if prepare().kind != "real":
-        pytest.skip("the text speaks of the real Fashion-MNIST")
-    images = load_fashion_mnist("train")[0][:64].float() / 255
-
-    def differ(name: str, seed: int) -> float:
-        torch.manual_seed(seed)
-        logits = RUNS[name].net()(images)
-        return (logits - logits.mean(0)).square().mean().sqrt().item()
-
-    still, started = ("tutorial", "zero_biases"), ("initialisation", "batch_norm", "all_three")
-    assert max(differ(name, seed) for name in still for seed in range(3)) < 0.004
-    assert min(differ(name, seed) for name in started for seed in range(3)) > 0.04
-    assert "never differ by more than 0.004, those of the other three never by less" in prose()
+def test_the_loss_with_the_rate_1_falls_first_and_ends_behind_0_1_and_0_3():
+    losses = {rate: recorded("loop")[f"rate_{rate}"][0]["loss"] for rate in (0.01, 0.1, 0.3, 1.0)}
+    early = {rate: np.mean(loss[10:20]) for rate, loss in losses.items()}
+    late = {rate: np.mean(loss[-20:]) for rate, loss in losses.items()}
+    assert min(early, key=early.get) == 1.0
+    assert max(late[0.1], late[0.3]) < late[1.0] < late[0.01]
+    assert "with 1 it falls first, and then stays behind" in prose()
 
 
-def test_rounding_to_16_widens_18_convolutions_and_narrows_6():
-    plain, rounded = (
-        [m.out_channels for m in net.modules() if isinstance(m, nn.Conv2d)]
-        for net in (FashionGoogLeNet(0.25, stem="patch"), build_network(get_recipe("minute")))
-    )
-    pairs = list(zip(plain, rounded, strict=True))
-    assert len(pairs) == 56
-    assert sum(a < b for a, b in pairs) == 18 and sum(a > b for a, b in pairs) == 6
-    assert "Of the 56 convolutions 18 become wider by that and 6 narrower" in prose()
+def test_networks_of_the_course_are_sure_of_a_shirt_on_its_side_and_wrong():
+    shirt = n05.drawn_shirt()
+    seen = [as_the_net_sees(picture)[None] for picture in (shirt, np.rot90(shirt).copy())]
+    files = sorted((ROOT / "data" / "checkpoints").glob("*.safetensors"))
+    of_all = [
+        probabilities(load_trained(file.stem)[0], torch.from_numpy(np.stack(seen)))
+        for file in files
+    ]
+    upright, turned = torch.stack(of_all).unbind(1)
+    assert (upright.argmax(1) == 0).all() and (turned.argmax(1) != 0).all()
+    assert (turned.amax(1) > 0.9).float().mean() > 0.5
+    assert "most of them are sure" in prose()
 
 
-def test_seven_networks_of_one_recipe_lie_up_to_0_4_points_apart():
-    files = sorted((ROOT / "data" / "checkpoints").glob("minute-seed*.safetensors"))
-    net = build_network(get_recipe("minute"))
-    found = [100 * load_checkpoint(net, file)["test_accuracy"] for file in files]
-    assert len(found) == 7 and max(found) - min(found) == pytest.approx(0.4, abs=0.05)
-    assert "the seven stored networks of `minute`" in prose() and "up to 0.4 points" in prose()
+# The loop that the reader fills in ----------------------------------------------------------------
 
 
-def test_the_text_says_who_looked_at_the_test_set():
-    assert "touched once" not in prose() and "Now, once, the test set" not in prose()
-    assert "reads the test set several times" in prose()
-    assert "after 27,000 one of three seeds ended below 89% of the *test* pictures" in prose()
+@pytest.mark.parametrize("name", loop.RUNS)
+def test_every_run_of_the_loop_is_recorded_as_it_says(name):
+    for run in recorded("loop")[name]:
+        settings = {key: run["recipe"][key] for key in loop.Run.__dataclass_fields__}
+        assert loop.Run(**settings) == loop.RUNS[name]
+        assert len(run["loss"]) == loop.RUNS[name].steps and all(map(math.isfinite, run["loss"]))
+        assert 0.5 < run["validation_accuracy"] < 1
+
+
+def test_an_epoch_of_batches_shows_each_picture_once():
+    images, _ = some_data(300)
+    shown = list(loop.batches((images, torch.arange(300)), steps=4))
+    assert [len(rows) for _, rows in shown] == [128, 128, 44, 128]
+    assert sorted(torch.cat([rows for _, rows in shown[:3]]).tolist()) == list(range(300))
+
+
+def test_the_loop_of_the_notebook_is_the_one_that_was_recorded():
+    (path,) = notebooks.find_notebooks(["05"])
+    solved = dict((name, code) for _, name, code in notebooks.solutions(notebooks.read(path)))
+    own = inspect.getsource(loop.train)
+    for line in solved["05.loop"].split("net.train()")[1].split("if look:")[0].splitlines():
+        assert line.strip() in own
+
+
+def test_a_live_curve_counts_draws_and_ends_at_the_stop_button(capsys):
+    with n05.LiveCurve(3) as curve:
+        assert curve.step(torch.tensor(2.0)) == 1
+        curve.validated(0.25)
+        raise KeyboardInterrupt
+    assert curve.stopped and curve.seconds >= 0 and curve.accuracies == [(1, 25.0)]
+    assert "stopped by hand after 1 of 3 steps" in capsys.readouterr().out
+    left, right = curve.plot().axes
+    assert left.get_ylabel().startswith("training loss") and right.lines
 
 
 # Explorers ----------------------------------------------------------------------------------------
@@ -303,12 +323,3 @@ def test_a_picture_of_any_kind_is_classified():
         figure = classify(net, picture, gallery, "a title")
         axes = [ax for part in figure.subfigs for ax in part.axes]
         assert len(axes) == 8 and axes[0].get_title() == "a title"
-
-
-# Exercise 05.mean ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("percent", [90.77, 90.8])
-def test_the_accuracy_in_percent_is_called_so(percent):
-    judged = exercises.exercises_of("05")["05.mean"].judge(percent)
-    assert "in percent: give it as a fraction" in judged

@@ -1,15 +1,209 @@
 """Exercises and predictions of notebook 05, training on Fashion-MNIST."""
 
-from collections.abc import Sequence
+import copy
+import warnings
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from gnet_utils.data import load_fashion_mnist, to_float
-from gnet_utils.exercises import Exercise, Prediction, kind_of, number
-from gnet_utils.exercises.trials import call, run
+from gnet_utils.exercises import Blank, Exercise, Prediction, kind_of, number
+from gnet_utils.exercises.trials import run
+from gnet_utils.experiments import loop
+
+# 05.evaluate --------------------------------------------------------------------------------------
+
+
+class Tiny(nn.Module):
+    """A small network with all that has two modes; it notes how it was asked."""
+
+    def __init__(self, dropout: float = 0.0):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 7, stride=7)
+        self.norm = nn.BatchNorm2d(4)
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(64, 10)
+        self.modes: list[tuple[bool, bool]] = []  # train mode? gradients kept?
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.modes.append((self.training, torch.is_grad_enabled()))
+        return self.linear(self.dropout(self.norm(self.conv(x)).relu().flatten(1)))
+
+
+def tiny_data(count: int) -> loop.Data:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, 1, 28, 28), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(0, 10, (count,), generator=generator)
+    return images, labels
+
+
+def tiny_net(dropout: float = 0.0) -> Tiny:
+    torch.manual_seed(0)
+    return Tiny(dropout)
+
+
+def judge_evaluate(answer: Any) -> str | None:
+    """Whether a function (net, data) gives the share of right answers, in eval mode."""
+    if not callable(answer) or isinstance(answer, nn.Module):
+        return f"a function is asked for, this is {kind_of(answer)}."
+    net, data = tiny_net(dropout=0.5), tiny_data(1030)
+    with torch.no_grad():
+        guesses = net.eval()(to_float(data[0])).argmax(1)
+    data = data[0], torch.where(torch.arange(1030) < 1000, guesses, (guesses + 1) % 10)
+    net.train().modes.clear()
+    try:
+        share = answer(net, data)
+    except TypeError as error:
+        if "ellipsis" not in str(error):
+            raise
+        if net.modes and net.modes[0][0]:  # the stub as it is
+            raise Blank("the three places with ...") from None
+        return "still to fill in: how many answers of the batch are right."
+    if not net.modes:
+        return "it never asks the network."
+    if any(training for training, _ in net.modes):
+        return "the network answers in train() mode: dropout drops, batch norm uses the batch."
+    if any(gradients for _, gradients in net.modes):
+        return "it keeps all maps for a gradient: ask inside torch.no_grad()."
+    if share is None or share is ...:
+        return "it returns nothing: return the share of right answers."
+    share = float(share)
+    for wrong, message in (
+        (1000.0, "that is the number of right answers: divide by the number of pictures."),
+        (2 / 3, "that is the mean of the batches' means: the last batch is small, it counts less."),
+        (100_000 / 1030, "that is in percent: give a share between 0 and 1."),
+        (30 / 1030, "that is the share of wrong answers."),
+        (2 / 1030, "each batch counts a share, its mean: count the right answers, their sum."),
+    ):
+        if abs(share - wrong) < 1e-3 * wrong:
+            return message
+    if abs(share - 1000 / 1030) > 1e-4:
+        return f"1,000 of 1,030 answers are right, a share of 0.971; it returns {share:.4g}."
+    if not net.training:
+        return "afterwards the network is still in eval() mode: training could not go on."
+    return None
+
+
+# 05.loop ------------------------------------------------------------------------------------------
+
+STEPS, RATE = 8, 0.1
+
+
+class Witness:
+    """Sees each step of whatever optimiser steps on `net`: its rate and its gradient."""
+
+    def __init__(self, net: Tiny, data: loop.Data):
+        self.net, self.data = net, data
+        self.rates, self.given, self.wanted = [], [], []
+        self.backwards = 0
+        net.linear.weight.register_hook(self.backward)
+
+    def backward(self, gradient: Tensor) -> None:
+        self.backwards += 1
+
+    def gradient(self, softmax: bool = False) -> Tensor:
+        """The gradient that the weights as they are should get from all pictures."""
+        twin = copy.deepcopy(self.net).train()
+        logits = twin(to_float(self.data[0]))
+        loss = F.cross_entropy(logits.softmax(1) if softmax else logits, self.data[1])
+        return torch.cat([part.flatten() for part in torch.autograd.grad(loss, twin.parameters())])
+
+    def __call__(self, optimiser: torch.optim.Optimizer, *_: object) -> None:
+        parts = [parameter.grad for parameter in self.net.parameters()]
+        missing = any(part is None for part in parts)
+        self.rates.append(optimiser.param_groups[0]["lr"])
+        self.given.append(None if missing else torch.cat([part.flatten() for part in parts]))
+        self.wanted.append((self.gradient(), self.gradient(softmax=True)))
+
+
+def judge_loop(answer: Any) -> str | None:
+    """Whether a function trains: at each step the rate and the gradient are the right ones."""
+    if not callable(answer) or isinstance(answer, nn.Module):
+        return f"a function is asked for, this is {kind_of(answer)}."
+    net, data, looked = tiny_net(), tiny_data(100), []  # one batch an epoch: no order matters
+    witness = Witness(net, data)
+    hook = register_optimizer_step_pre_hook(witness)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the verdict says it better
+            answer(net, data, STEPS, RATE, look=looked.append)
+    except AttributeError as error:
+        if "ellipsis" not in str(error):
+            raise
+        return "still to fill in: the schedule."
+    except RuntimeError as error:
+        if "modified by an inplace operation" not in str(error):
+            raise
+        return "the step comes before backward: it changes weights that the gradient still needs."
+    finally:
+        hook.remove()
+    if ... in looked:
+        if witness.backwards or witness.rates:
+            return "still to fill in: the loss."
+        raise Blank("the six places with ...")
+    if any(not training for training, _ in net.modes):
+        return "the network is in eval() mode: call net.train() before the first batch."
+    return _gradients_wrong(witness) or _rates_wrong(witness.rates)
+
+
+def _gradients_wrong(witness: Witness) -> str | None:
+    """What is wrong with the order of the four lines, or with the loss."""
+    if not witness.backwards:
+        return "no gradient is computed: the loss has a method for that."
+    if not witness.rates:
+        return "the optimiser never makes a step: the weights are as before."
+    if len(witness.rates) != STEPS:
+        return f"{STEPS} steps were asked for, it makes {len(witness.rates)}."
+    if all(given is None for given in witness.given):
+        if witness.net.linear.weight.grad is None:
+            return "the gradient is cleared between backward and the step: nothing is left for it."
+        return "the step comes before backward: the gradient it needs is not there yet."
+    total, before = torch.zeros(()), None
+    for given, (wanted, of_softmax) in zip(witness.given, witness.wanted, strict=True):
+        if given is None:
+            return "the step comes before backward: it has no gradient, or an old one."
+        total = total + wanted
+        if _same(given, wanted):
+            before = wanted
+            continue
+        if _same(given, total):
+            return "gradients add up from step to step: clear them in every step."
+        if before is not None and _same(given, before):
+            return "the step comes before backward: it uses the gradient of the last batch."
+        if _same(given, of_softmax):
+            return "cross_entropy takes the logits as they are: it has a softmax inside."
+        return "the gradient is not that of the cross-entropy of this batch's logits and labels."
+    return None
+
+
+def _rates_wrong(rates: list[float]) -> str | None:
+    """What is wrong with the learning rates of the steps."""
+    highest = max(rates)
+    if max(rates) - min(rates) < 1e-6:
+        if abs(highest - RATE) < 1e-6:
+            return "the learning rate stays the same in all steps: where is the schedule?"
+        return (
+            f"all {STEPS} steps have the first rate, {highest:.3g}: the schedule steps "
+            "once after each batch, inside the loop."
+        )
+    if not 0.8 * RATE < highest < 1.02 * RATE and rates[-1] < highest:
+        return f"the highest rate is {highest:.3g}, asked for was {RATE}: max_lr=learning_rate."
+    if highest < 0.8 * RATE or rates[-1] > 0.3 * RATE:
+        return (
+            f"the rate ends at {rates[-1]:.3g}; it should rise to {RATE} and end near zero after "
+            "all steps: total_steps=steps."
+        )
+    if rates[0] > 0.5 * RATE:
+        return f"the first rate is {rates[0]:.3g}: OneCycleLR begins with a small one and rises."
+    return None
+
+
+def _same(given: Tensor, wanted: Tensor) -> bool:
+    return (given - wanted).norm() < 1e-3 * wanted.norm()
+
 
 # 05.overfit ---------------------------------------------------------------------------------------
 
@@ -40,94 +234,41 @@ def judge_overfit(answer: Any) -> str | None:
     return None
 
 
-# 05.range -----------------------------------------------------------------------------------------
-
-
-def judge_range(answer: Any) -> str | None:
-    """Whether a function steps -> learning rates grows from 0.001 to 10 by one factor."""
-    if not callable(answer):
-        return f"a function is asked for, this is {kind_of(answer)}: answer = rates."
-    for steps in (5, 41):
-        got = call(answer, steps)
-        if not isinstance(got, (Sequence, torch.Tensor)) and not hasattr(got, "__array__"):
-            return f"it should return a list or a tensor of rates, it returns {got!r}."
-        got = np.array([float(rate) for rate in got])
-        if len(got) != steps:
-            return f"for {steps} steps it returns {len(got)} learning rates."
-        exponents, first, last = np.linspace(-3, 1, steps), 0.001, 10
-        if _near(got, 10**exponents):
-            continue
-        if _near(got, 10 ** exponents[::-1]):
-            return "it falls: begin with the smallest rate, or the first step ends the test."
-        if _near(got, exponents):
-            return "these are the exponents, -3 to 1: raise 10 to them."
-        if _near(got, np.exp(exponents)):
-            return "you raised e to the exponents -3 to 1: raise 10 to them."
-        if _near(got, 10 ** np.linspace(first, last, steps)):
-            return "0.001 and 10 were taken as exponents of 10: logspace wants -3 and 1."
-        if _near(got, np.linspace(first, last, steps)):
-            return "it grows by adding: half of all steps would have a rate above 5; multiply."
-        if _near(got, first * 10 ** (4 * np.arange(steps) / steps)):
-            gaps = f"between {steps} rates lie {steps - 1} gaps"
-            return f"it ends at {got[-1]:.3g}, not at 10: {gaps}."
-        return f"for {steps} steps it begins {got[0]:.4g}, {got[1]:.4g} and ends {got[-1]:.4g}."
-    return None
-
-
-def _near(got: np.ndarray, wanted: np.ndarray) -> bool:
-    return np.allclose(got, wanted, rtol=1e-3, atol=1e-6)
-
-
 # The table ----------------------------------------------------------------------------------------
 
 EXERCISES = {
-    "mean": number(
-        472 / 520,
-        mistakes={
-            (230 / 256 + 240 / 256 + 2 / 8) / 3: (
-                "the mean of three means: the eight pictures of the last batch count as much as "
-                "256 others."
-            ),
-            470 / 512: "the last batch is missing.",
-            472 / 768: "the last batch is not full: it has 8 pictures.",
-            472: "that is the number of right answers: divide by the number of pictures.",
-            100 * 472 / 520: "right, in percent: give it as a fraction.",
-        },
+    "evaluate": Exercise(
+        judge_evaluate,
+        right="eval mode, no gradients, right answers by pictures, and train mode afterwards.",
         hints=[
-            "How many pictures are there, and how many were right?",
-            "An Accumulator adds up right answers and pictures; it divides once, at the end.",
-            "(230 + 240 + 2) / (256 + 256 + 8)",
+            "Two blanks are about the mode of the network; the third one counts.",
+            "logits.argmax(1) is the answer for each picture: compare it with the labels, and sum.",
+            "(torch.tensor([3, 1, 4]) == torch.tensor([3, 1, 5])).sum().item() is 2. A dropout "
+            "layer is switched off by dropout.eval() and on again by dropout.train().",
         ],
-        right="472 of 520. The mean of the three means would say 0.695.",
-        tolerance=0.001,
+        course=lambda: loop.evaluate_plainly,
     ),
-    "error": number(
-        0.6,
-        mistakes={
-            0.006: "that is the fraction: one point is 0.01.",
-            0.000036: "that is the variance: take the root, then turn to points.",
-            0.0036: "that is 100 times the variance: take the root before you turn to points.",
-            0.09: "that is p (1 - p): divide by the number of pictures, then take the root.",
-            0.3: "that is the root of p (1 - p), or for 10,000 pictures: here there are 2,500.",
-            30: "that is the spread of one picture: divide by the root of the number of pictures.",
-            1.8974: "the factor 1 - p is missing.",
-            0.6325: "the factor p is missing.",
-        },
+    "loop": Exercise(
+        judge_loop,
+        right="in each of its steps the gradient and the learning rate are the right ones.",
         hints=[
-            "One picture is right (1) or wrong (0); its variance is p (1 - p).",
-            "The variance of a mean of n independent ones is n times smaller.",
-            "100 * (0.9 * 0.1 / 2_500) ** 0.5",
+            "Read the comments: one line begins with `loss =`, three are calls without a result.",
+            "Who has the gradients cleared? The optimiser, before backward. Both optimiser and "
+            "schedule have a step(); OneCycleLR wants the optimiser, max_lr and total_steps.",
+            "For one weight w: optimiser.zero_grad(); error = F.mse_loss(w * 2, target); "
+            "error.backward(); optimiser.step(). Another schedule: StepLR(optimiser, 10), then "
+            "schedule.step() after each step of the optimiser.",
         ],
-        right="other 2,500 pictures would give a figure that differs by about that much.",
-        tolerance=0.0002,
+        course=lambda: loop.train,
     ),
     "overfit": Exercise(
         judge=judge_overfit,
         right="it knows all ten by heart, so the loop, the labels and the gradients work.",
         hints=[
-            "Take the loop from above, and the same ten pictures at every step.",
-            "net.train() before the steps; check with net.eval(), as the world will use it.",
-            "60 steps with learning rate 0.05 and momentum 0.9 are enough for width 0.125.",
+            "Make the network, then call train on ten pictures; `answer` is the network.",
+            "images[:10], labels[:10] is the data. Each step shows all ten.",
+            "Five pictures and a wider net: train(wide, (images[:5], labels[:5]), steps=80, "
+            "learning_rate=0.02).",
         ],
     ),
     "time": number(
@@ -144,65 +285,29 @@ EXERCISES = {
         },
         hints=[
             "How many pictures were timed?",
-            "16 batches of 512 are 8,192 pictures in 2.4 s.",
-            "60_000 / (16 * 512 / 2.4)",
+            "Divide by the seconds first: that is the rate, in pictures a second.",
+            "10 batches of 100 pictures in 4 s are 250 a second; 30,000 pictures take 120 s.",
         ],
         right="8,192 pictures in 2.4 s are 3,413 a second, and 60,000 of them take 17.6 s.",
         tolerance=0.125,
     ),
-    "range": Exercise(
-        judge=judge_range,
-        right="every step multiplies by the same factor, so each power of ten gets its share.",
-        hints=[
-            "Equal steps on a logarithmic axis: each rate is the one before times a constant.",
-            "The exponent goes from -3 to 1 in equal steps.",
-            "torch.logspace counts in exponents.",
-        ],
-    ),
-    "width": number(
-        4,
-        mistakes={
-            2: "channels in and channels out are both halved.",
-            16: "width 0.25 is half of 0.5, not a quarter, and the map keeps its height and width.",
-            0.25: "turn the ratio round: how many times fewer.",
-            0.5: "that is the ratio of the widths, not of the work.",
-            25: "that is the share that is left, in percent: how many times fewer?",
-            8: "the map keeps its size; only channels in and channels out are halved.",
-        },
-        hints=[
-            "A convolution costs k * k * in * out for each pixel of its map.",
-            "Halve in, halve out.",
-        ],
-        right="half the channels in times half the channels out is a quarter of the work.",
-        tolerance=0.15,
-    ),
 }
 
 PREDICTIONS = {
-    "people": Prediction(
-        options=("about 67%", "about 83%", "about 93%", "about 99%"),
-        right=1,
-        because="83.5%. About 67 people voting on each picture, in another test: 82.2%.",
-    ),
-    "twenty": Prediction(
-        options=("90.0%", "about 90.2%", "about 90.6%", "about 92%"),
-        right=2,
-        because="The best of twenty lies almost two standard errors of 0.3 points above the mean.",
-    ),
     "first_loss": Prediction(
         options=("0", "about 0.1", "about 0.9", "about 2.3"),
         right=3,
         because="Who gives each of ten classes a tenth has the loss ln 10, about 2.303.",
     ),
-    "start": Prediction(
-        options=(
-            "a warm-up of the learning rate",
-            "batch norm",
-            "another initialisation",
-            "only all three together",
-        ),
+    "twice": Prediction(
+        options=("the same as after once", "twice as much", "zero"),
         right=1,
-        because="Batch norm makes pictures differ at every stage, whatever the weights are.",
+        because="backward adds to what lies in .grad; only zero_grad takes it away.",
+    ),
+    "rate": Prediction(
+        options=("0.01", "0.1 or 0.3", "1"),
+        right=1,
+        because="0.01 is too slow for half an epoch; with 1 the loss falls first, then lags.",
     ),
     "hardest": Prediction(
         options=("Shirt", "Sandal", "Bag", "Ankle boot"),

@@ -1,5 +1,6 @@
-"""Explorers of notebook 05: two recorded runs compared, and any picture classified."""
+"""Explorers of notebook 05: two recorded runs, a run while it lasts, and any picture classified."""
 
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +13,7 @@ from gnet_utils.data import CLASS_NAMES, to_float
 from gnet_utils.experiments import recorded
 from gnet_utils.experiments.start import Start
 from gnet_utils.explorers import running_mean
+from gnet_utils.live import Progress
 from gnet_utils.passes import evaluating
 from gnet_utils.pictures import opencv
 from gnet_utils.plotting import COLOURS
@@ -47,12 +49,75 @@ def compare_runs(first: str = "tutorial-seed0", second: str = "all_three-seed0")
     return figure
 
 
-def range_rates(steps: int) -> Tensor:
-    """The learning rates of a range test: (steps,) from 0.001 to 10, each by one factor larger."""
-    return torch.logspace(-3, 1, steps)
+# A run while it lasts -----------------------------------------------------------------------------
+
+
+class LiveCurve:
+    """Bar and curve of a run: `with LiveCurve(860) as curve:`, then `curve.step(loss)` after each.
+
+    `curve.validated(share)` now and then adds the accuracy on pictures held out, in the same plot.
+    The stop button ends the run here: what was learned so far is kept.
+    """
+
+    def __init__(self, steps: int):
+        self.steps, self.losses, self.accuracies, self.stopped = steps, [], [], False
+        alt = "Training loss, step by step, and accuracy on pictures held out, in one plot."
+        self.progress = Progress(self, steps, 0, bar=True, plot=True, measured="held-out", alt=alt)
+
+    def __enter__(self) -> "LiveCurve":
+        self.began = time.perf_counter()
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> bool:
+        self.seconds = time.perf_counter() - self.began
+        self.progress.__exit__()
+        self.stopped = kind is KeyboardInterrupt
+        if self.stopped:
+            print(f"stopped by hand after {len(self.losses)} of {self.steps} steps")
+        return self.stopped
+
+    def step(self, loss: Tensor) -> int:
+        """A step was made, with this loss; gives the number of steps so far."""
+        self.losses.append(loss.item())
+        self.progress.step()
+        return len(self.losses)
+
+    def validated(self, share: float) -> None:
+        """The share of pictures held out that is right now."""
+        self.accuracies.append((len(self.losses), 100 * share))
+        recent = self.losses[-20:]
+        self.progress.look(sum(recent) / len(recent), share)
+
+    def plot(self, _: object = ()) -> Figure:
+        """Loss (left axis) and accuracy (right axis) by step."""
+        figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+        left = figure.subplots()
+        right = left.twinx()
+        left.plot(self.losses, color=COLOURS["gray"], alpha=0.35, lw=1)
+        left.plot(running_mean(self.losses), color=COLOURS["gray"], lw=2)
+        left.set(xlabel="step", ylabel="training loss (gray)", ylim=(0, 2.6), xlim=(0, self.steps))
+        if self.accuracies:
+            right.plot(*zip(*self.accuracies, strict=True), "o-", color=COLOURS["blue"], ms=4)
+        lowest = min([60, *(share for _, share in self.accuracies)])
+        right.set(ylabel="held-out accuracy in % (blue)", ylim=(lowest - 2, 100))
+        right.spines["right"].set_visible(True)
+        right.yaxis.label.set_color(COLOURS["blue"])
+        left.set_title("Loss falls, accuracy on pictures held out rises")
+        return figure
 
 
 # Own pictures -------------------------------------------------------------------------------------
+
+
+def drawn_shirt() -> np.ndarray:
+    """A T-shirt on paper, (360, 360, 3) uint8 RGB, filled with gray."""
+    cv2 = opencv()
+    half = [(160, 75), (135, 55), (95, 70), (35, 130), (75, 170), (105, 145), (105, 310)]
+    corners = np.array([*half, *((360 - x, y) for x, y in reversed(half))], np.int32)[None]
+    paper = np.full((360, 360, 3), (246, 242, 230), np.uint8)
+    cv2.fillPoly(paper, corners, (120, 125, 140), lineType=cv2.LINE_AA)
+    cv2.polylines(paper, corners, True, (40, 40, 60), 5, lineType=cv2.LINE_AA)
+    return paper
 
 
 def as_the_net_sees(picture: np.ndarray) -> np.ndarray:

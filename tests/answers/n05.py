@@ -1,6 +1,7 @@
 """Right answers of many forms to notebook 05, and wrong ones with words of what they are told."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -9,7 +10,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from answers.forms import Calling, Running, forms
-from gnet_utils.data import load_fashion_mnist
+from gnet_utils.data import load_fashion_mnist, to_float
+from gnet_utils.experiments import loop
+from gnet_utils.experiments.loop import batches
+from gnet_utils.training import evaluate
 
 
 class Knows(nn.Module):
@@ -56,25 +60,82 @@ class Untrained(nn.Sequential):
         nn.init.zeros_(self[1].weight)
 
 
-def by_adding(steps: int) -> torch.Tensor:
-    return torch.linspace(0.001, 10, steps)
+SGD = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
 
 
-def exponents(steps: int) -> torch.Tensor:
-    return torch.linspace(-3, 1, steps)
+def loop_with(
+    order: str = "clear loss backward step schedule",
+    schedule: Callable = torch.optim.lr_scheduler.OneCycleLR,
+    after: str = "",
+    mode: bool = True,
+    of: Callable = F.cross_entropy,
+    **arguments,
+) -> Callable:
+    """The loop that exercise 5.2 asks for, its lines in some order, with some schedule."""
+
+    def train(net, data, steps, learning_rate, half=False, look=None):
+        optimiser = torch.optim.SGD(net.parameters(), **SGD)
+        options = {"max_lr": learning_rate, "total_steps": steps} | arguments
+        rates = schedule(optimiser, **options) if schedule else None
+        net.train(mode)
+        for images, labels in batches(data, steps):
+            logits, loss = net(images), ...
+            for line in order.split():
+                if line == "loss":
+                    loss = of(logits, labels)
+                elif line == "backward":
+                    loss.backward()
+                else:
+                    DO[line](optimiser, rates)
+            if look:
+                look(loss)
+        if after:
+            DO[after](optimiser, rates)
+
+    return train
 
 
-def falling(steps: int) -> torch.Tensor:
-    return torch.logspace(1, -3, steps)
+DO = {
+    "clear": lambda optimiser, _: optimiser.zero_grad(),
+    "step": lambda optimiser, _: optimiser.step(),
+    "schedule": lambda _, rates: rates.step(),
+}
 
 
-def stops_early(steps: int) -> list[float]:
-    return [0.001 * 10 ** (4 * step / steps) for step in range(steps)]
+def share(net, data, mode=False, grad=False, after=True, of=lambda right: sum(right) / 1030):
+    """Right answers in batches of 500, and what `of` makes of them."""
+    right = []
+    net.train(mode)
+    with torch.set_grad_enabled(grad):
+        for images, labels in zip(*(part.split(500) for part in data), strict=True):
+            right.append((net(to_float(images)).argmax(1) == labels).sum().item())
+    net.train(after)
+    return of(right)
+
+
+def stub_of_evaluate(net, data, eval_mode=False):
+    net.train(not eval_mode)
+    right, counted = 0, ...
+    net(to_float(data[0]))
+    right += counted
+    return right
 
 
 RIGHT = {
-    "05.mean": [*forms(472 / 520), 0.908, np.float32(0.9077), torch.tensor(0.9077)],
-    "05.error": [*forms(0.6), 100 * math.sqrt(0.09 / 2500), torch.tensor(0.6), "0.60"],
+    "05.evaluate": [
+        loop.evaluate_plainly,
+        share,
+        partial(share, of=lambda right: torch.tensor(sum(right) / 1030)),
+        Calling(lambda net, data: evaluate(net, data)[1]),
+    ],
+    "05.loop": [
+        loop.train,
+        loop_with(),
+        loop_with("loss clear backward step schedule"),
+        loop_with("loss backward step clear schedule"),
+        loop_with(pct_start=0.2, cycle_momentum=False, anneal_strategy="linear"),
+        Calling(loop_with()),
+    ],
     "05.overfit": [
         Knows(),
         Knows().double(),
@@ -84,20 +145,53 @@ RIGHT = {
         nn.Sequential(nn.Upsample(scale_factor=2), Knows()),
     ],
     "05.time": [*forms(17.578125), 17.6, np.float32(17.58), "17.6"],
-    "05.range": [
-        lambda steps: torch.logspace(-3, 1, steps),
-        partial(torch.logspace, -3, 1),
-        partial(np.geomspace, 0.001, 10),
-        Calling(lambda steps: [0.001 * 10 ** (4 * step / (steps - 1)) for step in range(steps)]),
-        lambda steps: tuple(10 ** torch.linspace(-3, 1, steps)),
-        lambda steps: np.float32(np.logspace(-3, 1, steps)),
-        lambda steps: torch.linspace(math.log(0.001), math.log(10), steps).exp()[:, None],
-    ],
-    "05.width": [*forms(4), 4.0, 3.99, torch.tensor(4)],
 }
 
 WRONG = {
-    "05.mean": [(0.91, "rounded too far"), (0.5, "too small")],
+    "05.evaluate": [
+        (stub_of_evaluate, "the three places"),
+        (partial(stub_of_evaluate, eval_mode=True), "how many answers"),
+        (partial(share, mode=True), "in train() mode"),
+        (partial(share, grad=True), "inside torch.no_grad()"),
+        (partial(share, after=False), "still in eval() mode"),
+        (partial(share, of=sum), "divide by the number of pictures"),
+        (
+            partial(share, of=lambda right: (sum(right[:2]) / 500 + right[2] / 30) / 3),
+            "mean of the batches' means",
+        ),
+        (partial(share, of=lambda right: 2 / 1030), "count the right answers, their sum"),
+        (partial(share, of=lambda right: 100 * sum(right) / 1030), "in percent"),
+        (partial(share, of=lambda right: 1 - sum(right) / 1030), "wrong answers"),
+        (partial(share, of=lambda right: None), "it returns nothing"),
+        (lambda net, data: 0.97, "never asks the network"),
+        (0.97, "a function is asked for"),
+    ],
+    "05.loop": [
+        (loop_with("", schedule=None), "the six places"),
+        (loop_with("clear step schedule"), "still to fill in: the loss"),
+        (loop_with(schedule=lambda *_, **__: ...), "still to fill in: the schedule"),
+        (loop_with("loss backward step schedule"), "gradients add up"),
+        (loop_with("clear loss step backward schedule"), "the step comes before backward"),
+        (loop_with("loss step clear backward schedule"), "the step comes before backward"),
+        (loop_with("loss backward clear step schedule"), "cleared between backward and the step"),
+        (loop_with("clear loss step schedule"), "no gradient is computed"),
+        (loop_with("clear loss backward schedule"), "never makes a step"),
+        (loop_with("clear loss backward step", schedule=None), "where is the schedule"),
+        (loop_with("clear loss backward step"), "once after each batch"),
+        (loop_with("clear loss backward step", after="schedule"), "once after each batch"),
+        (loop_with(total_steps=800), "total_steps=steps"),
+        (loop_with(max_lr=1.0), "max_lr=learning_rate"),
+        (loop_with(mode=False), "call net.train()"),
+        (
+            loop_with(of=lambda logits, labels: F.cross_entropy(logits.softmax(1), labels)),
+            "softmax",
+        ),
+        (
+            loop_with(of=lambda logits, labels: logits.square().mean()),
+            "not that of the cross-entropy",
+        ),
+        (nn.Linear(3, 3), "a function is asked for"),
+    ],
     "05.overfit": [
         (nn.Linear, "not a module made of it"),
         ([0.1, 0.05], "a module is asked for"),
@@ -110,15 +204,4 @@ WRONG = {
         (Running(forward=lambda layers, x: (x, x)), "it gives a tuple"),
     ],
     "05.time": [(18, "rounded too far"), ((17, 6), "without a comma")],
-    "05.range": [
-        (0.1, "a function is asked for"),
-        (by_adding, "grows by adding"),
-        (exponents, "these are the exponents"),
-        (falling, "it falls"),
-        (stops_early, "not at 10"),
-        (lambda steps: torch.logspace(0.001, 10, steps), "taken as exponents of 10"),
-        (lambda steps: torch.linspace(-3, 1, steps).exp(), "raised e to the exponents"),
-        (lambda steps: torch.linspace(0.001, 10, steps), "by adding"),
-        (lambda steps: (rate for rate in [0.001, 10]), "a list or a tensor"),
-    ],
 }
