@@ -227,7 +227,7 @@ RECIPES = {
         ),
         Recipe(
             name="minute",
-            purpose="past 90% within a minute, on two cores with fast bfloat16",
+            purpose="past 90% in about a minute, on two cores with fast bfloat16",
             epochs=0.75,
             network={**SHORT, "project_first": False},  # the block as it is taught
             **FAST,
