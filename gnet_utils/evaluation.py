@@ -112,10 +112,10 @@ def check_data(data: Data, name: str, device: torch.device | None = None, fewest
     """Raise ValueError unless `data` is (images, labels) of the form this module expects."""
     pair = isinstance(data, (tuple, list)) and len(data) == 2
     if not (pair and all(isinstance(part, Tensor) for part in data)):
-        found = [type(part).__name__ for part in data] if pair else type(data).__name__
+        kinds = [type(part).__name__ for part in data] if pair else [type(data).__name__]
         raise ValueError(
-            f"{name} must be a pair of tensors (images, labels), got {found}: turn what is none "
-            "into one with torch.as_tensor"
+            f"{name} must be two tensors, images (N, 1, 28, 28) and labels (N,), got "
+            f"{' and '.join(kinds)}: turn each into one with torch.as_tensor"
         )
     images, labels = data
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1:] != (1, 28, 28):

@@ -375,7 +375,7 @@ def test_train_lists_its_recipes_and_names_them_for_an_unknown_one(capsys):
 def test_minutes_become_epochs_once_and_a_run_that_goes_on_keeps_them(
     few_pictures, tmp_path, monkeypatch
 ):
-    from gnet_utils import runs, training
+    from gnet_utils import training
     from gnet_utils.course import bench
 
     seen = []
@@ -391,7 +391,7 @@ def test_minutes_become_epochs_once_and_a_run_that_goes_on_keeps_them(
     cli.main(command)
     cli.main([*command, "--minutes", "1"])
     begun = dataclasses.replace(RECIPES["minute"], epochs=8.5)
-    monkeypatch.setattr(runs, "begun_with", lambda state, recipe: begun)
+    monkeypatch.setattr(train, "begun_with", lambda state, recipe: begun)
     cli.main([*command, "--minutes", "1"])
     assert seen == [0.75, 4.25, 8.5]
 

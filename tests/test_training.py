@@ -487,7 +487,7 @@ GOOD = torch.zeros(8, 1, 28, 28, dtype=torch.uint8), torch.zeros(8, dtype=torch.
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (GOOD[0], "must be a pair"),
+        (GOOD[0], "must be two tensors"),
         ((GOOD[0][:, 0], GOOD[1]), "images must be .* got \\(8, 28, 28\\) uint8"),
         ((GOOD[0].float(), GOOD[1]), "uint8, got .* float32"),
         ((GOOD[0], GOOD[1][:5]), "labels must be \\(8,\\) int64, got \\(5,\\)"),

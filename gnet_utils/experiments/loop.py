@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from gnet_utils import experiments
 from gnet_utils.data import load_fashion_mnist, split_train_validation, to_float
+from gnet_utils.evaluation import evaluate
 from gnet_utils.models import FashionGoogLeNet
-from gnet_utils.training import bfloat16_is_fast, evaluate
+from gnet_utils.recipes import bfloat16_is_fast
 
 Data = tuple[Tensor, Tensor]
 
