@@ -54,25 +54,25 @@ def installer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeInstaller:
 
 
 def test_a_fresh_folder_gets_a_venv_and_the_next_command_leaves_it_alone(installer):
-    environment.prepare()
+    environment.complete_venv()
     assert installer.steps == ["create", "install", "verify"]
-    environment.prepare()
+    environment.complete_venv()
     assert installer.steps == ["create", "install", "verify"]
 
 
 @pytest.mark.parametrize("changed", ["REQUIREMENTS", "CONSTRAINTS"])
 def test_changed_requirements_are_installed_into_the_same_venv(installer, changed):
-    environment.prepare()
+    environment.complete_venv()
     getattr(environment, changed).write_text("numpy>=2.2\n")
-    environment.prepare()
+    environment.complete_venv()
     assert installer.steps == ["create", "install", "verify", "install", "verify"]
 
 
 def test_an_installation_that_was_killed_is_made_anew(installer):
-    environment.prepare()
+    environment.complete_venv()
     (environment.VENV / "rest").write_text("of the killed installation")
     environment.STAMP.write_text("installing")
-    environment.prepare()
+    environment.complete_venv()
     assert installer.steps.count("create") == 2
     assert not (environment.VENV / "rest").exists()
 
@@ -83,14 +83,14 @@ def test_a_venv_whose_python_is_gone_is_named_with_what_to_do(installer):
     python.parent.mkdir(parents=True)
     python.symlink_to("/nowhere/python")
     with pytest.raises(CourseError, match=r"\.venv holds no Python that works: delete it, then"):
-        environment.prepare()
+        environment.complete_venv()
     assert installer.steps == []
 
 
 def test_a_working_venv_made_by_the_reader_is_completed_not_deleted(installer):
     installer.create()
     (environment.VENV / "mine").write_text("keep")
-    environment.prepare()
+    environment.complete_venv()
     assert installer.steps == ["create", "install", "verify"]
     assert (environment.VENV / "mine").exists()
 
@@ -99,27 +99,27 @@ def test_a_working_venv_made_by_the_reader_is_completed_not_deleted(installer):
 def test_a_failed_first_installation_leaves_nothing_behind(installer, failure):
     installer.failure = failure
     with pytest.raises(type(failure)):
-        environment.prepare()
+        environment.complete_venv()
     assert not environment.VENV.exists()
 
 
 def test_a_failed_update_keeps_the_venv_and_tries_again_next_time(installer):
-    environment.prepare()
+    environment.complete_venv()
     environment.REQUIREMENTS.write_text("numpy>=2.2\n")
     installer.failure = CourseError("no network")
     with pytest.raises(CourseError, match="no network"):
-        environment.prepare()
+        environment.complete_venv()
     assert environment.venv_python().exists()
     installer.failure = None
-    environment.prepare()
+    environment.complete_venv()
     assert installer.steps.count("create") == 1
     assert environment.STAMP.read_text() == environment._wanted()
 
 
 def test_cpu_chooses_the_build_when_venv_is_made_and_is_content_with_one_that_is_there(installer):
-    environment.prepare(cpu=True)
-    environment.prepare()
-    environment.prepare(cpu=True)
+    environment.complete_venv(cpu=True)
+    environment.complete_venv()
+    environment.complete_venv(cpu=True)
     assert installer.steps == ["create", "install cpu", "verify"]
 
 
@@ -140,7 +140,7 @@ def slow(cpu):
     while not Path({str(go)!r}).exists():
         time.sleep(0.05)
 environment._install = slow
-environment.prepare()
+environment.complete_venv()
 print(fake.steps)
 """
     )
@@ -182,7 +182,7 @@ def test_a_python_that_is_no_environment_gets_a_venv_for_lab_but_not_for_data(
     monkeypatch.setattr(environment, "_in_active_environment", lambda: False)
     environment.enter(["data"], names=("numpy",))
     assert installer.steps == []
-    monkeypatch.setattr(environment, "prepare", lambda cpu: pytest.fail("it made .venv"))
+    monkeypatch.setattr(environment, "complete_venv", lambda cpu: pytest.fail("it made .venv"))
     with pytest.raises(pytest.fail.Exception):
         environment.enter(["lab"])
 

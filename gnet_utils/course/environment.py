@@ -82,7 +82,7 @@ def enter(arguments: Sequence[str], cpu: bool = False, names: Collection[str] = 
         if not (names or is_inside()):
             print(f"Using the active environment {sys.prefix}", flush=True)
         return
-    prepare(cpu)
+    complete_venv(cpu)
     python = venv_python()
     os.chdir(ROOT)
     os.environ["VIRTUAL_ENV"] = str(VENV)
@@ -90,7 +90,7 @@ def enter(arguments: Sequence[str], cpu: bool = False, names: Collection[str] = 
     replace_process([str(python), "-m", "gnet_utils", *arguments])
 
 
-def prepare(cpu: bool = False) -> None:
+def complete_venv(cpu: bool = False) -> None:
     """Make .venv complete, if it is not; two processes at once do it one after the other."""
     if _is_complete():
         return
