@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from torch import nn
 
-# Okabe and Ito's palette: told apart with any kind of colour vision.
+# Okabe and Ito's palette: told apart with any kind of colour vision. Orange is the 3x3 branch and
+# nothing else; two things that are compared are blue and red.
 COLOURS = {
     "blue": "#0072B2",
     "orange": "#E69F00",
@@ -55,7 +56,7 @@ def use_course_style() -> None:
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.prop_cycle": mpl.cycler(
-                color=[COLOURS[c] for c in ("blue", "orange", "green", "purple", "red", "sky")]
+                color=[COLOURS[c] for c in ("blue", "red", "green", "purple", "sky")]
             ),
             "legend.frameon": False,
             "image.interpolation": "nearest",

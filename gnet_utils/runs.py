@@ -83,7 +83,7 @@ class History:
         numbers = [min(entry["epoch"], most) for entry in self.epochs]
         for key, name, colour in (
             ("train_accuracy", "training, while learning", "gray"),
-            ("val_accuracy", "validation", "orange"),
+            ("val_accuracy", "validation", "red"),
         ):
             values = [100 * entry[key] for entry in self.epochs if key in entry]
             if values:

@@ -13,8 +13,10 @@ import nbformat
 import pytest
 
 from gnet_utils import exercises
+from gnet_utils.course.minutes import minutes, sizes
 from gnet_utils.course.notebooks import (
     NOTEBOOKS,
+    SETUP_METADATA,
     WIDGET_VIEW,
     answered,
     clean,
@@ -26,6 +28,9 @@ from gnet_utils.course.notebooks import (
 )
 
 MAX_LINES = 40  # of a code cell
+# Of a lesson; words and lines as the formula for its minutes counts them.
+LIMITS = {"cells": 60, "words": 2300, "lines of code": 320, "exercises": 5}
+MAX_MINUTES = (60, 90)  # reading and running, and with all exercises
 MAX_BYTES = 1_500_000  # GitHub shows larger notebooks slowly or not at all
 COMPARED = "nbval-check-output"
 PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
@@ -162,7 +167,16 @@ def same_setup_cell(notebook: dict) -> list[str]:
     cells = code_cells(notebook)
     if not cells or cells[0]["source"] != setup_cell():
         return ["the first code cell is not the set-up cell of gnet_utils/course/setup_cell.py"]
-    return []
+    return [] if cells[0]["metadata"] == SETUP_METADATA else ["the set-up cell is not collapsed"]
+
+
+def within_limits(notebook: dict) -> list[str]:
+    words, lines, _ = sizes(notebook)
+    asked = sum(_is(cell, "exercise") for cell in notebook["cells"])
+    found = dict(zip(LIMITS, (len(notebook["cells"]), words, lines, asked), strict=True))
+    over = [f"{found[what]} {what}, at most {n}" for what, n in LIMITS.items() if found[what] > n]
+    long = zip(minutes(notebook), MAX_MINUTES, strict=True)
+    return over + [f"{needed} minutes, at most {most}" for needed, most in long if needed > most]
 
 
 def short_cells(notebook: dict) -> list[str]:
@@ -249,6 +263,40 @@ def _globals_read(table: symtable.SymbolTable, top: bool = False) -> set[str]:
     return names.union(*(_globals_read(child) for child in table.get_children()))
 
 
+def names_that_say_something(notebook: dict) -> list[str]:
+    """`x` is the input of a `forward` and nothing else, `answer` a learner's slot and no more."""
+    found = []
+    for cell in code_cells(notebook):
+        lines = cell["source"].splitlines()
+        for name, line in _set_names(ast.parse(cell["source"])):
+            empty = name in ("x", "goog", "mine", "few", "sure")
+            if empty or (name == "answer" and not _is(cell, "exercise")):
+                found.append(f"{name!r} in {lines[line - 1].strip()!r}")
+    return found
+
+
+def _set_names(node: ast.AST) -> Iterator[tuple[str, int]]:
+    """(name, line) of what is assigned, looped over or taken as argument outside of `forward`."""
+    if isinstance(node, ast.FunctionDef) and node.name == "forward":
+        return
+    if isinstance(node, ast.arg):
+        yield node.arg, node.lineno
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id, node.lineno
+    for child in ast.iter_child_nodes(node):
+        yield from _set_names(child)
+
+
+def orange_is_the_3x3(notebook: dict) -> list[str]:
+    """Colours by name are for anything but branches; these have BRANCH_COLOURS."""
+    return [
+        f"{short(cell)} draws in orange, which is the 3x3 branch's"
+        for cell in code_cells(notebook)
+        for node in ast.walk(ast.parse(cell["source"]))
+        if isinstance(node, ast.Constant) and node.value == "orange"
+    ]
+
+
 def pictures_have_alt_text(notebook: dict) -> list[str]:
     return [
         f"{short(cell)} shows a picture without a sentence of alt text"
@@ -296,9 +344,23 @@ def asks_for_predictions(notebook: dict) -> list[str]:
     return [] if "**Prediction" in text else ["no **Prediction.** is asked for"]
 
 
+def predictions_are_answered(notebook: dict) -> list[str]:
+    """By name, in the first text after it that names an option: "It is (b)"."""
+    known, found = exercises.predictions_of(number(notebook)), []
+    for i, cell in enumerate(notebook["cells"]):
+        asked = re.findall(r"^predict\(\s*[\"']([^\"']*)", cell["source"], re.MULTILINE)
+        for name in asked if cell["cell_type"] == "code" else ():
+            after = "\n".join(c["source"] for c in notebook["cells"][i:])
+            said = re.search(r"It is \((\w)\)", after)
+            right = "abcdefgh"[known[name].right] if name in known else "?"
+            if said is None or said[1] != right:
+                found.append(f"{name} is answered by {said and said[1]}, its answer is {right}")
+    return found
+
+
 def style(notebook: dict) -> list[str]:
-    """No words of style.md's list, no emoji."""
-    words = r"\b(simply|obviously|powerful|in this tutorial)\b"
+    """One word for one thing, none of those that say nothing, no emoji."""
+    words = r"\b(simply|obviously|powerful|in this tutorial|grey|pink|colors?|optimizers?)\b"
     pattern = re.compile(rf"{words}|[\U0001f300-\U0001faff✅✨❌⚡]", re.IGNORECASE)
     return [
         f"{short(cell)} says {match[0]!r}"
@@ -397,17 +459,21 @@ RULES = [
     small_file,
     cleaned_by_render,
     same_setup_cell,
+    within_limits,
     short_cells,
     prose_between_code,
     text_is_compared,
     comparable_cells,
     no_magic,
     one_meaning,
+    names_that_say_something,
+    orange_is_the_3x3,
     pictures_have_alt_text,
     title_and_table,
     closing_sections,
     headings_in_order,
     asks_for_predictions,
+    predictions_are_answered,
     style,
     score_comes_with_predict,
     exercises_have_solutions,
@@ -509,6 +575,18 @@ BREACHES: list[tuple[Callable, Callable[[dict], object]]] = [
     (cleaned_by_render, lambda nb: nb["cells"][PRINT].update(id=nb["cells"][PICTURE]["id"])),
     (cleaned_by_render, lambda nb: nb["cells"][PRINT]["metadata"].update(collapsed=True)),
     (same_setup_cell, lambda nb: nb["cells"][SETUP].update(source=setup_cell() + "\n")),
+    (same_setup_cell, lambda nb: nb["cells"][SETUP].update(metadata={})),
+    (within_limits, lambda nb: nb["cells"].extend(nb["cells"][PRINT] for _ in range(60))),
+    (within_limits, lambda nb: nb["cells"][1].update(source="word " * 2301)),
+    (within_limits, lambda nb: nb["cells"][PRINT].update(source="print(5)\n" * 321)),
+    (within_limits, lambda nb: nb["cells"].extend(nb["cells"][STUB] for _ in range(3))),
+    (
+        within_limits,
+        lambda nb: (
+            _sources(nb, {1: "word " * 2200, PRINT: "print(5)\n" * 300, 3: "word"})
+            or nb["cells"].extend(nbformat.v4.new_code_cell('predict("02.a")') for _ in range(10))
+        ),
+    ),
     (short_cells, lambda nb: nb["cells"][PRINT].update(source="x = 1\n" * 41)),
     (prose_between_code, lambda nb: nb["cells"].insert(5, copy.deepcopy(nb["cells"][PRINT]))),
     (text_is_compared, lambda nb: nb["cells"][PRINT]["metadata"].update(tags=[])),
@@ -518,6 +596,11 @@ BREACHES: list[tuple[Callable, Callable[[dict], object]]] = [
     (no_magic, lambda nb: nb["cells"][PRINT].update(source="%pip install torch")),
     (no_magic, lambda nb: nb["cells"][PRINT].update(source="x = 1\n!ls")),
     (one_meaning, lambda nb: _sources(nb, {PRINT: "x = 1", PICTURE: "show(x)", STUB: "x = []"})),
+    (names_that_say_something, lambda nb: _sources(nb, {PRINT: "for x in range(3):\n    y = x"})),
+    (names_that_say_something, lambda nb: _sources(nb, {PRINT: "def double(x):\n    return x"})),
+    (names_that_say_something, lambda nb: _sources(nb, {PRINT: "few = images[:9]"})),
+    (names_that_say_something, lambda nb: _sources(nb, {PRINT: "answer = 7"})),
+    (orange_is_the_3x3, lambda nb: _sources(nb, {PRINT: 'plot(COLOURS["orange"])'})),
     (pictures_have_alt_text, lambda nb: _output(nb, PICTURE).update(metadata={})),
     (title_and_table, lambda nb: nb["cells"][0].update(source="Hello")),
     (title_and_table, lambda nb: nb["cells"][0].update(source="# 02 Small\n\n| read | run |")),
@@ -525,7 +608,13 @@ BREACHES: list[tuple[Callable, Callable[[dict], object]]] = [
     (headings_in_order, lambda nb: nb["cells"][3].update(source="#### Deep")),
     (headings_in_order, lambda nb: nb["cells"][3].update(source="# Another title")),
     (asks_for_predictions, lambda nb: nb["cells"][1].update(source="## One")),
+    (
+        predictions_are_answered,
+        lambda nb: _sources(nb, {PRINT: 'predict("02.p1")', 3: "It is (b), so it is."}),
+    ),
+    (predictions_are_answered, lambda nb: _sources(nb, {PRINT: 'predict("02.p1")'})),
     (style, lambda nb: nb["cells"][3].update(source="Simply look.")),
+    (style, lambda nb: nb["cells"][3].update(source="A grey map.")),
     (style, lambda nb: nb["cells"][3].update(source="Well done \U0001f680")),
     (
         score_comes_with_predict,

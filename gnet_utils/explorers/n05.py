@@ -32,7 +32,7 @@ def compare_runs(first: str = "tutorial-seed0", second: str = "all_three-seed0")
     runs = first_steps_recorded()
     figure = Figure(figsize=(7.2, 3.8), layout="constrained")
     ax = figure.subplots()
-    for name, colour in ((first, "blue"), (second, "orange")):
+    for name, colour in ((first, "blue"), (second, "red")):
         ax.plot(runs[name]["loss"], color=COLOURS[colour], alpha=0.25, lw=1)
         ax.plot(running_mean(runs[name]["loss"]), color=COLOURS[colour], lw=2, label=name)
     ax.axhline(np.log(10), color=COLOURS["gray"], lw=1, ls="--", label="guessing: ln 10")
