@@ -35,6 +35,7 @@ BRANCH_COLOURS = {
     "pool": COLOURS["purple"],
 }
 BRANCHES = tuple(BRANCH_COLOURS)  # of a block, in its own order
+BOX = 0.68  # height of a box in the drawing of a block, where branches lie 1 apart
 
 
 def counted(number: int, noun: str) -> str:
@@ -146,7 +147,7 @@ def draw_block(block: nn.Module, in_channels: int | None = None, ax: Axes | None
     ax.axis("off")
 
     thickest = max(in_channels, *(c or 0 for _, chain in chains for _, c in chain))
-    unit = min(0.8 / thickest, (len(chains) - 0.3) / sum(outs))  # height of one channel
+    unit = min(BOX / thickest, (len(chains) - 0.3) / sum(outs))  # height of one channel
     top = middle + unit * sum(outs) / 2
     longest = max(len(chain) for _, chain in chains)
     box = min(1.08, (2.43 - 0.12 * (longest - 1)) / longest)
@@ -198,7 +199,7 @@ def _chain(branch: nn.Module) -> list[tuple[str, int | None]]:
 
 
 def _box(ax, x: float, y: float, text: str, colour: str, width: float) -> None:
-    height = 0.34 + 0.17 * len(text.splitlines())
+    height = BOX  # of every band at most, so that each band meets its box
     patch = FancyBboxPatch(
         (x - width / 2, y - height / 2),
         width,

@@ -16,28 +16,58 @@ from matplotlib.figure import Figure
 
 from gnet_utils.base import CourseError
 from gnet_utils.data import decode_picture
-from gnet_utils.exercises import predictions_of
-from gnet_utils.plotting import bundle_of, to_png
+from gnet_utils.exercises import exercises_of, predictions_of
+from gnet_utils.memory import remember, remembered
+from gnet_utils.plotting import COLOURS, bundle_of, to_png
 
-WIDE = ipywidgets.Layout(width="24em", max_width="95%")
-LABELLED = {"style": {"description_width": "9em"}, "layout": WIDE}
 FITTED = ipywidgets.Layout(width="auto")
+ROW = ipywidgets.Layout(flex_flow="row wrap")
+# As many columns as fit: one on a telephone, up to six beside each other on a wide page.
+GRID = ipywidgets.Layout(
+    display="grid",
+    grid_template_columns="repeat(auto-fit, minmax(11em, 1fr))",
+    grid_gap="0 1.5em",
+    align_items="flex-start",
+    width="100%",
+)
 WARNING = "color: #b00020; background: white; padding: 0 4px"  # readable on any page
 REFUSED = (ValueError, CourseError)
-PUT_BACK = "without own picture"
+PUT_BACK, RESET = "without own picture", "reset"
 ASLEEP = "No live controls here? Run this cell again (Shift+Enter)."  # true on every page
 # JupyterLab marks controls that have lost their kernel, and leaves `style` out where the notebook
 # is not trusted: there it shows no controls either. A page without these classes shows the line.
-# ipywidgets gives an option one line; on a narrow page the second would lie on the next option.
+# A control has its name and its value above it and is as wide as its column. ipywidgets gives an
+# option one line; on a narrow page the second would lie on the next option. What follows a
+# prediction in the next four cells is blurred until it is made, where a page can do that. Pictures
+# are white: a frame makes them cards, in a dark page too.
+_OPEN = ".jp-Cell:has(.gnet-open:not(.jupyter-widgets-disconnected))"
+_HELD = ", ".join(
+    f"{_OPEN} {'+ .jp-Cell ' * n}{part}"
+    for n in range(1, 5)
+    for part in (".jp-OutputArea", ".jp-MarkdownOutput")
+)
 STYLE = """<style>
 .jp-OutputArea-child:has(> .jp-OutputArea-output > .widget-box:not(.jupyter-widgets-disconnected))
 + .jp-OutputArea-child:has(.gnet-asleep) {display: none}
 .gnet-noted.jupyter-widgets-disconnected {display: none}
+.gnet-controls .widget-hslider, .gnet-controls .widget-dropdown {
+flex-wrap: wrap; width: auto; height: auto; margin: 2px 0
+}
+.gnet-controls .widget-label {order: 1; flex: 1; width: auto; text-align: left; line-height: 22px}
+.gnet-controls .widget-label, .gnet-controls .widget-readout {height: 22px}
+.gnet-controls .widget-readout {order: 2; margin: 0; min-width: 0; line-height: 22px}
+.gnet-controls .slider-container {order: 3; flex: 1 0 100%; margin: 4px 0}
+.gnet-controls .slider-container .slider {margin: 0 9px}
+.gnet-controls .widget-dropdown select {order: 3; flex: 1 0 100%}
 .widget-radio-box label {display: flex !important; height: auto !important}
 .widget-radio-box label input {
 order: -1; flex: none; width: 14px !important; height: 14px !important; margin: 3px 6px 0 1px
 }
-</style>"""
+.jp-OutputArea-output img {
+box-sizing: border-box; padding: 6px; background: white; border: 1px solid #bbb; border-radius: 8px
+}
+HELD {filter: blur(6px)}
+</style>""".replace("HELD", _HELD)
 
 
 # Controls -----------------------------------------------------------------------------------------
@@ -49,7 +79,7 @@ def slider(
     """A slider for whole numbers (step 1, 2, ...) or fractions; `slow` waits for its release."""
     kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
     limits = {"min": low, "max": high, "step": step}
-    look = {"description": label, "continuous_update": not slow, **LABELLED}
+    look = {"description": label, "continuous_update": not slow, "layout": FITTED}
     return kind(value=value, **limits, **look)
 
 
@@ -57,17 +87,17 @@ def choice(label: str, options: Sequence | Mapping, value: Any = None) -> ipywid
     """A drop-down list; `options` are names, or names with the values they stand for."""
     pairs = list(options.items()) if isinstance(options, Mapping) else list(options)
     chosen = {} if value is None else {"value": value}  # else the first
-    return ipywidgets.Dropdown(options=pairs, description=label, **chosen, **LABELLED)
+    return ipywidgets.Dropdown(options=pairs, description=label, **chosen, layout=FITTED)
 
 
 def switch(label: str, value: bool = True) -> ipywidgets.Checkbox:
     """A box to tick."""
-    return ipywidgets.Checkbox(value=value, description=label, indent=False, layout=WIDE)
+    return ipywidgets.Checkbox(value=value, description=label, indent=False, layout=FITTED)
 
 
 def upload() -> ipywidgets.FileUpload:
     """A button for one picture file; `explore` hands it on as an RGB array, or None before that."""
-    return ipywidgets.FileUpload(accept="image/*", description="Own picture", layout=WIDE)
+    return ipywidgets.FileUpload(accept="image/*", description="Own picture", layout=FITTED)
 
 
 # The explorer -------------------------------------------------------------------------------------
@@ -80,8 +110,9 @@ def explore(
     presets: Mapping[str, Mapping[str, Any]] | None = None,
     code: Callable[..., str] | None = None,
     replaced: Sequence[str] = (),
+    columns: Sequence[Sequence[str]] = (),
 ) -> None:
-    """Show `controls` and the picture `draw(**values)`, drawn again whenever a control moves.
+    """Show `controls` above the picture `draw(**values)`, drawn again whenever a control moves.
 
     draw: takes one keyword for each control and returns a Figure; a ValueError or CourseError
         from it is shown in place of the picture: the last one belongs to other controls.
@@ -89,6 +120,8 @@ def explore(
     presets: names of buttons, each with the values that it sets.
     code: takes the same keywords, returns a line of code to copy, shown under the picture.
     replaced: the controls that have nothing to do while the reader's own picture is shown.
+    columns: the controls that belong together, each column from the top down; a control that is
+        not named stands alone, after them.
 
     At most one control is an `upload`. Raises what `draw` raises for the first picture: then the
     notebook is wrong.
@@ -166,6 +199,9 @@ def explore(
     for name, values in (presets or {}).items():
         buttons.append(ipywidgets.Button(description=name, layout=FITTED))
         buttons[-1].on_click(lambda _, values=values: use(values))
+    start = {name: control.value for name, control in controls.items() if name != file}
+    buttons.append(ipywidgets.Button(description=RESET, icon="undo", layout=FITTED))
+    buttons[-1].on_click(lambda _: (file and put_back(None), use(start)))
     if file:
         back.on_click(put_back)
         buttons.append(back)
@@ -173,9 +209,11 @@ def explore(
         control.observe(take if name == file else redraw, names="value")
 
     draw_now()
-    rows = ipywidgets.Layout(flex_flow="row wrap")  # narrow screens get one control a row
-    above = [ipywidgets.Box(buttons, layout=rows)] if buttons else []
-    parts = [*above, ipywidgets.Box(list(controls.values()), layout=rows), message, picture]
+    alone = [[name] for name in controls if name not in [n for column in columns for n in column]]
+    grid = [ipywidgets.VBox([controls[name] for name in column]) for column in (*columns, *alone)]
+    parts = [ipywidgets.Box(buttons, layout=ROW), ipywidgets.Box(grid, layout=GRID)]
+    parts[1].add_class("gnet-controls")
+    parts += [message, picture]
     _show(ipywidgets.VBox([*parts, line] if code else parts), alt, picture.value)
 
 
@@ -197,13 +235,15 @@ def _forget_content(control: ipywidgets.FileUpload, taken: bool) -> None:
         control.value = [{**file, "content": b""} for file in control.value if taken]
 
 
-def _show(box: ipywidgets.Widget, alt: str, png: bytes = b"") -> None:
+def _show(box: ipywidgets.Widget, alt: str, png: bytes = b"", page: str = "") -> None:
     """One output with both forms: live controls where a kernel runs, else picture or text.
 
     JupyterLab takes the live form also when no kernel knows the controls any more. So a second
     output says what to do; beside controls that answer it is hidden.
     """
     bundle, metadata = bundle_of(png, alt) if png else ({"text/plain": alt}, {})
+    if page:
+        bundle["text/html"] = page
     view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
     bundle["application/vnd.jupyter.widget-view+json"] = view
     display(bundle, raw=True, metadata=metadata)
@@ -211,39 +251,43 @@ def _show(box: ipywidgets.Widget, alt: str, png: bytes = b"") -> None:
     display({"text/html": line}, raw=True, metadata={})
 
 
-# Predictions --------------------------------------------------------------------------------------
-
-_guesses: dict[str, int] = {}  # in the memory of the kernel only
+# Predictions and progress -------------------------------------------------------------------------
 
 
 def predict(name: str) -> None:
     """Ask for the prediction `name`, such as "02.p1", asked in the text above; noted, not judged.
 
-    `score("02")` at the end of the notebook says how many were right. Raises ValueError for a
-    prediction that does not exist.
+    It survives a restart of the kernel. `score("02")` at the end of the notebook says how many were
+    right. Raises ValueError for a prediction that does not exist.
     """
     known = predictions_of(name.partition(".")[0])
     if name not in known:
         names = ", ".join(known) or "none with that number"
         raise ValueError(f"There is no prediction {name!r}. Known here: {names}.")
-    prediction = known[name]
-    lettered = [
-        f"{letter}) {text}" for letter, text in zip("abcdefgh", prediction.options, strict=False)
-    ]
+    texts = list(known[name].options)
+    lettered = [f"{letter}) {text}" for letter, text in zip("abcdefgh", texts, strict=False)]
+    before = remembered("predictions").get(name)
     options = ipywidgets.RadioButtons(
         options=[(text, index) for index, text in enumerate(lettered)],
-        index=None,
+        index=texts.index(before) if before in texts else None,
         layout=ipywidgets.Layout(width="max-content", max_width="95%"),
     )
-    reply = ipywidgets.HTML()
+    reply = ipywidgets.HTML("Noted before. Read on to see, or choose again.")
     reply.add_class("gnet-noted")  # by the kernel: without it, it says nothing
+    box = ipywidgets.VBox([options, reply])
+    if options.index is None:
+        reply.value = "Choose, and what follows becomes clear."
+        box.add_class("gnet-open")
 
     def note(_) -> None:
-        _guesses[name] = options.value
+        remember("predictions", name, texts[options.value])
+        box.remove_class("gnet-open")
         reply.value = "Noted. Read on to see."
 
     options.observe(note, names="value")
-    _show(ipywidgets.VBox([options, reply]), "\n".join(["Your prediction:", *lettered]))
+    listed = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    page = f'<p>Your prediction:</p><ol type="a">{listed}</ol>'
+    _show(box, "\n".join(["Your prediction:", *lettered]), page=page)
 
 
 def score(notebook: str) -> None:
@@ -254,15 +298,44 @@ def score(notebook: str) -> None:
     predictions = predictions_of(notebook)
     if not predictions:
         raise ValueError(f"There are no predictions in notebook {notebook!r}.")
-    guessed = {name: p for name, p in predictions.items() if name in _guesses}
+    said = remembered("predictions")
+    guessed = {name: p for name, p in predictions.items() if said.get(name) in p.options}
     if not guessed:
         print(f"No prediction made yet, of {len(predictions)} in this notebook.")
         return
-    right = [name for name, p in guessed.items() if _guesses[name] == p.right]
+    right = [name for name, p in guessed.items() if said[name] == p.options[p.right]]
     missing = len(predictions) - len(guessed)
     rest = f" {missing} of {len(predictions)} predictions not made yet." if missing else ""
     print(f"You were right in {len(right)} of {len(guessed)}.{rest}")
     for name, prediction in guessed.items():
         if name not in right:
-            said = prediction.options[_guesses[name]]
-            print(f"{name}: you said {said!r}. {prediction.because}")
+            print(f"{name}: you said {said[name]!r}. {prediction.because}")
+
+
+def progress(*notebooks: str) -> None:
+    """Show a square for each exercise, of all notebooks or of those given by number ("03").
+
+    Large enough to be read from behind a chair: a tick on green is right, a dash on yellow is tried
+    and not right yet, an empty one is open.
+    """
+    looks = {"right": ("\u2713", "green"), "tried": ("\u2013", "yellow"), "open": ("", None)}
+    html, lines = [], []
+    for number in notebooks or [f"{n:02}" for n in range(100)]:
+        states = [_state(remembered("exercises").get(name)) for name in exercises_of(number)]
+        squares = ""
+        for state in states:
+            symbol, colour = looks[state]
+            colour = COLOURS[colour] if colour else "transparent"
+            squares += (
+                f'<span style="display: inline-block; width: 1.6em; height: 1.6em; margin: 2px; '
+                f"border: 2px solid gray; background: {colour}; color: black; font-size: 20px; "
+                f'text-align: center; line-height: 1.5em" title="{state}">{symbol}</span>'
+            )
+        if states:
+            html.append(f"<div><b>{number}</b> {squares}</div>")
+            lines.append(f"{number}: {', '.join(states)}")
+    display({"text/html": "".join(html), "text/plain": "\n".join(lines)}, raw=True, metadata={})
+
+
+def _state(kept: str | None) -> str:
+    return "open" if kept is None else "right" if kept == "right" else "tried"

@@ -8,6 +8,7 @@ import pytest
 from tiny_data import fresh, official, server, share  # noqa: F401 - fixtures for all tests
 
 os.environ.setdefault("GNET_QUICK", "1")
+os.environ["GNET_REMEMBER"] = "0"
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what is compared is what a CPU computes
 

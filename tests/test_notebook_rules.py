@@ -4,17 +4,21 @@ A rule is a function from a notebook to a list of what is wrong with it.
 """
 
 import ast
+import base64
 import copy
+import io
 import re
 import symtable
 from collections.abc import Callable, Iterator
 
 import nbformat
 import pytest
+from PIL import Image
 
 from gnet_utils import exercises
 from gnet_utils.course.minutes import minutes, sizes
 from gnet_utils.course.notebooks import (
+    COMPARED,
     NOTEBOOKS,
     SETUP_METADATA,
     WIDGET_VIEW,
@@ -31,8 +35,8 @@ MAX_LINES = 40  # of a code cell
 # Of a lesson; words and lines as the formula for its minutes counts them.
 LIMITS = {"cells": 60, "words": 2300, "lines of code": 320, "exercises": 5}
 MAX_MINUTES = (60, 90)  # reading and running, and with all exercises
+MAX_HEIGHT = 530  # of an explorer's picture, in pixels
 MAX_BYTES = 1_500_000  # GitHub shows larger notebooks slowly or not at all
-COMPARED = "nbval-check-output"
 PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
 
 
@@ -196,8 +200,12 @@ def prose_between_code(notebook: dict) -> list[str]:
 
 
 def text_is_compared(notebook: dict) -> list[str]:
-    """60% of the cells that print text, and of those that show text in any form."""
-    shown = [cell for cell in code_cells(notebook) if any(map(_prints, cell["outputs"]))]
+    """60% of the cells that print text, and of those that show text in any form.
+
+    Slots for answers do not count: pages keep nothing of what a check says about an empty one.
+    """
+    cells = [cell for cell in code_cells(notebook) if not _is(cell, "exercise")]
+    shown = [cell for cell in cells if any(map(_prints, cell["outputs"]))]
     printed = [
         cell
         for cell in shown
@@ -295,6 +303,16 @@ def orange_is_the_3x3(notebook: dict) -> list[str]:
         for node in ast.walk(ast.parse(cell["source"]))
         if isinstance(node, ast.Constant) and node.value == "orange"
     ]
+
+
+def explorers_fit_on_a_screen(notebook: dict) -> list[str]:
+    """Of 1280 x 800, with their controls above them."""
+    found = []
+    for cell, output in outputs(notebook):
+        for kind in _pictures(output) if re.search(r"^explore\(", cell["source"], re.M) else ():
+            height = Image.open(io.BytesIO(base64.b64decode(output["data"][kind]))).height
+            found += [f"{short(cell)} draws {height} pixels high"] if height > MAX_HEIGHT else []
+    return found
 
 
 def pictures_have_alt_text(notebook: dict) -> list[str]:
@@ -468,6 +486,7 @@ RULES = [
     one_meaning,
     names_that_say_something,
     orange_is_the_3x3,
+    explorers_fit_on_a_screen,
     pictures_have_alt_text,
     title_and_table,
     closing_sections,
@@ -550,6 +569,12 @@ def _sources(notebook: dict, sources: dict[int, str]) -> None:
         notebook["cells"][cell]["source"] = source
 
 
+def png_of_height(pixels: int) -> str:
+    buffer = io.BytesIO()
+    Image.new("L", (9, pixels)).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
 BREACHES: list[tuple[Callable, Callable[[dict], object]]] = [
     (executed_in_order, lambda nb: nb["cells"][PRINT].update(execution_count=None)),
     (executed_in_order, lambda nb: nb["cells"][PRINT].update(execution_count=7)),
@@ -574,6 +599,7 @@ BREACHES: list[tuple[Callable, Callable[[dict], object]]] = [
     (small_file, lambda nb: _output(nb, PICTURE)["data"].update({"image/png": "A" * 1_600_000})),
     (cleaned_by_render, lambda nb: nb["cells"][PRINT].update(id=nb["cells"][PICTURE]["id"])),
     (cleaned_by_render, lambda nb: nb["cells"][PRINT]["metadata"].update(collapsed=True)),
+    (cleaned_by_render, lambda nb: _output(nb, PRINT).update(text="Not answered yet.\n")),
     (same_setup_cell, lambda nb: nb["cells"][SETUP].update(source=setup_cell() + "\n")),
     (same_setup_cell, lambda nb: nb["cells"][SETUP].update(metadata={})),
     (within_limits, lambda nb: nb["cells"].extend(nb["cells"][PRINT] for _ in range(60))),
@@ -601,6 +627,13 @@ BREACHES: list[tuple[Callable, Callable[[dict], object]]] = [
     (names_that_say_something, lambda nb: _sources(nb, {PRINT: "few = images[:9]"})),
     (names_that_say_something, lambda nb: _sources(nb, {PRINT: "answer = 7"})),
     (orange_is_the_3x3, lambda nb: _sources(nb, {PRINT: 'plot(COLOURS["orange"])'})),
+    (
+        explorers_fit_on_a_screen,
+        lambda nb: (
+            _sources(nb, {PICTURE: "explore(draw)"})
+            or _output(nb, PICTURE)["data"].update({"image/png": png_of_height(531)})
+        ),
+    ),
     (pictures_have_alt_text, lambda nb: _output(nb, PICTURE).update(metadata={})),
     (title_and_table, lambda nb: nb["cells"][0].update(source="Hello")),
     (title_and_table, lambda nb: nb["cells"][0].update(source="# 02 Small\n\n| read | run |")),

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from gnet_utils import widgets
+from gnet_utils import memory, widgets
 from gnet_utils.exercises import Prediction
 
 
@@ -204,7 +204,7 @@ def test_the_line_of_code_under_the_picture_follows_the_controls(shown):
 def one_prediction(monkeypatch):
     prediction = Prediction(("less", "more"), 1, "It grows.")
     monkeypatch.setattr(widgets, "predictions_of", lambda notebook: {"00.p": prediction})
-    widgets._guesses.clear()
+    monkeypatch.setattr(memory, "_known", None)
 
 
 def test_predictions_are_noted_and_scored_at_the_end(one_prediction, shown, capsys):
@@ -227,7 +227,8 @@ def test_predictions_are_noted_and_scored_at_the_end(one_prediction, shown, caps
 def test_wrong_predictions_are_explained_in_the_order_of_the_notebook(monkeypatch, capsys):
     asked = {f"00.p{n}": Prediction(("less", "more"), 1, f"Reason {n}.") for n in range(9)}
     monkeypatch.setattr(widgets, "predictions_of", lambda notebook: asked)
-    monkeypatch.setattr(widgets, "_guesses", dict.fromkeys(reversed(asked), 0))
+    said = dict.fromkeys(reversed(asked), "less")
+    monkeypatch.setattr(memory, "_known", {"predictions": said, "exercises": {}})
     widgets.score("00")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "You were right in 0 of 9."
@@ -244,7 +245,8 @@ def test_an_unknown_prediction_is_an_error_so_that_its_cell_fails():
 def test_predictions_not_made_are_not_passed_over(monkeypatch, capsys):
     asked = {f"00.p{n}": Prediction(("less", "more"), 1, "It grows.") for n in range(6)}
     monkeypatch.setattr(widgets, "predictions_of", lambda notebook: asked)
-    monkeypatch.setattr(widgets, "_guesses", {"00.p0": 1, "00.p1": 1, "00.p2": 0, "00.p3": 0})
+    said = {"00.p0": "more", "00.p1": "more", "00.p2": "less", "00.p3": "less", "00.p4": "gone"}
+    monkeypatch.setattr(memory, "_known", {"predictions": said, "exercises": {}})
     widgets.score("00")
     said = capsys.readouterr().out.splitlines()[0]
     assert said == "You were right in 2 of 4. 2 of 6 predictions not made yet."

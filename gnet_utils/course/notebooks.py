@@ -52,6 +52,8 @@ NOISE = {
 SETUP_METADATA = {"jupyter": {"source_hidden": True}, "cellView": "form", "tags": ["hide-input"]}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"  # points to a kernel that has ended
 CHECK = re.compile(r"\bcheck\([\"']")  # a cell that calls it is an exercise
+COMPARED = "nbval-check-output"  # the tag of a cell whose text nbval compares
+UNSAID = re.compile("Not answered yet|The first hint comes|No prediction made yet|In use from here")
 JUDGED = re.compile(r"^(Right|Not yet): ", re.MULTILINE)  # what a check says about an answer
 
 
@@ -161,6 +163,7 @@ def clean(notebook: dict) -> None:
             cell["execution_count"] = None
     for count, cell in enumerate(code_cells(notebook), 1):
         cell["execution_count"] = count
+        _drop_unsaid(cell)
         for output in cell["outputs"]:
             _clean_output(output)
             if output["output_type"] == "execute_result":
@@ -175,6 +178,19 @@ def give_ids(notebook: dict) -> None:
         unique = text + "\n" * seen[text]
         cell["id"] = hashlib.sha256(unique.encode()).hexdigest()[:8]
         seen[text] += 1
+
+
+def _drop_unsaid(cell: dict) -> None:
+    """Remove what a page would say to nobody: that an exercise or a prediction is still open."""
+    for output in list(cell["outputs"]):
+        said = output.get("text", "")
+        left = "".join(line for line in said.splitlines(True) if not UNSAID.match(line))
+        if left != said:
+            output["text"] = left
+            if COMPARED in cell["metadata"].get("tags", []):
+                cell["metadata"]["tags"].remove(COMPARED)
+            if not left:
+                cell["outputs"].remove(output)
 
 
 def _clean_output(output: dict) -> None:
@@ -268,6 +284,7 @@ def render(path: Path) -> None:
         solved = put_stubs(notebook, read(clean_copy(path)))
     try:
         env = {name: value for name, value in os.environ.items() if name != "GNET_QUICK"}
+        env["GNET_REMEMBER"] = "0"  # what its author has predicted
         execute(notebook, path.parent, env)
         clean(notebook)
         if numbers := answered(notebook):

@@ -40,7 +40,7 @@ def run_tests(options: argparse.Namespace) -> int:
     if names and expression:
         raise UsageError("-k chooses among the unit tests: name notebooks or give -k, not both")
     paths = [] if slow or expression or options.no_notebooks else find_notebooks(names)
-    os.environ["GNET_QUICK"] = "1"
+    os.environ["GNET_QUICK"], os.environ["GNET_REMEMBER"] = "1", "0"
     if options.stand_in:
         os.environ["GNET_DATA_SOURCE"] = "stand-in"
         paths = [path for path in paths if "load_fashion_mnist" in path.read_text("utf-8")]

@@ -31,6 +31,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from gnet_utils.memory import remember, remembered
+
 
 @dataclass(frozen=True)
 class Exercise:
@@ -69,6 +71,11 @@ def check(name: str, answer: Any = None) -> Any:
         verdict = f"Right: {exercise.right}" if mistake is None else f"Not yet: {mistake}"
         if isinstance(mistake, Blank):
             verdict = f'Not answered yet. Fill in {mistake}; hint("{name}") helps.'
+    before = remembered("exercises").get(name)
+    if verdict.startswith("Not answered") and before == "right":
+        verdict += " (You have solved it before.)"
+    elif not verdict.startswith("Not answered") and before != "right":
+        remember("exercises", name, "right" if verdict.startswith("Right") else verdict)
     _tried[name] = _cell(), verdict
     print(verdict)
     if exercise.course is None:

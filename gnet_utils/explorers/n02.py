@@ -115,22 +115,22 @@ def draw_design(
     """
     plain, first, second = layer_costs(design)
     # places by hand: the automatic layout takes longer than all the rest
-    figure = Figure(figsize=(7.2, 5.2), dpi=110, facecolor="white", layout="none")
+    figure = Figure(figsize=(7.2, 4.6), dpi=110, facecolor="white", layout="none")
     k = design.kernel_size
     names = "parameters", "MACs (millions)", "activations (KiB)"
     for i, (name, unit) in enumerate(zip(names, (1, 1e6, 1024), strict=True)):
-        ax = figure.add_axes((0.03 + 0.245 * i, 0.56, 0.205, 0.3))
+        ax = figure.add_axes((0.03 + 0.245 * i, 0.555, 0.205, 0.285))
         _stacked(ax, name, plain[i] / unit, first[i] / unit, second[i] / unit, k)
-    _times(figure.add_axes((0.765, 0.56, 0.205, 0.3)), milliseconds)
+    _times(figure.add_axes((0.765, 0.555, 0.205, 0.285)), milliseconds)
 
     c_in, reduce, c_out, _, height, width = design
     route = f"{c_in} → {reduce} → {c_out}, {k}x{k}, on {height}x{width}"
-    figure.text(0.03, 0.96, route, fontsize=12, va="center")
+    figure.text(0.03, 0.97, route, fontsize=12, va="center")
     legend = (0.63, BRANCH_COLOURS["1x1"], "the 1x1 before"), (0.87, _colour(k), f"the {k}x{k}")
     for x, colour, name in legend:
-        figure.text(x, 0.96, name, fontsize=10, va="center")
-        figure.text(x - 0.03, 0.96, "■", color=colour, fontsize=14, va="center")
-    _break_even(figure.add_axes((0.09, 0.11, 0.87, 0.29)), design)
+        figure.text(x, 0.97, name, fontsize=10, va="center")
+        figure.text(x - 0.03, 0.97, "■", color=colour, fontsize=14, va="center")
+    _break_even(figure.add_axes((0.09, 0.115, 0.87, 0.27)), design)
     return figure
 
 

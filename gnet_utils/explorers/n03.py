@@ -64,9 +64,9 @@ def block_builder(
     costs = branch_costs(block, in_channels, map_size)
     total = BranchCost(*map(sum, zip(*costs.values(), strict=True)))
 
-    figure = Figure(figsize=(7.2, 5.6), dpi=110, layout="none", facecolor="white")
-    drawing = figure.add_axes((0.02, 0.37, 0.96, 0.57))  # fixed places: a layout engine is slow
-    shares = figure.add_axes((0.18, 0.09, 0.79, 0.27))
+    figure = Figure(figsize=(7.2, 4.7), dpi=110, layout="none", facecolor="white")
+    drawing = figure.add_axes((0.02, 0.36, 0.96, 0.57))  # fixed places: a layout engine is slow
+    shares = figure.add_axes((0.18, 0.11, 0.79, 0.26))
     draw_block(block, in_channels, drawing)
     drawing.set_title(
         f"{counted(total.channels, 'channel')} out, {counted(total.parameters, 'parameter')}, "
