@@ -200,7 +200,7 @@ def prose_between_code(notebook: dict) -> list[str]:
 
 
 def text_is_compared(notebook: dict) -> list[str]:
-    """60% of the cells that print text, and of those that show text in any form.
+    """Half of the cells that print text, and of those that show text in any form.
 
     Slots for answers do not count: pages keep nothing of what a check says about an empty one.
     """
@@ -214,7 +214,7 @@ def text_is_compared(notebook: dict) -> list[str]:
     found = []
     for what, cells in {"print text": printed, "show text or pictures": shown}.items():
         compared = sum(COMPARED in tags(cell) for cell in cells)
-        if compared < 0.6 * len(cells):
+        if compared < 0.5 * len(cells):
             found.append(f"only {compared} of {len(cells)} cells that {what} are compared")
     return found
 
