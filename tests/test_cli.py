@@ -182,6 +182,10 @@ def test_lab_opens_notebook_00_and_keeps_the_token(monkeypatch, capsys, own_cour
         [str(ROOT / "gnet_utils" / "course"), "own"]
     )
     assert capsys.readouterr().out.splitlines()[-1].startswith("Data: ")
+    assert cli.main(["lab", "1"]) == 0
+    assert "--LabApp.default_url=/lab/tree/notebooks/01_next.ipynb" in started[-1]
+    assert cli.main(["lab", "7"]) == 1
+    assert "no notebook '7': choose from" in capsys.readouterr().err
 
 
 def test_lab_without_notebooks_says_so(own_course, capsys):

@@ -286,6 +286,25 @@ def test_what_installers_print_is_translated(output, sentence):
     assert other.startswith("installing failed (some other failure): delete ")
 
 
+LOUD = "import sys; print('Collecting torch'); sys.exit('No space left on device')"
+
+
+def test_installers_are_quiet_and_what_they_said_is_kept(monkeypatch, tmp_path, capfd):
+    monkeypatch.setattr(environment, "LOG", tmp_path / "log")
+    with pytest.raises(CourseError, match=r"the disk is full: .*stands in .*log\)"):
+        environment._run([sys.executable, "-c", LOUD])
+    assert capfd.readouterr() == ("", "")
+    assert (tmp_path / "log").read_text() == "Collecting torch\nNo space left on device\n"
+
+
+def test_a_terminal_shows_one_line_of_progress(monkeypatch, tmp_path, capfd):
+    monkeypatch.setattr(environment, "LOG", tmp_path / "log")
+    monkeypatch.setattr(environment.sys.stdout, "isatty", lambda: True, raising=False)
+    environment._run([sys.executable, "-c", "print('Collecting torch'); print('of no use')"])
+    shown = capfd.readouterr().out
+    assert "0:00 Collecting torch" in shown and "no use" not in shown and "\n" not in shown
+
+
 def test_pip_takes_over_where_uv_fails(monkeypatch):
     ran = []
 

@@ -50,14 +50,14 @@ def _notebooks(command: argparse.ArgumentParser) -> None:
 
 
 def lab(options: argparse.Namespace) -> None:
-    """Open JupyterLab on the first notebook."""
+    """Open JupyterLab on the first notebook, or on another: lab 03."""
     from gnet_utils.course.notebooks import find_notebooks
 
-    first = find_notebooks(["00"])[0]
+    opened = find_notebooks([options.notebook])[0]
     _report_data()
     command = [sys.executable, "-m", "gnet_utils.course.start_jupyterlab"]
     command += ["--ServerApp.ip=localhost", f"--ServerApp.root_dir={ROOT}"]
-    command += [f"--LabApp.default_url=/lab/tree/notebooks/{first.name}"]
+    command += [f"--LabApp.default_url=/lab/tree/notebooks/{opened.name}"]
     # The settings in gnet_utils/course: no question about news at the first start, and explorers
     # are saved with their pictures. The reader's own settings win.
     paths = [str(ROOT / "gnet_utils" / "course"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
@@ -70,6 +70,8 @@ def lab(options: argparse.Namespace) -> None:
 
 
 lab_options = _command(lab, cpu=True)
+text = "the lesson to open, by number or name (default: 00)"
+lab_options.add_argument("notebook", nargs="?", default="00", metavar="NN", help=text)
 lab_options.add_argument("--no-browser", action="store_true", help="print the address only")
 
 # test -------------------------------------------------------------------------------------------

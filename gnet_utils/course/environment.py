@@ -26,6 +26,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -38,6 +39,8 @@ STAMP = VENV / "gnet-requirements.txt"
 REQUIREMENTS = ROOT / "requirements.txt"
 CONSTRAINTS = ROOT / "tests" / "constraints.txt"
 NEWEST_TESTED = (3, 13)
+LOG = ROOT / ".venv.log"  # what the installers print
+STEP = re.compile(r" *(Collecting|Downloading|Installing|Resolved|Prepared|Building|Using) ")
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 CERTIFICATE = (
@@ -250,6 +253,7 @@ def _build(cpu: bool) -> None:
     # On Linux the usual build of PyTorch brings the CUDA libraries along.
     size = "6.5" if sys.platform == "linux" and not cpu else "2"
     print(f"Installing the packages into {VENV} ({size} GB, once; some minutes).", flush=True)
+    LOG.unlink(missing_ok=True)
     try:
         if fresh:
             _create_venv()
@@ -302,15 +306,35 @@ def _verify() -> None:
 
 
 def _run(command: Sequence[str]) -> None:
-    """Run a command, its stderr shown as it comes; raise CourseError when it fails."""
-    said = ""
-    pipes = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=ROOT, text=True, errors="replace", **pipes) as process:
-        for line in process.stderr:
-            said += line
-            print(line, end="", file=sys.stderr, flush=True)
+    """Run a command: its text goes to LOG, one line tells how far it is; CourseError if it fails.
+
+    A terminal shows the line, a file or a pipe does not get it.
+    """
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    said, began = [], time.monotonic()
+    with (
+        LOG.open("a", encoding="utf-8") as log,
+        subprocess.Popen(command, cwd=ROOT, text=True, errors="replace", **pipes) as process,
+    ):
+
+        def listen() -> None:
+            for line in process.stdout:
+                said.append(line)
+                with contextlib.suppress(OSError):  # the disk is full: what was said is told below
+                    log.write(line)
+
+        listener = threading.Thread(target=listen, daemon=True)
+        listener.start()
+        while listener.is_alive():
+            listener.join(0.5)
+            steps = [line for line in said if STEP.match(line)]
+            if sys.stdout.isatty() and steps:
+                minutes, seconds = divmod(int(time.monotonic() - began), 60)
+                print(f"\r{minutes}:{seconds:02} {steps[-1].strip()[:70]:<70}", end="", flush=True)
+    if sys.stdout.isatty():
+        print("\r" + 78 * " ", end="\r", flush=True)
     if process.returncode:
-        raise CourseError(_reason(said))
+        raise CourseError(f"{_reason(''.join(said))} (all that was said stands in {LOG})")
 
 
 def _reason(said: str) -> str:
