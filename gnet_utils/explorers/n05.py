@@ -208,7 +208,7 @@ def classify(
     seen = torch.from_numpy(small)[None]
     chances = probabilities(net, seen[None])[0]
     images, labels = gallery
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    figure = Figure(figsize=(7.2, 3.7), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=(1.6, 1))
 
     left, middle, right = top.subplots(1, 3, width_ratios=(1, 1, 1.3))

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from test_lab_in_browser import (
+    changes,
     explorers,
     make_notebook,
     menu,
@@ -81,3 +82,60 @@ def test_what_follows_a_prediction_is_blurred_until_it_is_made_and_it_is_remembe
         assert cell.evaluate(blurred) == "none"
         assert page.get_by_text("You were right in 1 of 1").is_visible()
         shut_down(page, lab, name)
+
+
+PAD = """
+from gnet_utils.explorers.n05 import as_the_net_sees
+from gnet_utils.pad import drawing_pad, drawn
+from gnet_utils.plotting import show_pictures
+from gnet_utils.widgets import explore
+
+def draw(sheet):
+    picture = drawn(sheet)
+    figure = show_pictures([[[0]] if picture is None else as_the_net_sees(picture)])
+    print(picture is None, end=" ")
+    return figure
+
+explore(draw, "what the net sees of a drawing", {"sheet": drawing_pad()})
+"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("hand", ["mouse", "touch"])
+def test_a_garment_is_drawn_on_the_pad_and_the_picture_follows(browser, lab, hand):
+    name = f"pad_{hand}.ipynb"
+    make_notebook(lab, name, PAD)
+    with open_notebook(browser, lab, name, []) as page:
+        run_all(page)
+        (box,) = explorers(page)
+        empty, sheet = picture(box), box.locator("canvas")
+        sheet.scroll_into_view_if_needed()
+        place = sheet.bounding_box()
+        corners = [(0.3, 0.2), (0.7, 0.2), (0.7, 0.8), (0.3, 0.8)]
+        spots = [
+            (place["x"] + across * place["width"], place["y"] + down * place["height"])
+            for across, down in corners
+        ]
+        if hand == "mouse":
+            page.mouse.move(*spots[0])
+            page.mouse.down()
+            for spot in spots[1:]:
+                page.mouse.move(*spot, steps=5)
+            page.mouse.up()
+        else:
+            touch(page, spots)
+        assert changes(box, empty)
+        assert box.locator("b").count() == 0
+        box.get_by_text("new sheet").click()
+        page.wait_for_timeout(1500)
+        assert picture(box) == empty
+        shut_down(page, lab, name)
+
+
+def touch(page, spots: list[tuple[float, float]]) -> None:
+    """A finger from spot to spot, as Chromium's own events."""
+    client = page.context.new_cdp_session(page)
+    for kind, spot in [("touchStart", spots[0]), *(("touchMove", spot) for spot in spots[1:])]:
+        points = [{"x": spot[0], "y": spot[1]}]
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
