@@ -277,8 +277,9 @@ def test_what_the_mirror_image_costs_the_first_network_and_what_seven_bring():
     both = (odds.mean(1).argmax(2) == labels).double()
     gain, error = paired_difference(both[0], each[0])
     assert gain == pytest.approx(-2.2, abs=0.3) and gain < -3 * error
-    small = [abs(g) <= e for g, e in map(paired_difference, both, each)]
-    assert [seed for seed in range(7) if small[seed]] == [1, 4]
+    lost = [-g > 2 * error for g, error in map(paired_difference, both, each)]
+    assert [seed for seed in range(7) if not lost[seed]] == [1, 4, 6]
+    assert "for seeds 1, 4 and 6 the change may be chance" in prose()
     gain, error = paired_difference(odds[:, 0].mean(0).argmax(1) == labels, each.mean(0))
     assert (gain, error) == pytest.approx((1.4, 0.3), abs=0.1)
     missed = each.sum(0) == 0

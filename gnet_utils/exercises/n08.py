@@ -42,8 +42,8 @@ def judge_views(answer: Any) -> str | None:
         except Mistake as mistake:
             if any(words in str(mistake) for words in ("equal size", "must match")):
                 return (
-                    f"{how} crops of several sizes come out: a crop that begins at y ends at "
-                    "y + size, inside the picture."
+                    f"{how} crops of several sizes come out: a crop that begins in row "
+                    "3 ends in row 3 + size, inside the picture."
                 )
             raise
         if mistake := _compare(got, images, size):
