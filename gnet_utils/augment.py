@@ -135,6 +135,16 @@ def views(images: Tensor, count: int = 1) -> list[Tensor]:
 
 # At test time: the crops of the paper -------------------------------------------------------------
 
+
+def ten_crops(images: Tensor, size: int) -> Tensor:
+    """Corners and middle of each picture, then these five mirrored: (10, N, C, size, size)."""
+    _check_batch(images)
+    down, right = images.shape[2] - size, images.shape[3] - size
+    starts = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
+    five = torch.stack([images[:, :, y : y + size, x : x + size] for y, x in starts])
+    return torch.cat([five, five.flip(4)])
+
+
 SCALES = (256, 288, 320, 352)  # of the shorter side, in pixels (section 7)
 CROP_SIZE = 224
 SQUARES = ("first", "middle", "last")  # left, centre, right; top, centre, bottom when upright
@@ -207,22 +217,3 @@ def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(images.shape[2:]) == size:
         return images
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
-
-
-# The same scheme for pictures of 28x28: every length of the paper divided by eight.
-SMALL_SCALES, SMALL_SIZE = tuple(scale // 8 for scale in SCALES), CROP_SIZE // 8
-
-
-def small_crops(count: int) -> list[Crop]:
-    """The paper's crops of a 28x28 picture, every length divided by eight.
-
-    10: corners and centre of the smallest scale, mirrored too; 48: all that differ of the 144.
-    Raises ValueError for another count.
-    """
-    if count not in (10, 48):
-        raise ValueError(f"count must be 10 or 48, got {count}")
-    every = crop_boxes(SMALL_SIZE, SMALL_SIZE, SMALL_SCALES, SMALL_SIZE)
-    crops = list({crop.box: crop for crop in reversed(every)}.values())[::-1]
-    if count == 48:
-        return crops
-    return [crop for crop in crops if crop.scale == SMALL_SCALES[0] and crop.place != "whole"]

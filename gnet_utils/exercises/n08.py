@@ -1,70 +1,83 @@
 """Exercises and predictions of notebook 08, many views."""
 
-from math import comb
+from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gnet_utils.exercises import Exercise, Mistake, Prediction, kind_of, number
-from gnet_utils.exercises.trials import call
-
-# 08.ten -------------------------------------------------------------------------------------------
-
-
-def cut_ten(image: Tensor, size: int, round_up: tuple[int, int] = (0, 0)) -> Tensor:
-    """The ten crops of image (C, H, W): corners and centre, then the same mirrored.
-
-    The centre of an odd rest begins a half pixel too early, too late where `round_up` is 1.
-    """
-    height, width = image.shape[1:]
-    down, right = height - size, width - size
-    centre = ((down + round_up[0]) // 2, (right + round_up[1]) // 2)
-    corners = [(0, 0), (0, right), (down, 0), (down, right), centre]
-    five = torch.stack([image[:, y : y + size, x : x + size] for y, x in corners])
-    return torch.cat([five, five.flip(3)])
+from gnet_utils.augment import ten_crops
+from gnet_utils.exercises import Blank, Exercise, Mistake, Prediction, kind_of, number
+from gnet_utils.exercises.trials import call, named
 
 
-def judge_ten(answer: Any) -> str | None:
-    """Whether a function (image, size) makes the ten crops, in any order."""
-    for shape, size in (((3, 32, 32), 28), ((1, 40, 52), 24), ((3, 31, 45), 24)):
-        image = torch.arange(torch.Size(shape).numel(), dtype=torch.float32).reshape(shape)
-        how = f"for a picture {shape} and size {size}"
+def _filled(answer: Any, *arguments: Any, places: str, how: str) -> Tensor:
+    """The tensor that a function gives; Blank for the stub, Mistake for one filled in by half."""
+    try:
+        got = call(answer, *arguments, how=how)
+    except Mistake as mistake:
+        if "ellipsis" in str(mistake).lower():
+            raise Mistake("a place with ... is still to be filled in.") from mistake
+        raise
+    if got is ...:
+        raise Blank(places)
+    if isinstance(got, (list, tuple)) and got and isinstance(got[0], Tensor):
+        raise Mistake("it returns a list: torch.stack makes one tensor of it.")
+    if not isinstance(got, Tensor):
+        raise Mistake(f"it should return a tensor, it returns {kind_of(got)}.")
+    return got
+
+
+# 08.views -----------------------------------------------------------------------------------------
+
+
+def judge_views(answer: Any) -> str | None:
+    """Whether a function (images, size) makes the ten crops, in any order."""
+    for shape, size in (((2, 3, 32, 32), 28), ((3, 1, 40, 52), 24), ((2, 3, 31, 45), 24)):
+        images = torch.arange(torch.Size(shape).numel(), dtype=torch.float32).reshape(shape)
+        how = f"for a batch {shape} and size {size}"
         try:
-            got = call(answer, image.clone(), size, how=how)
+            places = "the places with ... in ten_crops"
+            got = _filled(answer, images.clone(), size, places=places, how=how)
         except Mistake as mistake:
             if any(words in str(mistake) for words in ("equal size", "must match")):
-                return f"{how} crops of several sizes come out: does each lie in the picture?"
+                return (
+                    f"{how} crops of several sizes come out: a crop that begins in row "
+                    "3 ends in row 3 + size, inside the picture."
+                )
             raise
-        if isinstance(got, (list, tuple)) and got and isinstance(got[0], Tensor):
-            return "it returns a list: torch.stack makes one tensor of it."
-        if not isinstance(got, Tensor):
-            return f"it should return a tensor, it returns {kind_of(got)}."
-        if mistake := _compare(got, image, size):
+        if mistake := _compare(got, images, size):
             return f"{how}: {mistake}"
     return None
 
 
-def _compare(got: Tensor, image: Tensor, size: int) -> str | None:
-    channels, expected = len(image), cut_ten(image, size)
+def _compare(got: Tensor, images: Tensor, size: int) -> str | None:
+    expected = ten_crops(images, size)
     corners = expected[:4]
-    # The larger half of an odd rest may lie on either side.
-    centres = [cut_ten(image, size, up)[4:5] for up in ((0, 0), (0, 1), (1, 0), (1, 1))]
-    if got.shape == (5, channels, size, size):
+    rests = [side - size for side in images.shape[2:]]
+    middles = [  # the larger half of an odd rest may lie on either side
+        images[None, :, :, y : y + size, x : x + size]
+        for y, x in product(*({rest // 2, (rest + 1) // 2} for rest in rests))
+    ]
+    if got.shape == expected[:5].shape:
         return "five crops come out: each of them is also mirrored."
+    if got.shape == expected.transpose(0, 1).shape:
+        return "the views belong on the first axis, the pictures on the second."
+    if got.shape == expected.flatten(0, 1).shape:
+        return "torch.cat lays the crops on the axis of the pictures: torch.stack makes a new one."
     if got.shape != expected.shape:
         return f"{tuple(expected.shape)} should come out, got {tuple(got.shape)}."
-    if not any(_has(got, centre) for centre in centres):
+    if not any(_has(got, middle) for middle in middles):
         if _has(got, corners):
-            return "the corners are right, the centre is not: half of the rest lies on each side."
-        return "the crop of the centre is missing."
+            return "the corners are right, the middle is not: half of the rest lies on each side."
+        return "the crop of the middle is missing."
     if not _has(got, corners):
         if len({tuple(crop.flatten().tolist()) for crop in got}) < 10:
             return "some crops come out twice: four different corners are needed."
         return "a corner is missing: the crops must touch the edges of the picture."
-    if _has(got, corners.flip(2)):
+    if _has(got, corners.flip(-2)):
         return "these are turned upside down: mirror left to right, the last axis."
-    if not _has(got, corners.flip(3)) or not any(_has(got, one.flip(3)) for one in centres):
+    if not _has(got, corners.flip(-1)) or not any(_has(got, one.flip(-1)) for one in middles):
         return "the five crops are there, their mirror images are not."
     return None
 
@@ -74,19 +87,73 @@ def _has(got: Tensor, wanted: Tensor) -> bool:
     return all(any(torch.equal(crop, one) for one in got.to(wanted)) for crop in wanted)
 
 
-# 08.majority --------------------------------------------------------------------------------------
+# 08.average ---------------------------------------------------------------------------------------
 
 
-def outvoted(wrong: float, nets: int = 7) -> float:
-    """Probability that most of `nets` independent networks are wrong, each with `wrong`."""
-    return sum(
-        comb(nets, k) * wrong**k * (1 - wrong) ** (nets - k) for k in range(nets // 2 + 1, nets + 1)
-    )
+def average_of_views(logits: Tensor) -> Tensor:
+    """Logits (views, N, classes) to probabilities (N, classes): the mean over the views."""
+    return logits.softmax(-1).mean(0)
 
 
-MAJORITY = 100 * outvoted(0.1)  # 0.27%
+def judge_average(answer: Any) -> str | None:
+    """Whether a function averages the probabilities of the views."""
+    logits = 3 * torch.randn(4, 5, 7, generator=torch.Generator().manual_seed(8))
+    how = "for logits (4, 5, 7)"
+    places = "the places with ... in average_of_views"
+    got = _filled(answer, logits.clone(), places=places, how=how).to(logits)
+    right, of_each = average_of_views(logits), logits.softmax(-1)
+    if got.shape == of_each.shape:
+        return "one answer for each view comes out: the mean over the views is missing."
+    if got.shape == right.shape[:1]:
+        return "these are classes, one for each picture: give the probabilities of all classes."
+    if got.shape != right.shape:
+        axis = "the mean is over the views, the first axis"
+        return f"{how} (5, 7) should come out, got {tuple(got.shape)}: {axis}."
+
+    def same(other: Tensor) -> bool:
+        return torch.allclose(got, other, atol=1e-5)
+
+    slips = {
+        "that is the softmax of the mean logits: the softmax of each view comes first.": (
+            logits.mean(0).softmax(-1)
+        ),
+        "these are mean logits: no softmax makes probabilities of them.": logits.mean(0),
+        "that is the sum: the probabilities of a picture add up to the number of views.": (
+            of_each.sum(0)
+        ),
+        "that is the largest answer of any view, not the mean.": of_each.amax(0),
+        "the softmax runs over the views: it should run over the classes, the last axis.": (
+            logits.softmax(0).mean(0)
+        ),
+        "the softmax runs over the pictures: it should run over the classes, the last axis.": (
+            logits.softmax(1).mean(0)
+        ),
+        "that is the mean of the logarithms: use softmax, not log_softmax.": (
+            logits.log_softmax(-1).mean(0)
+        ),
+        "a second softmax follows the mean: the mean of probabilities is already one.": (
+            right.softmax(-1)
+        ),
+    }
+    if same(right):
+        return None
+    return named(slips, same) or "right shape, wrong numbers: softmax of each view, then the mean."
+
 
 EXERCISES = {
+    "views": Exercise(
+        judge_views,
+        right="four corners, the middle, and their mirror images, of every picture.",
+        hints=[
+            "How many pixels are left over in height and in width? A crop may begin at 0, at half "
+            "of them, or at all of them.",
+            "Collect five crops, make one tensor of them, then put its mirror image behind it.",
+            "The two halves of a batch of 28x28 pictures, and the same upside down: "
+            "two = torch.stack([images[:, :, :, 0:14], images[:, :, :, 14:28]]), then "
+            "torch.cat([two, two.flip(-2)]).",
+        ],
+        course=lambda: ten_crops,
+    ),
     "differ": number(
         48,
         mistakes={
@@ -101,20 +168,11 @@ EXERCISES = {
         },
         hints=[
             "Where do the left, the middle and the right square lie when the photo is square?",
-            "One square for each scale, six crops in it, each also mirrored.",
-            "4 * 1 * 6 * 2",
+            "Count one scale first: its different squares, the crops in each, their mirror images.",
+            "A photo twice as wide as high, with two squares, left and right, of 5 crops at each "
+            "of 3 scales, not mirrored, has 3 * 2 * 5 = 30.",
         ],
         right="the three squares are one, so every crop is made three times.",
-    ),
-    "ten": Exercise(
-        judge_ten,
-        right="corners, centre and their mirror images: the ten crops of Table 3.",
-        hints=[
-            "How many pixels are left over in height and in width? A crop may begin at 0, at half "
-            "of them, or at all of them.",
-            "image[:, y : y + size, x : x + size] cuts one; collect five and torch.stack them.",
-            "torch.cat([five, five.flip(3)]) adds the mirror images.",
-        ],
     ),
     "gain": number(
         0.0094,
@@ -134,58 +192,22 @@ EXERCISES = {
             106.35: "that is passes for each point; turn the ratio round.",
         },
         hints=[
-            "How many points does the error fall from 10 to 144 crops?",
-            "How many passes are added?",
-            "(9.15 - 7.89) / (144 - 10)",
+            "Which two rows of the table does the question compare?",
+            "Divide the points that the error falls by the passes that are added.",
+            "Seven networks, from 1 crop to 10: (8.09 - 7.62) / (70 - 7) = 0.0075 for each pass.",
         ],
         right="a hundredth of a point for each pass; the first nine brought a tenth each.",
     ),
-    "geometric": number(
-        0.3526,
-        tolerance=0.003,  # 0.35 is right
-        mistakes={
-            0.5367: "that is the mean of the probabilities.",
-            0.1857: "that is the geometric mean; the two classes do not add up to 1 yet.",
-            0.8: "that is the middle one of the three.",
-            0.647: "that is the other class.",
-            0.0064: "that is the product: take the cube root, then divide by the sum.",
-            0.01: "that is the third view's own answer; it weighs much, but does not decide alone.",
-            -0.6075: "that is the mean of the logits; make a probability of it.",
-            0.1391: "you compared the products; take the cube root of each first.",
-        },
+    "average": Exercise(
+        judge_average,
+        right="the softmax of each view over its classes, then the mean over the views.",
         hints=[
-            "The mean of logarithms is the logarithm of the geometric mean.",
-            "(0.8 * 0.8 * 0.01) ** (1 / 3) for one class, (0.2 * 0.2 * 0.99) ** (1 / 3) for the "
-            "other.",
-            "Divide the first by the sum of both.",
+            "Read the shape (views, N, classes): over which axis do probabilities add up to one?",
+            "Two steps: each view gets its softmax first; then the first axis goes.",
+            "The mean over the classes of exponentials, scores of shape (views, N, classes): "
+            "scores.exp().mean(dim=2). Here another function, and another axis.",
         ],
-        right="one view that is sure of the opposite outvotes two that are only fairly sure.",
-    ),
-    "majority": number(
-        0.2715,  # with the tolerance 0.27 and 0.273 are right, and no two mistakes overlap
-        tolerance=0.0026,
-        mistakes={
-            0.00001: "that is all seven wrong; four of them are enough.",
-            10.0: "that is one network alone.",
-            100
-            * 35
-            * 0.1**4
-            * 0.9**3: "that is exactly four wrong; five, six and seven count too.",
-            100 * 0.1**4 * 0.9**3: "that is one way to choose the four; there are 35.",
-            0.35: "the other three must be right in that case: each brings a factor of 0.9.",
-            0.0025515: "that is exactly four wrong, and as a fraction.",
-            0.01: "that is four given networks all wrong; any majority of the seven will do.",
-            0.002728: "that is the fraction; percent are asked for.",
-            100 - MAJORITY: "that is the probability that the majority is right.",
-            2.569: "three of seven are no majority.",
-            0.3: "that is rounded too far: one digit more.",
-        },
-        hints=[
-            "The majority is wrong when 4, 5, 6 or 7 networks are.",
-            "math.comb(7, k) ways to choose which k are wrong, 0.1**k * 0.9**(7 - k) for each.",
-            "100 * sum(math.comb(7, k) * 0.1**k * 0.9**(7 - k) for k in range(4, 8))",
-        ],
-        right="about a 37th of 10%, if they erred independently. They do not, as you see below.",
+        course=lambda: average_of_views,
     ),
 }
 
@@ -195,7 +217,7 @@ PREDICTIONS = {
         right=0,
         because="Every square and nearly every crop in it contains the middle.",
     ),
-    "views": Prediction(
+    "mirror": Prediction(
         options=(
             "it rises by about one point, as in the paper",
             "it stays the same within the error",
@@ -204,14 +226,14 @@ PREDICTIONS = {
         right=2,
         because="This network has never seen a mirrored picture: all its shoes point to the left.",
     ),
+    "crops": Prediction(
+        options=("they still lose ten points or more", "nothing that shows", "one or two points"),
+        right=2,
+        because="Parts of garments, enlarged, are what these networks have learned from.",
+    ),
     "seven": Prediction(
         options=("less than a twentieth", "about a quarter", "more than a half"),
         right=2,
         because="Networks that learned from the same pictures err on the same pictures.",
-    ),
-    "train": Prediction(
-        options=("none", "mirror", "shift", "erase", "crop"),
-        right=4,
-        because="A crop may show a twelfth of a shoe: that is harder, and the run is short.",
     ),
 }

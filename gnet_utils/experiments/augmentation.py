@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils import augment, experiments
@@ -25,7 +26,7 @@ AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "erase": lambda images: augment.random_erase(images, 0.5),
     "crop": augment.random_resized_crop,
 }
-VIEW_SETS = ("1", "2", "6", "10", "crops 10", "crops 48")  # as in `views_of`
+VIEW_SETS = ("1", "2", "crops 10")  # the picture; with its mirror image; ten crops of the paper
 
 
 @dataclass(frozen=True)
@@ -74,17 +75,15 @@ def train(
         yield losses[0].item()
 
 
-def views_of(images: Tensor, name: str) -> Iterator[Tensor]:
-    """The views of a batch (N, 1, 28, 28) by the name of their set, one of VIEW_SETS.
+def views_of(images: Tensor, name: str) -> Tensor:
+    """The views of a batch (N, 1, 28, 28) by the name of their set: (views, N, 1, 28, 28).
 
-    "1", "2", "6", "10": the picture, its mirror image, moved by a pixel (`augment.views`);
-    "crops 10", "crops 48": the paper's crops, every length divided by eight.
+    For ten crops the paper's lengths are divided by eight: 28x28 out of 32x32.
     """
-    kind, _, count = name.rpartition(" ")
-    if kind:
-        size = augment.SMALL_SIZE
-        return (augment.cut(images, crop, size) for crop in augment.small_crops(int(count)))
-    return iter(augment.views(images, int(count)))
+    if name == "crops 10":
+        larger = F.interpolate(images, (32, 32), mode="bilinear", antialias=True)
+        return augment.ten_crops(larger, 28)
+    return torch.stack(augment.views(images, int(name)))
 
 
 @torch.inference_mode()
@@ -96,20 +95,6 @@ def view_probabilities(net: nn.Module, images: Tensor, views: str = "1") -> Tens
             for part in images.split(500)
         ]
     return torch.cat(batches, dim=1)
-
-
-def views_right(net: nn.Module, data: Data, largest: str = "crops 48") -> dict[str, Tensor]:
-    """Which pictures are right with each set of views, probabilities averaged: (N,) of bool.
-
-    data: (images, labels). largest: "crops 48" or, in half the time, "crops 10".
-    """
-    images, labels = data
-    moved, crops = (view_probabilities(net, images, name) for name in ("10", largest))
-    parts = {str(count): moved[:count] for count in (1, 2, 6, 10)} | {largest: crops}
-    if largest == "crops 48":  # the ten are among them
-        ten, every = augment.small_crops(10), augment.small_crops(48)
-        parts["crops 10"] = crops[[every.index(crop) for crop in ten]]
-    return {name: parts[name].mean(0).argmax(1) == labels for name in VIEW_SETS if name in parts}
 
 
 def paired_difference(right: Tensor, other: Tensor) -> tuple[float, float]:
@@ -133,8 +118,9 @@ def record(name: str, seed: int) -> None:
         net = setting.net()
         losses = [round(loss, 4) for loss in train(net, data, setting, seed)]
         known = tuple(part[:2000] for part in data)
-        largest = "crops 48" if setting.augmentation in ("none", "crop") else "crops 10"
-        right = views_right(net, tuple(part[:5000] for part in test), largest)
+        images, labels = (part[:5000] for part in test)
+        odds = {name: view_probabilities(net, images, name) for name in VIEW_SETS}
+        right = {name: each.mean(0).argmax(1) == labels for name, each in odds.items()}
         return {
             "parameters": count_parameters(net),
             "loss": losses,

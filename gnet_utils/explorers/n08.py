@@ -83,17 +83,6 @@ def frame(ax: Axes, photo: np.ndarray, crop: Crop, colour: str, style: str = "-"
         ax.add_patch(Rectangle(corner, side, side, **box))
 
 
-def coverage(photo: np.ndarray) -> np.ndarray:
-    """How many of the 144 crops show each pixel of a photo (H, W, 3): whole numbers (H, W)."""
-    height, width = photo.shape[:2]
-    seen = np.zeros((height, width), int)
-    for crop in crop_boxes(height, width):
-        unit = min(height, width) / crop.scale
-        top, left, side = (round(n * unit) for n in (crop.top, crop.left, crop.size))
-        seen[top : top + side, left : left + side] += 1
-    return seen
-
-
 def to_tensor(photo: np.ndarray) -> Tensor:
     """(H, W, 3) uint8 -> (1, 3, H, W) float from 0 to 1."""
     return torch.tensor(photo).permute(2, 0, 1)[None].float() / 255

@@ -1,6 +1,6 @@
 """Right answers of many forms to notebook 08, and wrong ones with words of what they are told."""
 
-import math
+from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 
@@ -9,100 +9,75 @@ import torch
 from torch import Tensor
 
 from answers.forms import AsModule, Calling, forms
-from gnet_utils.exercises.n08 import cut_ten
+from gnet_utils.augment import ten_crops
+from gnet_utils.exercises.n08 import average_of_views
 
 
-def mirrored_first(image, size):
-    def five(picture):
-        down, right = picture.shape[1] - size, picture.shape[2] - size
+def mirrored_first(images: Tensor, size: int) -> Tensor:
+    def five(pictures):
+        down, right = pictures.shape[-2] - size, pictures.shape[-1] - size
         return [
-            picture[:, :size, :size],
-            picture[:, -size:, :size],
-            picture[:, :size, -size:],
-            picture[:, -size:, -size:],
-            picture[:, round(down / 2) :, round(right / 2) :][:, :size, :size],
+            pictures[..., :size, :size],
+            pictures[..., -size:, :size],
+            pictures[..., :size, -size:],
+            pictures[..., -size:, -size:],
+            pictures[..., round(down / 2) :, round(right / 2) :][..., :size, :size],
         ]
 
-    return torch.stack(five(image) + five(image.flip(-1)))
+    return torch.stack(five(images.flip(-1)) + five(images))
 
 
-def in_pairs(image, size):
-    crops = cut_ten(image, size)
-    return torch.stack([crop for pair in zip(crops[:5], crops[5:], strict=True) for crop in pair])
+def in_pairs(images: Tensor, size: int) -> Tensor:
+    ten = ten_crops(images, size)
+    return ten[[0, 5, 1, 6, 2, 7, 3, 8, 4, 9]]
 
 
-def in_numpy(image, size):
-    picture = image.numpy()
-    down, right = (side - size for side in picture.shape[1:])
-    result = np.zeros((10, len(picture), size, size))
-    for n, (y, x) in enumerate(
-        [(0, 0), (down, right), (0, right), (down, 0), (-(-down // 2), right // 2)]
-    ):
-        result[n] = picture[:, y : y + size, x : x + size]
-        result[n + 5] = result[n][:, :, ::-1]
+def in_numpy(images: Tensor, size: int) -> Tensor:
+    pictures = images.numpy()
+    down, right = (side - size for side in pictures.shape[2:])
+    result = np.zeros((10, *pictures.shape[:2], size, size))
+    starts = [(0, 0), (down, right), (0, right), (down, 0), (-(-down // 2), right // 2)]
+    for n, (y, x) in enumerate(starts):
+        result[n] = pictures[:, :, y : y + size, x : x + size]
+        result[n + 5] = result[n][..., ::-1]
     return torch.from_numpy(result)
 
 
-def five_only(image: Tensor, size: int) -> Tensor:
-    return cut_ten(image, size)[:5]
+def off_middle(images: Tensor, size: int) -> Tensor:
+    ten = ten_crops(images, size)
+    return torch.cat([ten[:4], images[None, :, :, 1 : size + 1, 1 : size + 1], ten[5:]])
 
 
-def upside_down(image: Tensor, size: int) -> Tensor:
-    five = five_only(image, size)
-    return torch.cat([five, five.flip(2)])
+def rows_for_columns(images: Tensor, size: int) -> Tensor:
+    down, right = images.shape[2] - size, images.shape[3] - size
+    starts = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
+    five = torch.stack([images[:, :, x : x + size, y : y + size] for y, x in starts])
+    return torch.cat([five, five.flip(4)])
 
 
-def as_a_list(image: Tensor, size: int) -> list[Tensor]:
-    return list(cut_ten(image, size))
+def even_only(images: Tensor, size: int) -> Tensor:
+    ten, (down, right) = ten_crops(images, size), ((n - size) // 2 for n in images.shape[2:])
+    middle = images[None, :, :, down:-down, right:-right]
+    return torch.cat([ten[:4], middle, ten[5:9], middle.flip(4)])
 
 
-def off_centre(image: Tensor, size: int) -> Tensor:
-    ten = cut_ten(image, size)
-    moved = image[:, 1 : size + 1, 1 : size + 1]
-    return torch.cat([ten[:4], moved[None], ten[5:]])
-
-
-def one_corner(image: Tensor, size: int) -> Tensor:
-    ten = cut_ten(image, size)
-    return ten[[0, 0, 0, 0, 4, 5, 5, 5, 5, 9]]
-
-
-def twice(image: Tensor, size: int) -> Tensor:
-    five = five_only(image, size)
-    noise = torch.rand_like(five)
-    return torch.cat([five, noise])
-
-
-def whole(image: Tensor, size: int) -> Tensor:
-    return image.expand(10, -1, -1, -1)
-
-
-def rows_for_columns(image: Tensor, size: int) -> Tensor:
-    down, right = image.shape[1] - size, image.shape[2] - size
-    corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
-    five = torch.stack([image[:, x : x + size, y : y + size] for y, x in corners])
-    return torch.cat([five, five.flip(3)])
-
-
-def even_only(image: Tensor, size: int) -> Tensor:
-    ten, (down, right) = cut_ten(image, size), ((side - size) // 2 for side in image.shape[1:])
-    centre = image[None, :, down:-down, right:-right]
-    return torch.cat([ten[:4], centre, ten[5:9], centre.flip(3)])
+def of_ten(change: Callable[[Tensor], Tensor]) -> Callable[[Tensor, int], Tensor]:
+    """A function that spoils the right ten crops."""
+    return lambda images, size: change(ten_crops(images, size))
 
 
 RIGHT = {
-    "08.differ": [*forms(48), 4 * 1 * 6 * 2, len(set(range(48)))],
-    "08.ten": [
-        cut_ten,
+    "08.views": [
+        ten_crops,
         mirrored_first,
         in_pairs,
         in_numpy,
-        partial(cut_ten),
+        partial(ten_crops),
         Calling(mirrored_first),
-        AsModule(cut_ten),
-        lambda image, size: cut_ten(image, size).flip(0).double().requires_grad_(),
-        lambda image, size: cut_ten(image, size, round_up=(1, 0)),
+        AsModule(ten_crops),
+        of_ten(lambda ten: ten.flip(0).double().requires_grad_()),
     ],
+    "08.differ": [*forms(48), 4 * 1 * 6 * 2, len(set(range(48)))],
     "08.gain": [
         0.0094,
         "0.0094",
@@ -110,44 +85,57 @@ RIGHT = {
         np.float32(1.26) / 134,
         Fraction(126, 13400),
     ],
-    "08.geometric": [
-        0.35,
-        "0.353",
-        np.exp(np.log([0.8, 0.8, 0.01]).mean()) / 0.5267,
-        torch.tensor([[0.8, 0.2], [0.8, 0.2], [0.01, 0.99]]).log().mean(0).softmax(0)[0],
-    ],
-    "08.majority": [
-        0.27,
-        "0.27%",
-        "0.273",
-        100 * sum(math.comb(7, k) * 0.1**k * 0.9 ** (7 - k) for k in range(4, 8)),
-        100
-        * (
-            1
-            - torch.distributions.Binomial(7, torch.tensor(0.1))
-            .log_prob(torch.arange(4.0))
-            .exp()
-            .sum()
-        ),
+    "08.average": [
+        average_of_views,
+        Calling(average_of_views),
+        AsModule(average_of_views),
+        lambda logits: torch.softmax(logits, dim=-1).sum(0) / len(logits),
+        lambda logits: torch.stack([view.softmax(1) for view in logits]).mean(dim=0).double(),
+        lambda logits: (logits.exp() / logits.exp().sum(2, keepdim=True)).mean(0),
     ],
 }
 
 WRONG = {
-    "08.ten": [
+    "08.views": [
         (10, "a function is asked for"),
-        (five_only, "each of them is also mirrored"),
-        (upside_down, "upside down"),
-        (as_a_list, "torch.stack"),
-        (off_centre, "the centre is not"),
-        (one_corner, "come out twice"),
-        (twice, "their mirror images are not"),
-        (whole, "should come out"),
-        (rows_for_columns, "for a picture (1, 40, 52) and size 24 crops of several sizes"),
-        (even_only, "for a picture (3, 31, 45) and size 24 crops of several sizes"),
-        (lambda image, size: tuple(cut_ten(image, size)), "torch.stack"),
-        (lambda image, size: cut_ten(image, size) / 255, "the centre is missing"),
-        (lambda image, size: cut_ten(image[:, :32, :32], size), "(1, 40, 52) and size 24: "),
+        (lambda images, size: ..., "the places with ..."),
+        (lambda images, size: (...).flip(4), "still to be filled in"),
+        (lambda images, size: torch.stack(...), "still to be filled in"),
+        (of_ten(lambda ten: ten[:5]), "each of them is also mirrored"),
+        (of_ten(lambda ten: torch.cat([ten[:5], ten[:5].flip(3)])), "upside down"),
+        (of_ten(list), "torch.stack"),
+        (of_ten(tuple), "torch.stack"),
+        (of_ten(lambda ten: ten.transpose(0, 1)), "the views belong on the first axis"),
+        (of_ten(lambda ten: ten[[0, 0, 0, 0, 4, 5, 5, 5, 5, 9]]), "come out twice"),
+        (of_ten(lambda ten: torch.cat([ten[:5], torch.rand_like(ten[:5])])), "images are not"),
+        (of_ten(lambda ten: torch.cat([ten[:5], ten[:5]])), "their mirror images are not"),
+        (of_ten(lambda ten: ten / 255), "the crop of the middle is missing"),
+        (of_ten(lambda ten: ten[:, 0]), "should come out"),
+        (of_ten(lambda ten: ten.flatten(0, 1)), "torch.stack makes a new one"),
+        (off_middle, "the middle is not"),
+        (rows_for_columns, "for a batch (3, 1, 40, 52) and size 24 crops of several sizes"),
+        (even_only, "for a batch (2, 3, 31, 45) and size 24 crops of several sizes"),
+        (lambda images, size: images.expand(10, -1, -1, -1, -1), "should come out"),
+        (lambda images, size: ten_crops(images[:, :, :32, :32], size), "(3, 1, 40, 52) and size"),
     ],
     "08.gain": [(0.009, "rounded too far"), (0.92, "first nine passes")],
-    "08.majority": [(0.3, "rounded too far"), (0.002728, "percent are asked for")],
+    "08.average": [
+        (0.5, "a function is asked for"),
+        (lambda logits: ..., "the places with ..."),
+        (lambda logits: (...).mean(0), "still to be filled in"),
+        (lambda logits: logits.softmax(2), "the mean over the views is missing"),
+        (lambda logits: logits.mean(0).softmax(1), "softmax of the mean logits"),
+        (lambda logits: logits.mean(0), "no softmax"),
+        (lambda logits: logits.softmax(2).sum(0), "that is the sum"),
+        (lambda logits: logits.softmax(2).amax(0), "the largest answer"),
+        (lambda logits: logits.softmax(0).mean(0), "runs over the views"),
+        (lambda logits: logits.softmax(1).mean(0), "runs over the pictures"),
+        (lambda logits: logits.log_softmax(2).mean(0), "mean of the logarithms"),
+        (lambda logits: logits.softmax(2).mean(0).softmax(1), "a second softmax"),
+        (lambda logits: logits.softmax(2).mean(0).argmax(1), "these are classes"),
+        (lambda logits: logits.softmax(2).mean(1), "the mean is over the views"),
+        (lambda logits: logits.softmax(2).mean(), "the mean is over the views"),
+        (lambda logits: logits.sigmoid().mean(0), "right shape, wrong numbers"),
+        (lambda logits: logits.softmax(2).tolist(), "it returns a list"),
+    ],
 }
