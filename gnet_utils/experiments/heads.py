@@ -1,7 +1,7 @@
 """What auxiliary heads do for the first steps of a GoogLeNet, one change at a time (notebook 06).
 
-Four nets (plain, heads, norm, both) times three initialisations (tutorial, default, kaiming), other
-weights of the heads' losses, and "exits": the network of the early exits.
+Four nets (plain, heads, norm, both) times three initialisations (tutorial, default, kaiming), and
+"exits": the network of the early exits.
 """
 
 import copy
@@ -168,13 +168,10 @@ GRID = {
     for initialisation in INITIALISATIONS
     for net, changes in NETS.items()
 }
-SWEEP = {  # with the runs of the grid: 0 (no heads) and 0.3
-    f"both_kaiming_{weight:g}": Setting(**NETS["both"], weight=weight) for weight in (0.1, 1.0)
-}
 EXITS = Setting(**NETS["both"], learning_rate=0.2, batch=128, steps=900)
 
 
-def weighted_loss(output: GoogLeNetOutput | Tensor, labels: Tensor, weight: float) -> Tensor:
+def weighted_loss(output: GoogLeNetOutput | Tensor, labels: Tensor, weight: float = 0.3) -> Tensor:
     """The loss that is minimised: the last head's, and `weight` times each auxiliary one."""
     if isinstance(output, Tensor):
         return F.cross_entropy(output, labels)
@@ -284,7 +281,7 @@ def record(name: str, seed: int) -> None:
     """Run `name` and write its JSON file, unless that is there; "exits" with one seed only."""
     if name == "exits" and seed:
         return
-    setting = EXITS if name == "exits" else (GRID | SWEEP)[name]
+    setting = EXITS if name == "exits" else GRID[name]
 
     def run() -> dict:
         images, labels = load_fashion_mnist("train", source="real")
@@ -300,4 +297,4 @@ def record(name: str, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    experiments.run_all(__doc__, ["exits", *GRID, *SWEEP], record)
+    experiments.run_all(__doc__, ["exits", *GRID], record)
