@@ -62,33 +62,28 @@ def judge_norms(answer: Any) -> str | None:
 
 def _norm_slips(net: nn.Module, wanted: dict[str, float]) -> dict[str, dict[str, float]]:
     """What functions with a slip return for a net that has its gradients."""
-
-    def measured(size: Callable[[list[Tensor]], Tensor]) -> dict[str, float]:
-        stages = {name: net.get_submodule(name).parameters() for name in wanted}
-        return {name: size([p.grad for p in own]).item() for name, own in stages.items()}
-
+    sizes: dict[str, Callable[[list[Tensor]], Tensor]] = {
+        "gradients of an earlier backward are still in them: clear them before.": (
+            lambda gs: 4 * torch.cat([g.flatten() for g in gs]).norm()
+        ),
+        "the root is missing: these are the sums of the squares.": (
+            lambda gs: sum(g.square().sum() for g in gs)
+        ),
+        "you added up norms: add up the squares of all gradients, and take one root.": (
+            lambda gs: sum(g.norm() for g in gs)
+        ),
+        "you added up sizes: square each number first, and take the root at the end.": (
+            lambda gs: sum(g.abs().sum() for g in gs)
+        ),
+        "only one of the stage's gradients is counted: add up over all.": lambda gs: gs[-1].norm(),
+        "these are means: add up the squares, do not divide.": (
+            lambda gs: sum(g.square().mean() for g in gs).sqrt()
+        ),
+    }
+    stages = {name: [p.grad for p in net.get_submodule(name).parameters()] for name in wanted}
     return {
-        "gradients of an earlier backward are still in them: clear them before.": {
-            name: 4 * norm for name, norm in wanted.items()
-        },
-        "the root is missing: these are the sums of the squares.": {
-            name: norm**2 for name, norm in wanted.items()
-        },
-        "you added up norms: add up the squares of all gradients, and take one root.": measured(
-            lambda gradients: sum(g.norm() for g in gradients)
-        ),
-        "you added up sizes: square each number first, and take the root at the end.": measured(
-            lambda gradients: sum(g.abs().sum() for g in gradients)
-        ),
-        "only one of the stage's gradients is counted: add up over all of them.": measured(
-            lambda gradients: gradients[-1].norm()
-        ),
-        "only the first of the stage's gradients is counted: add up over all.": measured(
-            lambda gradients: gradients[0].norm()
-        ),
-        "these are means: add up the squares, do not divide.": measured(
-            lambda gradients: sum(g.square().mean() for g in gradients).sqrt()
-        ),
+        message: {name: size(gradients).item() for name, gradients in stages.items()}
+        for message, size in sizes.items()
     }
 
 
@@ -120,8 +115,6 @@ def judge_reach(answer: Any) -> str | None:
         return "that would be a head after 4e; it sits one block earlier."
     if blocks == UNREACHED | {"4c", "4d"}:
         return "that would be heads after 4a and 4b, as some texts have it; they sit elsewhere."
-    if blocks == UNREACHED | {"4b", "4c", "4d"}:
-        return "these are the blocks that the first head does not reach; the second is asked for."
     if missing := UNREACHED - blocks:
         return f"{max(missing)} is missing: a loss reaches only what lies before it."
     return f"{max(blocks - UNREACHED)} lies before the second head: it gets a gradient."

@@ -1,7 +1,7 @@
 """Figures of notebook 06 from the recorded runs of nets with and without heads."""
 
 import math
-from functools import cache
+from statistics import geometric_mean
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -24,12 +24,6 @@ STARTS = {
 }
 
 
-@cache
-def head_runs() -> dict[str, list[dict]]:
-    """The recorded runs of `gnet_utils.experiments.heads`, read once."""
-    return recorded("heads")
-
-
 def plateau_steps(losses: list[float]) -> int | None:
     """How many steps pass until the running mean of nine falls below 2.2; None if it never does.
 
@@ -39,40 +33,32 @@ def plateau_steps(losses: list[float]) -> int | None:
     return int(below[0]) if len(below) else None
 
 
-def stage_norms(name: str) -> dict[str, float]:
-    """Gradient norm of each stage of the body at step 0, the geometric mean over the seeds."""
-    records = [run["gradients"]["0"]["all"] for run in head_runs()[name]]
-    return {
-        stage.removeprefix("inception_"): math.exp(
-            sum(math.log(record[stage]) for record in records) / len(records)
-        )
-        for stage in records[0]
-        if not stage.startswith("aux")
-    }
-
-
 def gradients_at_start() -> Figure:
-    """Gradient norms of four nets by stage, before training; one panel for each initialisation."""
+    """Gradient norms of four nets by stage before training, geometric means over the seeds."""
+    runs = recorded("heads")
     title = "With batch norm nothing vanishes; where it does, heads lift the first half"
     figure, axes = _panels(title)
     for ax, start in zip(axes, STARTS, strict=True):
-        for net, (label, look) in NETS.items():
-            norms = stage_norms(f"{net}_{start}")
-            ax.semilogy(norms.values(), label=label, **look)
-        ax.set_xticks(range(len(norms)), norms, rotation=90, fontsize=9)
+        for net, (_, look) in NETS.items():
+            found = [run["gradients"] for run in runs[f"{net}_{start}"]]
+            stages = [stage for stage in found[0] if not stage.startswith("aux")]
+            ax.semilogy([geometric_mean(n[s] for n in found) for s in stages], **look)
+        names = [stage.removeprefix("inception_") for stage in stages]
+        ax.set_xticks(range(len(names)), names, rotation=90, fontsize=9)
     axes[0].set_ylabel("gradient norm, step 0")
     return figure
 
 
 def losses_by_step() -> Figure:
     """Loss of the last classifier, mean over the seeds, in the band from lowest to highest."""
+    runs = recorded("heads")
     figure, axes = _panels("Batch norm starts every net; heads do not save a bad start")
     for ax, start in zip(axes, STARTS, strict=True):
         ax.axhline(math.log(10), color=COLOURS["ink"], lw=1, ls="--")
-        for net, (label, look) in NETS.items():
-            curves = np.array([running_mean(run["loss"]) for run in head_runs()[f"{net}_{start}"]])
+        for net, (_, look) in NETS.items():
+            curves = np.array([running_mean(run["loss"]) for run in runs[f"{net}_{start}"]])
             steps = np.arange(curves.shape[1])
-            draw_band(ax, steps, curves, curves.mean(0), label=label, **look)
+            draw_band(ax, steps, curves, curves.mean(0), **look)
         ax.set(xlabel="step", ylim=(0.4, 2.7))
     axes[0].set_ylabel("loss of the last classifier")
     axes[0].text(200, 2.33, "ln 10", ha="right", va="bottom", fontsize=9)
