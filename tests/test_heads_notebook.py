@@ -1,5 +1,6 @@
-"""What notebook 06 takes from the package: heads, their gradients, recorded runs, early exits."""
+"""What notebook 06 takes from the package: first steps, heads, gradients, records, early exits."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -8,18 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gnet_utils import experiments
 from gnet_utils.base import CourseError
 from gnet_utils.counting import count_macs
 from gnet_utils.course import notebooks
 from gnet_utils.data import load_fashion_mnist, prepare, to_float
-from gnet_utils.experiments import heads, recorded
+from gnet_utils.experiments import heads, recorded, start
 from gnet_utils.experiments.heads import (
     EXITS,
     GRID,
-    SWEEP,
     HeadedGoogLeNet,
     Setting,
-    SmallHead,
     accuracies,
     exit_macs,
     gradients,
@@ -27,7 +27,8 @@ from gnet_utils.experiments.heads import (
     train_with_heads,
     weighted_loss,
 )
-from gnet_utils.explorers import n06
+from gnet_utils.experiments.start import RUNS, Start, first_steps, spread
+from gnet_utils.explorers import n06, running_mean
 
 SEEDS = 3  # of the runs whose outcome differs from seed to seed: those with Kaiming's weights
 
@@ -37,6 +38,82 @@ def some_data(count: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
     blobs = F.interpolate(torch.rand(count, 1, 5, 5), size=28, mode="bicubic").clamp(0, 1)
     return (255 * blobs).to(torch.uint8), torch.arange(count) % 10
+
+
+# The first steps of the plateau -------------------------------------------------------------------
+
+
+def test_pictures_grow_alike_without_batch_norm_and_stay_apart_with_it():
+    blobs = torch.nn.functional.interpolate(torch.rand(32, 1, 4, 4), size=28, mode="bicubic")
+    last = {}
+    for name in ("tutorial", "initialisation", "batch_norm"):
+        torch.manual_seed(0)
+        last[name] = spread(RUNS[name].net(), blobs)["linear"]
+    assert last["tutorial"] < 0.02 < 0.1 < last["initialisation"] < last["batch_norm"]
+
+
+def test_each_change_is_made_and_no_other():
+    kinds = {
+        name: sum(isinstance(m, nn.BatchNorm2d) for m in RUNS[name].net().modules())
+        for name in ("tutorial", "initialisation", "warm_up", "batch_norm")
+    }
+    assert kinds == {
+        "tutorial": 0,
+        "initialisation": 0,
+        "warm_up": 0,
+        "batch_norm": 56,
+    }
+    biases = [m.bias for m in RUNS["initialisation"].net().modules() if isinstance(m, nn.Conv2d)]
+    assert all((bias == 0).all() for bias in biases)
+    assert any((m.bias != 0).any() for m in RUNS["tutorial"].net().modules() if hasattr(m, "bias"))
+
+
+def test_the_first_steps_repeat_and_end_in_time():
+    settings = Start(batch_norm=True, batch=8, steps=3)
+
+    def losses():
+        torch.manual_seed(0)
+        return list(first_steps(settings.net(), some_data(), settings))
+
+    assert losses() == losses()
+    assert len(losses()) == 3
+
+
+def test_warm_up_begins_with_small_steps():
+    moved = {}
+    for warm_up in (False, True):
+        settings = Start(batch_norm=True, warm_up=warm_up, batch=8, steps=40)
+        torch.manual_seed(0)
+        net = settings.net()
+        before = net.linear.bias.clone()
+        next(iter(first_steps(net, some_data(), settings)))
+        moved[warm_up] = (net.linear.bias - before).norm().item()
+    assert moved[True] == pytest.approx(0.1 * moved[False], rel=1e-3)
+
+
+def test_a_run_is_recorded_once_with_all_that_is_needed_to_repeat_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(experiments, "RUNS", tmp_path)
+    monkeypatch.setattr(start, "load_fashion_mnist", lambda split, source: some_data())
+    monkeypatch.setitem(start.RUNS, "tiny", Start(batch=8, steps=2))
+    start.record("tiny", seed=3)
+    file = tmp_path / "start" / "tiny-seed3.json"
+    run = json.loads(file.read_text())
+    assert run["command"].endswith("start tiny") and run["seed"] == 3 and len(run["loss"]) == 2
+    file.write_text(json.dumps(run | {"loss": ["kept"]}))
+    start.record("tiny", seed=3)
+    assert json.loads(file.read_text())["loss"] == ["kept"]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_run_is_recorded_as_its_recipe_says(name):
+    runs = recorded("start").get(name, [])
+    assert runs, f"record it: python -m gnet_utils.experiments.start {name}"
+    for run in runs:
+        stored = {key: run["recipe"].get(key) for key in Start.__dataclass_fields__}
+        settings = {key: value for key, value in stored.items() if value is not None}
+        assert Start(**settings) == RUNS[name]
+        assert len(run["loss"]) == RUNS[name].steps and all(map(math.isfinite, run["loss"]))
+        assert all(run[key] for key in ("date", "versions", "machine", "seconds", "parameters"))
 
 
 # The network --------------------------------------------------------------------------------------
@@ -73,12 +150,6 @@ def test_a_head_reaches_the_blocks_before_it_and_no_other(head, last_block):
     assert reached[-1] == f"inception_{last_block}" and reached == blocks[: len(reached)]
 
 
-def test_the_exercise_counts_a_head_without_batch_norm():
-    head = SmallHead(128, width=0.25)
-    heads.remove_batch_norm(head)
-    assert sum(p.numel() for p in head.parameters()) == 80_682
-
-
 def test_exits_cost_the_body_so_far_and_the_heads_asked():
     net = HeadedGoogLeNet().eval()
     first, second, end = exit_macs(net)
@@ -103,7 +174,7 @@ def test_the_weight_counts_for_the_heads_only():
 def test_default_weights_let_gradients_vanish_heads_lift_them_batch_norm_keeps_them():
     data = some_data()
     norms = {
-        net: gradients(GRID[f"{net}_default"].net(), data, 0.3)["all"]
+        net: gradients(GRID[f"{net}_default"].net(), data, 0.3)
         for net in ("plain", "heads", "norm")
     }
     shares = {net: found["conv1"] / found["linear"] for net, found in norms.items()}
@@ -155,15 +226,14 @@ def test_accuracies_come_from_all_heads():
 
 
 def test_a_run_is_recorded_with_all_that_the_notebook_shows(monkeypatch, capsys):
-    monkeypatch.setattr(heads, "PROBE_STEPS", (0, 1, 2))
     data = some_data()
     run = heads.run_setting(Setting(heads=True, batch=8, steps=2), 0, data, data)
     assert len(run["loss"]) == 2 and [len(losses) for losses in run["head_losses"]] == [2, 2]
-    assert set(run["gradients"]) == {0, 1, 2} and set(run["gradients"][0]) == {"all", "last"}
+    assert {"conv1", "linear"} <= set(run["gradients"]) and run["spread"]["conv1"] > 0
     assert len(run["head_accuracies"]) == 2
 
 
-@pytest.mark.parametrize("name", [*GRID, *SWEEP])
+@pytest.mark.parametrize("name", GRID)
 def test_every_run_is_recorded_with_its_seeds_as_its_setting_says(name):
     runs = recorded("heads").get(name, [])
     assert len(runs) >= (SEEDS if "kaiming" in name else 1), (
@@ -172,7 +242,7 @@ def test_every_run_is_recorded_with_its_seeds_as_its_setting_says(name):
     assert [run["seed"] for run in runs] == list(range(len(runs)))
     for run in runs:
         fields = {key: run["recipe"][key] for key in Setting.__dataclass_fields__}
-        assert Setting(**fields) == (GRID | SWEEP)[name]
+        assert Setting(**fields) == GRID[name]
         assert len(run["loss"]) == run["recipe"]["steps"] and all(map(math.isfinite, run["loss"]))
         assert all(run[key] for key in ("date", "versions", "machine", "seconds", "parameters"))
 
@@ -187,53 +257,77 @@ def prose() -> str:
     return " ".join(" ".join(c["source"] for c in cells if c["cell_type"] == "markdown").split())
 
 
+def test_only_batch_norm_falls_within_50_steps_and_the_warm_up_changes_nothing():
+    early, late = {}, {}
+    for name, same in recorded("start").items():
+        if name != "tutorial_96":
+            assert len(same) == 2
+            early[name] = [sum(run["loss"][40:50]) / 10 for run in same]
+            late[name] = [sum(run["loss"][-20:]) / 20 for run in same]
+    assert max(early["batch_norm"]) < 0.9
+    assert all(min(early[name]) > 2.2 for name in early if name != "batch_norm")
+    assert late["warm_up"] == pytest.approx(late["tutorial"], abs=0.01)
+    assert min(late["initialisation"]) < 2.1 < 2.25 < max(late["initialisation"])
+
+
+def test_the_tutorial_itself_leaves_the_plateau_after_some_200_steps_and_comes_back():
+    (run,) = recorded("start")["tutorial_96"]
+    smooth = running_mean(run["loss"], 52)
+    assert (smooth[:200] > 2.28).all() and smooth.min() < 2.15 and smooth[-1] > 2.28
+
+
+def test_logits_hardly_differ_with_the_tutorials_weights_in_three_draws():
+    images = some_data(64)[0].float() / 255
+    if prepare().kind == "real":
+        images = load_fashion_mnist("train")[0][:64].float() / 255
+    differ = {}
+    for name in ("tutorial", "zero_biases", "initialisation", "batch_norm"):
+        for seed in range(3):
+            torch.manual_seed(seed)
+            with torch.no_grad():
+                logits = RUNS[name].net().train()(images)
+            size = (logits - logits.mean(0)).square().mean().sqrt().item()
+            differ.setdefault(name, []).append(size)
+    assert max(differ["tutorial"] + differ["zero_biases"]) < 0.004
+    assert min(differ["initialisation"] + differ["batch_norm"]) > 0.04
+    assert "the logits hardly differ" in prose()
+
+
+def test_no_net_of_pytorchs_weights_leaves_the_plateau_with_heads_all_do_with_batch_norm():
+    waits = {
+        name: [n06.plateau_steps(run["loss"]) for run in recorded("heads")[name]] for name in GRID
+    }
+    assert waits["plain_default"] == waits["heads_default"] == [None] * 3
+    with_norm = [wait for name in waits if name[:4] in ("norm", "both") for wait in waits[name]]
+    assert max(with_norm) <= 23, "within some twenty steps"
+    shares = [run["spread"]["inception_4a"] for run in recorded("heads")["plain_default"]]
+    assert f"{100 * min(shares):.0f} to {max(shares):.0%} of what 4a puts out" in prose()
+
+
 def conv1(name: str) -> list[float]:
-    return [run["gradients"]["0"]["all"]["conv1"] for run in recorded("heads")[name]]
+    return [run["gradients"]["conv1"] for run in recorded("heads")[name]]
 
 
 def test_heads_raise_a_vanished_gradient_38_to_117_times_one_number_for_each_seed():
     pairs = zip(conv1("plain_default"), conv1("heads_default"), strict=True)
     raised = [with_heads / without for without, with_heads in pairs]
-    assert "{:.0f}, {:.0f} and {:.0f} times in the three seeds".format(*raised) in prose()
-    assert "100 times more" not in prose() and "hundred times more" not in prose()
+    assert [round(ratio) for ratio in raised] == [117, 52, 38]
+    assert "Not even 117 times more" in prose()
 
 
 def test_heads_change_no_gradient_by_more_than_7_percent_where_there_is_batch_norm():
-    for start in n06.START_TITLES:
-        pairs = zip(*(recorded("heads")[f"{net}_{start}"] for net in ("norm", "both")), strict=True)
+    for name in n06.STARTS:
+        pairs = zip(*(recorded("heads")[f"{net}_{name}"] for net in ("norm", "both")), strict=True)
         for pair in pairs:
-            first, second = (run["gradients"]["0"]["all"] for run in pair)
+            first, second = (run["gradients"] for run in pair)
             assert all(second[stage] == pytest.approx(first[stage], rel=0.075) for stage in first)
-    assert "change no stage by more than 7%" in prose()
-
-
-def test_batch_norm_levels_the_slope_but_not_with_kaimings_weights():
-    slopes = {}
-    for start in n06.START_TITLES:
-        stages = [n06.stage_norms(f"norm_{start}", step) for step in (0, 50, 100, 200)]
-        slopes[start] = [norms["conv1"] / norms["5b"] for norms in stages]
-    assert all(0.8 < slope < 1.5 for s in ("tutorial", "default") for slope in slopes[s][1:])
-    assert min(slopes["kaiming"]) > 2
-    told = "{:.1f} times as much as 5b at first, then {:.1f}, {:.1f} and {:.1f} times after"
-    assert told.format(*slopes["kaiming"]) in prose()
+    assert "the heads change next to nothing" in prose()
 
 
 def test_signs_alone_happen_by_chance_once_in_four_and_in_18_percent():
     assert 2 * 0.5**3 == 1 / 4 and "happens by chance once in four times" in prose()
     nine = 2 * sum(math.comb(9, count) for count in (7, 8, 9)) / 2**9
-    assert f"a chance of {nine:.0%}" in prose() and "once in eight" not in prose()
-
-
-def test_the_last_classifier_is_the_best_while_heads_count_0_3_not_when_they_count_1():
-    runs = recorded("heads")
-    best = [
-        run["accuracy"] > max(run["head_accuracies"])
-        for start in n06.START_TITLES
-        for run in runs[f"both_{start}"]
-    ]
-    assert (sum(best), len(best)) == (8, 9) and "the best one in eight of nine" in prose()
-    heavy = [max(run["head_accuracies"]) - run["accuracy"] for run in runs["both_kaiming_1"]]
-    assert sum(heavy) > 0, "with a weight of 1 the heads catch up"
+    assert f"a chance of {nine:.0%}" in prose()
 
 
 @pytest.mark.data
@@ -255,25 +349,19 @@ def test_early_exits_lose_nothing_that_shows_at_0_8_and_0_4_points_at_0_7():
     assert lost + won == pytest.approx(38, abs=3) and abs(lost - won) < 2 * (lost + won) ** 0.5
     lost, won = lost_and_won(0.7)
     assert lost - won == pytest.approx(38, abs=4) and lost - won > 3 * (lost + won) ** 0.5
-    assert "0.3 points of standard error" not in prose()
 
 
-# Explorer -----------------------------------------------------------------------------------------
+# Figures ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("step", [0, 200])
-@pytest.mark.parametrize("start", n06.START_TITLES)
-@pytest.mark.parametrize("net", n06.NET_LOOKS)
-def test_every_recorded_net_is_replayed(net, start, step):
-    left, right = n06.replay_heads(net, start, step).axes
-    assert left.get_title() == n06.START_TITLES[start]
-    assert right.get_title() == f"after {step} steps"
-    everything, last = (line.get_ydata() for line in right.get_lines())
-    assert len(everything) == 12
-    if net in ("plain", "norm"):  # without heads both are the same
-        assert list(everything) == list(last)
-    else:
-        assert list(everything) != list(last)
+def test_both_figures_have_a_panel_for_each_initialisation_and_a_line_for_each_net():
+    for figure, lines in ((n06.gradients_at_start(), 4), (n06.losses_by_step(), 5)):
+        assert [ax.get_title() for ax in figure.axes] == list(n06.STARTS.values())
+        for ax in figure.axes[1:]:  # the first has the empty lines of the legend, too
+            assert len(ax.get_lines()) == lines
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+            name for name, _ in n06.NETS.values()
+        ]
 
 
 def test_missing_records_are_one_sentence(tmp_path, monkeypatch):
@@ -284,9 +372,10 @@ def test_missing_records_are_one_sentence(tmp_path, monkeypatch):
 
 def test_the_plateau_ends_when_the_running_mean_falls_below_the_level():
     assert n06.plateau_steps([2.3] * 20 + [0.0] * 20) == 20
+    assert n06.plateau_steps([2.3] * 20) is None
     one_good_batch = [2.3] * 10 + [1.9] + [2.3] * 10
-    assert n06.plateau_steps(one_good_batch) == 21, "one good batch is no end"
-    assert n06.running_mean([3.0, 1.0, 2.0, 6.0], window=2).tolist() == [3.0, 2.0, 1.5, 4.0]
+    assert n06.plateau_steps(one_good_batch) is None, "one good batch is no end"
+    assert running_mean([3.0, 1.0, 2.0, 6.0], window=2).tolist() == [3.0, 2.0, 1.5, 4.0]
 
 
 # Exits --------------------------------------------------------------------------------------------

@@ -1,19 +1,15 @@
-"""What notebook 05 takes from the package: first steps recorded, runs compared, pictures seen."""
+"""What notebook 05 takes from the package: records, a live curve, pictures seen."""
 
 import inspect
-import json
 import math
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from gnet_utils import experiments
 from gnet_utils.base import ROOT
 from gnet_utils.course import notebooks
-from gnet_utils.experiments import loop, recorded, start
-from gnet_utils.experiments.start import RUNS, Start, first_steps, spread
+from gnet_utils.experiments import loop, recorded
 from gnet_utils.explorers import n05
 from gnet_utils.explorers.n05 import as_the_net_sees, classify, nearest, probabilities
 from gnet_utils.models import FashionGoogLeNet
@@ -26,83 +22,6 @@ def some_data(count: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (count, 1, 28, 28), generator=generator, dtype=torch.uint8)
     return images, torch.arange(count) % 10
-
-
-# First steps --------------------------------------------------------------------------------------
-
-
-def test_pictures_grow_alike_without_batch_norm_and_stay_apart_with_it():
-    blobs = torch.nn.functional.interpolate(torch.rand(32, 1, 4, 4), size=28, mode="bicubic")
-    last = {}
-    for name in ("tutorial", "initialisation", "batch_norm"):
-        torch.manual_seed(0)
-        last[name] = spread(RUNS[name].net(), blobs)["linear"]
-    assert last["tutorial"] < 0.02 < 0.1 < last["initialisation"] < last["batch_norm"]
-
-
-def test_each_change_is_made_and_no_other():
-    kinds = {
-        name: sum(isinstance(m, nn.BatchNorm2d) for m in RUNS[name].net().modules())
-        for name in ("tutorial", "initialisation", "warm_up", "batch_norm", "all_three")
-    }
-    assert kinds == {
-        "tutorial": 0,
-        "initialisation": 0,
-        "warm_up": 0,
-        "batch_norm": 56,
-        "all_three": 56,
-    }
-    biases = [m.bias for m in RUNS["initialisation"].net().modules() if isinstance(m, nn.Conv2d)]
-    assert all((bias == 0).all() for bias in biases)
-    assert any((m.bias != 0).any() for m in RUNS["tutorial"].net().modules() if hasattr(m, "bias"))
-
-
-def test_the_first_steps_repeat_and_end_in_time():
-    settings = Start(batch_norm=True, batch=8, steps=3)
-
-    def losses():
-        torch.manual_seed(0)
-        return list(first_steps(settings.net(), some_data(), settings))
-
-    assert losses() == losses()
-    assert len(losses()) == 3
-
-
-def test_warm_up_begins_with_small_steps():
-    moved = {}
-    for warm_up in (False, True):
-        settings = Start(batch_norm=True, warm_up=warm_up, batch=8, steps=40)
-        torch.manual_seed(0)
-        net = settings.net()
-        before = net.linear.bias.clone()
-        next(iter(first_steps(net, some_data(), settings)))
-        moved[warm_up] = (net.linear.bias - before).norm().item()
-    assert moved[True] == pytest.approx(0.1 * moved[False], rel=1e-3)
-
-
-def test_a_run_is_recorded_once_with_all_that_is_needed_to_repeat_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(experiments, "RUNS", tmp_path)
-    monkeypatch.setattr(start, "load_fashion_mnist", lambda split, source: some_data())
-    monkeypatch.setitem(start.RUNS, "tiny", Start(batch=8, steps=2))
-    start.record("tiny", seed=3)
-    file = tmp_path / "start" / "tiny-seed3.json"
-    run = json.loads(file.read_text())
-    assert run["command"].endswith("start tiny") and run["seed"] == 3 and len(run["loss"]) == 2
-    file.write_text(json.dumps(run | {"loss": ["kept"]}))
-    start.record("tiny", seed=3)
-    assert json.loads(file.read_text())["loss"] == ["kept"]
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_every_run_is_recorded_as_its_recipe_says(name):
-    runs = [run for run in n05.first_steps_recorded().values() if run["name"] == name]
-    assert runs, f"record it: python -m gnet_utils.experiments.start {name}"
-    for run in runs:
-        recorded = {key: run["recipe"].get(key) for key in Start.__dataclass_fields__}
-        settings = {key: value for key, value in recorded.items() if value is not None}
-        assert Start(**settings) == RUNS[name]
-        assert len(run["loss"]) == RUNS[name].steps and all(map(math.isfinite, run["loss"]))
-        assert all(run[key] for key in ("date", "versions", "machine", "seconds", "parameters"))
 
 
 def test_the_run_with_pictures_held_out_is_that_of_its_recipe():
@@ -201,13 +120,6 @@ def test_a_live_curve_counts_draws_and_ends_at_the_stop_button(capsys):
 
 
 # Explorers ----------------------------------------------------------------------------------------
-
-
-def test_two_runs_are_compared_by_what_differs():
-    figure = n05.compare_runs("tutorial-seed0", "batch_norm-seed0")
-    assert figure.axes[0].get_title("left") + figure.axes[0].get_title() == (
-        "What differs: batch norm: False / True"
-    )
 
 
 def drawn(height: int, width: int, paper: int, pen: int) -> np.ndarray:

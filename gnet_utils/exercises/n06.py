@@ -1,17 +1,91 @@
-"""Exercises and predictions of notebook 06, auxiliary heads and the flow of gradients."""
+"""Exercises and predictions of notebook 06, why training starts."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from math import isclose
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from gnet_utils.exercises import Exercise, Mistake, Prediction, kind_of, number
+from gnet_utils.exercises import Blank, Exercise, Mistake, Prediction, first_line, kind_of, number
 from gnet_utils.exercises.trials import call, named
+from gnet_utils.experiments.heads import weighted_loss
 from gnet_utils.models import GOOGLENET_BLOCKS
 from gnet_utils.models.googlenet import GoogLeNetOutput
+from gnet_utils.probing import gradient_norms
+
+# 06.norms -----------------------------------------------------------------------------------------
+
+
+def judge_norms(answer: Any) -> str | None:
+    """Whether a function (net, loss) gives the norm of the gradients of each stage."""
+    if not callable(answer) or isinstance(answer, nn.Module):
+        return f"a function is asked for, this is {kind_of(answer)}."
+    torch.manual_seed(6)
+    net = nn.Sequential(
+        nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 4)), nn.ReLU(), nn.Linear(4, 3)
+    )
+    batch, labels, calls = torch.randn(8, 5), torch.arange(8) % 3, []
+    wanted = gradient_norms(net, F.cross_entropy(net(batch), labels))
+    slips = _norm_slips(net, wanted)
+    for p in net.parameters():  # what an earlier backward may have left
+        p.grad *= 3
+    net[2].weight.register_hook(lambda _: calls.append("backward"))
+    try:
+        got = answer(net, F.cross_entropy(net(batch), labels))
+    except Exception as error:
+        if "ellipsis" in str(error):
+            return "still to fill in: the sum of the squares."
+        return f"it stops with {first_line(error)}"
+    if not isinstance(got, dict):
+        return f"it returns {kind_of(got)}; a dictionary is asked for, from stage to norm."
+    if ... in got.values():
+        if not calls:
+            raise Blank("the four places with ...")
+        return "still to fill in: the norm, the root of the sum."
+    if calls and not got:
+        return "the gradients are cleared after backward: nothing is left to measure."
+    if not calls:
+        return "no gradient is computed: the loss has a method for that."
+    if got.keys() != wanted.keys():
+        return f"stages {', '.join(wanted)} have weights, it returns {', '.join(map(str, got))}."
+
+    def same(norms: dict[str, float]) -> bool:
+        return all(isclose(float(got[name]), norms[name], rel_tol=1e-4) for name in norms)
+
+    if same(wanted):
+        return None
+    return named(slips, same) or "the norms are wrong: square, add up, and take one root."
+
+
+def _norm_slips(net: nn.Module, wanted: dict[str, float]) -> dict[str, dict[str, float]]:
+    """What functions with a slip return for a net that has its gradients."""
+    sizes: dict[str, Callable[[list[Tensor]], Tensor]] = {
+        "gradients of an earlier backward are still in them: clear them before.": (
+            lambda gs: 4 * torch.cat([g.flatten() for g in gs]).norm()
+        ),
+        "the root is missing: these are the sums of the squares.": (
+            lambda gs: sum(g.square().sum() for g in gs)
+        ),
+        "you added up norms: add up the squares of all gradients, and take one root.": (
+            lambda gs: sum(g.norm() for g in gs)
+        ),
+        "you added up sizes: square each number first, and take the root at the end.": (
+            lambda gs: sum(g.abs().sum() for g in gs)
+        ),
+        "only one of the stage's gradients is counted: add up over all.": lambda gs: gs[-1].norm(),
+        "these are means: add up the squares, do not divide.": (
+            lambda gs: sum(g.square().mean() for g in gs).sqrt()
+        ),
+    }
+    stages = {name: [p.grad for p in net.get_submodule(name).parameters()] for name in wanted}
+    return {
+        message: {name: size(gradients).item() for name, gradients in stages.items()}
+        for message, size in sizes.items()
+    }
+
 
 # 06.reach -----------------------------------------------------------------------------------------
 
@@ -41,8 +115,6 @@ def judge_reach(answer: Any) -> str | None:
         return "that would be a head after 4e; it sits one block earlier."
     if blocks == UNREACHED | {"4c", "4d"}:
         return "that would be heads after 4a and 4b, as some texts have it; they sit elsewhere."
-    if blocks == UNREACHED | {"4b", "4c", "4d"}:
-        return "these are the blocks that the first head does not reach; the second is asked for."
     if missing := UNREACHED - blocks:
         return f"{max(missing)} is missing: a loss reaches only what lies before it."
     return f"{max(blocks - UNREACHED)} lies before the second head: it gets a gradient."
@@ -56,7 +128,12 @@ def judge_total(answer: Any) -> str | None:
     random = torch.Generator().manual_seed(6)
     parts = [(3 * torch.randn(8, 10, generator=random)).requires_grad_() for _ in range(3)]
     labels = torch.randint(0, 10, (8,), generator=random)
-    got = _loss(call(answer, GoogLeNetOutput(*parts), labels, how="with an output of three heads"))
+    got = call(answer, GoogLeNetOutput(*parts), labels, how="with an output of three heads")
+    if got is ...:
+        if call(answer, parts[0], labels) is ...:
+            raise Blank("the two places with ...")
+        return "still to fill in: the loss of a net with heads."
+    got = _loss(got)
     last, aux1, aux2 = (F.cross_entropy(logits, labels) for logits in parts)
     if slip := _slip(got, last, aux1, aux2, parts, labels):
         return slip
@@ -67,7 +144,10 @@ def judge_total(answer: Any) -> str | None:
             return f"the number is right, but {name} is cut off from it: no item(), no detach()."
     for count in (8, 3, 1):  # three pictures are not three heads
         logits, how = parts[0][:count], f"with the logits alone, as in eval(), {count} pictures,"
-        alone = _loss(call(answer, logits, labels[:count], how=how))
+        alone = call(answer, logits, labels[:count], how=how)
+        if alone is ...:
+            return "still to fill in: the loss of a net without heads."
+        alone = _loss(alone)
         if not torch.isclose(alone, F.cross_entropy(logits, labels[:count]), atol=1e-4):
             return f"{how} the plain cross-entropy should come out."
         if not _reaches(alone, parts[0]):
@@ -133,7 +213,7 @@ EXERCISES = {
         hints=[
             "How many layers does each of the two gradients pass on its way to layer 1?",
             "Twenty and eight: twelve are saved.",
-            "Each layer multiplies by 0.25: 1 / 0.25 ** 12",
+            "Of ten layers with the second loss at layer 4, six are saved: 4 ** 6 = 4,096 times.",
         ],
         right="twelve layers less are a factor of 4 to the 12th, almost 17 million.",
     ),
@@ -143,79 +223,58 @@ EXERCISES = {
         hints=[
             "Behind which block does the second head sit?",
             "A gradient runs backwards, from the loss towards the picture.",
-            "net.exits(batch).aux2.sum().backward(), then look which blocks have a .grad.",
+            "The first head reads 4a. It reaches 4a, 3b and 3a, and none of the six behind.",
         ],
-    ),
-    "head": number(
-        80_682,
-        mistakes={
-            80_384: "that is without the biases.",
-            80_650: "the biases of the 1x1 are missing: there is no batch norm here.",
-            113_152: "these are MACs: the 1x1 uses the same weights at all nine places.",
-            138_026: "the pool leaves 3x3 places here, not the paper's 4x4.",
-            408_362: "the average pool is missing: 7x7 places reach the linear layer.",
-            76_554: "the 1x1 convolution is missing.",
-            78_112: "the last linear layer is missing.",
-            15_146: "that takes one place of the pooled map; the linear layer reads all nine.",
-            20_890: "that is the head of width 0.125 from above.",
-            28_928: "these are the MACs of the head of width 0.125 from above.",
-            80_714: "that is with a batch norm: 64 numbers in place of the convolution's biases.",
-        },
-        hints=[
-            "Three layers have weights: the 1x1, the hidden linear layer, the last one.",
-            "A window of 3 with stride 2 fits three times into 7 places.",
-            "128 * 32 + 32, then 9 * 32 * 256 + 256, then 256 * 10 + 10.",
-        ],
-        right="4,128 + 73,984 + 2,570; the hidden layer has nine tenths of them.",
     ),
     "total": Exercise(
         judge_total,
         right="full weight for the last head, 0.3 for the others, and eval() works too.",
         hints=[
-            "Three calls of F.cross_entropy: for output.logits, output.aux1 and output.aux2.",
-            "In eval() the output is one tensor: isinstance(output, torch.Tensor) finds that out.",
-            "return loss(output.logits) + 0.3 * (loss(output.aux1) + loss(output.aux2))",
+            "Each of the three classifiers has a loss of its own: how many calls is that?",
+            "The parts are output.logits, output.aux1 and output.aux2; the last loss counts fully.",
+            "Two answers, left and right, the right one counting a half: "
+            "F.cross_entropy(left, labels) + 0.5 * F.cross_entropy(right, labels).",
         ],
+        course=lambda: weighted_loss,
     ),
-    "mix": number(
-        3.3,
-        mistakes={
-            10.6 / 3: "that is the plain mean; the exits are not used equally often.",
-            5.58: "you added earlier exits again; 3.6 million is all the work up to head 2.",
-            3.4: "the 20% are of all pictures, not of those that went on.",
-            1.1: "the shares add up to 1 already: do not divide by three.",
-            1.92: "the 30% that go to the end are missing.",
-            1.3: "that is what is saved; what is spent is asked for.",
-            4.6: "that is the cost when every picture goes to the end.",
-            3.08: "that is the net of the table, at the threshold 0.8; this is another net.",
-            3_300_000: "right in single MACs; give millions.",
-            330: "50, 20 and 30 are percent: divide by 100.",
-        },
+    "norms": Exercise(
+        judge_norms,
+        right="one number for each stage, and nothing of an earlier backward in it.",
         hints=[
-            "Half of the pictures cost 2.4 million each.",
-            "A mean over pictures: each exit's cost times the share that leaves there.",
-            "0.5 * 2.4 + 0.2 * 3.6 + 0.3 * 4.6",
+            "Two of the four lines are those of the training loop, without the step.",
+            "Square every number of every gradient, add all up, take the root at the end.",
+            "Two gradients torch.tensor([1., 2.]) and torch.tensor([2.]): "
+            "sum(g.square().sum() for g in both) is 9, and .sqrt().item() of it 3.",
         ],
-        right="1.2 + 0.72 + 1.38: 28% less than 4.6 for every picture.",
-        tolerance=0.005,
+        course=lambda: gradient_norms,
     ),
 }
 
 PREDICTIONS = {
-    "chain": Prediction(
-        options=("about a thousandth", "about a millionth", "about a millionth of a millionth"),
-        right=2,
-        because="0.25 to the 20th is 9e-13: every layer divides by four.",
+    "change": Prediction(
+        options=(
+            "a warm-up of the learning rate",
+            "batch norm after each convolution",
+            "He et al.'s initialisation",
+            "none of them alone",
+        ),
+        right=1,
+        because="The initialisation leaves the plateau late and in jumps, the warm-up not at all.",
     ),
-    "raise": Prediction(
-        options=("not at all", "about 3 times", "about 100 times", "about 100,000 times"),
+    "chain": Prediction(
+        options=(
+            "the sigmoid net alone",
+            "the sigmoid net and the tanh net",
+            "the sigmoid net and the ReLU net with PyTorch's weights",
+            "all four",
+        ),
         right=2,
-        because="The first head saves the gradient the way through six blocks, and weighs 0.3.",
+        because="Slope and weight count alike: tanh with the right weights loses nothing.",
     ),
     "start": Prediction(
-        options=("the heads", "batch norm", "both about equally"),
-        right=1,
-        because="Batch norm halves the loss. Heads alone lower it far less.",
+        options=("in all three", "in one or two", "in none"),
+        right=2,
+        because="Tens of times more gradient arrives, and the loss stays at ln 10 for every seed.",
     ),
     "exits": Prediction(
         options=("about 4 points", "about 1 point", "less than can be measured"),

@@ -1,7 +1,7 @@
 """What auxiliary heads do for the first steps of a GoogLeNet, one change at a time (notebook 06).
 
-Four nets (plain, heads, norm, both) times three initialisations (tutorial, default, kaiming), other
-weights of the heads' losses, and "exits": the network of the early exits.
+Four nets (plain, heads, norm, both) times three initialisations (tutorial, default, kaiming), and
+"exits": the network of the early exits.
 """
 
 import copy
@@ -168,13 +168,10 @@ GRID = {
     for initialisation in INITIALISATIONS
     for net, changes in NETS.items()
 }
-SWEEP = {  # with the runs of the grid: 0 (no heads) and 0.3
-    f"both_kaiming_{weight:g}": Setting(**NETS["both"], weight=weight) for weight in (0.1, 1.0)
-}
 EXITS = Setting(**NETS["both"], learning_rate=0.2, batch=128, steps=900)
 
 
-def weighted_loss(output: GoogLeNetOutput | Tensor, labels: Tensor, weight: float) -> Tensor:
+def weighted_loss(output: GoogLeNetOutput | Tensor, labels: Tensor, weight: float = 0.3) -> Tensor:
     """The loss that is minimised: the last head's, and `weight` times each auxiliary one."""
     if isinstance(output, Tensor):
         return F.cross_entropy(output, labels)
@@ -211,18 +208,11 @@ def train_with_heads(
         yield [loss.item() for loss in losses]
 
 
-def gradients(net: nn.Module, probe: Data, weight: float) -> dict[str, dict[str, float]]:
-    """Gradient norm of each stage on `probe` pictures: from all losses, and from the last alone.
-
-    Works on a copy: neither gradients nor running averages of `net` change.
-    """
-    images, labels = in_layout(to_float(probe[0])), probe[1]
-    found = {}
-    for name, used in {"all": weight, "last": 0.0}.items():
-        twin = copy.deepcopy(net).train()
-        norms = gradient_norms(twin, weighted_loss(twin(images), labels, used))
-        found[name] = {stage: float(f"{norm:.4g}") for stage, norm in norms.items()}
-    return found
+def gradients(net: nn.Module, probe: Data, weight: float) -> dict[str, float]:
+    """Gradient norm of each stage on `probe` pictures, from all losses; `net` stays as it is."""
+    twin = copy.deepcopy(net).train()
+    loss = weighted_loss(twin(in_layout(to_float(probe[0]))), probe[1], weight)
+    return {stage: float(f"{norm:.4g}") for stage, norm in gradient_norms(twin, loss).items()}
 
 
 @torch.no_grad()
@@ -237,20 +227,16 @@ def accuracies(net: nn.Module, data: Data) -> list[float]:
 
 # Recording ----------------------------------------------------------------------------------------
 
-PROBE_STEPS = (0, 50, 100, 200)  # when gradients are looked at; the last is the end
-
 
 def run_setting(setting: Setting, seed: int, train: Data, validation: Data) -> dict:
-    """What one run is recorded with: losses, gradient norms, spread of the start, accuracies."""
+    """What one run is recorded with: gradients and spread before step 1, losses, accuracies."""
     net = setting.net(seed)
     probe = train[0][:128], train[1][:128]
     shares = spread(copy.deepcopy(net), in_layout(to_float(probe[0])))
-    losses, norms = [], {0: gradients(net, probe, setting.weight)}
-    for loss in train_with_heads(net, train, setting, seed):
-        if len(losses) in PROBE_STEPS[1:]:
-            norms[len(losses)] = gradients(net, probe, setting.weight)
-        losses.append([round(value, 4) for value in loss])
-    norms[len(losses)] = gradients(net, probe, setting.weight)
+    norms = gradients(net, probe, setting.weight)
+    losses = [
+        [round(value, 4) for value in loss] for loss in train_with_heads(net, train, setting, seed)
+    ]
     shares_right = accuracies(net, validation)
     columns = [list(column) for column in zip(*losses, strict=True)]
     return {
@@ -284,7 +270,7 @@ def record(name: str, seed: int) -> None:
     """Run `name` and write its JSON file, unless that is there; "exits" with one seed only."""
     if name == "exits" and seed:
         return
-    setting = EXITS if name == "exits" else (GRID | SWEEP)[name]
+    setting = EXITS if name == "exits" else GRID[name]
 
     def run() -> dict:
         images, labels = load_fashion_mnist("train", source="real")
@@ -300,4 +286,4 @@ def record(name: str, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    experiments.run_all(__doc__, ["exits", *GRID, *SWEEP], record)
+    experiments.run_all(__doc__, ["exits", *GRID], record)

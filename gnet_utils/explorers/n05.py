@@ -1,8 +1,6 @@
-"""Explorers of notebook 05: two recorded runs, a run while it lasts, and any picture classified."""
+"""Explorers of notebook 05: a run while it lasts, and any picture classified."""
 
 import time
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,44 +8,11 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from gnet_utils.data import CLASS_NAMES, to_float
-from gnet_utils.experiments import recorded
-from gnet_utils.experiments.start import Start
 from gnet_utils.explorers import running_mean
 from gnet_utils.live import Progress
 from gnet_utils.passes import evaluating
 from gnet_utils.pictures import opencv
 from gnet_utils.plotting import COLOURS
-
-# Recorded runs ------------------------------------------------------------------------------------
-
-
-def first_steps_recorded() -> dict[str, dict[str, Any]]:
-    """The runs of `gnet_utils.experiments.start` by name and seed, as they were written."""
-    runs = (run for same in recorded("start").values() for run in same)
-    return {f"{run['name']}-seed{run['seed']}": run for run in runs}
-
-
-def compare_runs(first: str = "tutorial-seed0", second: str = "all_three-seed0") -> Figure:
-    """The loss of two recorded runs, step by step, and below it where their recipes differ."""
-    runs = first_steps_recorded()
-    figure = Figure(figsize=(7.2, 3.8), layout="constrained")
-    ax = figure.subplots()
-    for name, colour in ((first, "blue"), (second, "red")):
-        ax.plot(runs[name]["loss"], color=COLOURS[colour], alpha=0.25, lw=1)
-        ax.plot(running_mean(runs[name]["loss"]), color=COLOURS[colour], lw=2, label=name)
-    ax.axhline(np.log(10), color=COLOURS["gray"], lw=1, ls="--", label="guessing: ln 10")
-    ax.set(xlabel="step", ylabel="loss of the batch", ylim=(0, 3.2))
-    ax.legend(loc="lower left")
-    # What was recorded before a setting existed has its plain value.
-    recipes = [asdict(Start()) | runs[name]["recipe"] for name in (first, second)]
-    changed = [
-        f"{key.replace('_', ' ')}: {recipes[0][key]} / {recipes[1][key]}"
-        for key in recipes[0]
-        if recipes[0][key] != recipes[1][key]
-    ]
-    ax.set_title("What differs: " + ("; ".join(changed) or "only the seed"), fontsize=9)
-    return figure
-
 
 # A run while it lasts -----------------------------------------------------------------------------
 

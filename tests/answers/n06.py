@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from answers.forms import Calling, forms
-from gnet_utils.counting import count_parameters
-from gnet_utils.experiments.heads import SmallHead
 from gnet_utils.models import GoogLeNetOutput
+from gnet_utils.probing import gradient_norms
 
 
 def by_isinstance(output, labels):
@@ -56,6 +55,14 @@ class Total(nn.Module):
 def cut_off_alone(output, labels):
     loss = by_isinstance(output, labels)
     return loss.detach() if isinstance(output, Tensor) else loss
+
+
+def half_filled(output, labels):
+    return ... if isinstance(output, Tensor) else by_isinstance(output, labels)
+
+
+def other_half_filled(output, labels):
+    return by_isinstance(output, labels) if isinstance(output, Tensor) else ...
 
 
 def main_only(output: Any, labels: Tensor) -> Tensor:
@@ -112,6 +119,48 @@ def as_float(output: Any, labels: Tensor) -> float:
     return never_without_heads(output, labels).item()
 
 
+def norms(
+    clear=lambda net: net.zero_grad(),
+    back=lambda net, loss: loss.backward(),
+    size=lambda gradients: sum(g.square().sum() for g in gradients),
+    root=lambda squares: squares.sqrt().item(),
+):
+    """The function that exercise 6.1 asks for, its four lines made otherwise."""
+
+    def norms_of_stages(net, loss):
+        clear(net)
+        back(net, loss)
+        found = {}
+        for name, stage in net.named_children():
+            gradients = [p.grad for p in stage.parameters() if p.grad is not None]
+            if gradients:
+                found[name] = root(size(gradients))
+        return found
+
+    return norms_of_stages
+
+
+def by_vectors(net, loss):
+    for parameter in net.parameters():
+        parameter.grad = None
+    loss.backward()
+    stages = {name: list(stage.parameters()) for name, stage in net.named_children()}
+    return {
+        name: torch.linalg.vector_norm(nn.utils.parameters_to_vector([p.grad for p in parts]))
+        for name, parts in stages.items()
+        if parts
+    }
+
+
+def nothing(*_: Any) -> None:
+    """A line that is left as it is."""
+
+
+def cleared_late(net, loss):
+    loss.backward()
+    net.zero_grad()
+
+
 RIGHT = {
     "06.chain": [
         *forms(4**12),
@@ -131,11 +180,6 @@ RIGHT = {
         "4e 5a 5b",
         "('4e', '5a', '5b')",
     ],
-    "06.head": [
-        *forms(80_682),
-        sum((128 * 32 + 32, 9 * 32 * 256 + 256, 256 * 10 + 10)),
-        count_parameters(SmallHead(128, 0.25)) - 64 + 32,
-    ],
     "06.total": [
         by_isinstance,
         by_unpacking,
@@ -153,15 +197,35 @@ RIGHT = {
             )
         ),
     ],
-    "06.mix": [
-        *forms(3.3),
-        0.5 * 2.4 + 0.2 * 3.6 + 0.3 * 4.6,
-        np.average([2.4, 3.6, 4.6], weights=[50, 20, 30]),
-        torch.tensor([0.5, 0.2, 0.3]) @ torch.tensor([2.4, 3.6, 4.6]),
+    "06.norms": [
+        gradient_norms,
+        norms(),
+        norms(root=lambda squares: squares**0.5),
+        norms(root=lambda squares: math.sqrt(squares)),
+        by_vectors,
     ],
 }
 
 WRONG = {
+    "06.norms": [
+        (norms(nothing, nothing, lambda _: ..., lambda _: ...), "the four places with ..."),
+        (norms(root=lambda _: ...), "still to fill in: the norm"),
+        (norms(size=lambda _: ...), "still to fill in: the sum of the squares"),
+        (norms(clear=nothing), "clear them before"),
+        (norms(back=nothing), "no gradient is computed"),
+        (norms(clear=nothing, back=nothing), "no gradient is computed"),
+        (norms(clear=nothing, back=cleared_late), "cleared after backward"),
+        (norms(root=lambda squares: squares.item()), "the root is missing"),
+        (norms(size=lambda gs: sum(g.norm() for g in gs) ** 2), "you added up norms"),
+        (norms(size=lambda gs: sum(g.abs().sum() for g in gs) ** 2), "you added up sizes"),
+        (norms(size=lambda gs: gs[-1].square().sum()), "only one of the stage's gradients"),
+        (norms(size=lambda gs: sum(g.square().mean() for g in gs)), "these are means"),
+        (norms(root=lambda squares: 2 * squares.item()), "the norms are wrong"),
+        (lambda net, loss: 3.0, "a dictionary is asked for"),
+        (lambda net, loss: loss.backward() or {"all": 1.0}, "it returns all"),
+        (lambda net: {}, "it stops with TypeError"),
+        (0.3, "a function is asked for"),
+    ],
     "06.chain": [(0.25**20, "what the first gradient keeps")],
     "06.reach": [
         (3, "names of blocks"),
@@ -171,7 +235,6 @@ WRONG = {
         (("4d", "4e", "5a", "5b"), "goes back through 4d"),
         (("5a", "5b"), "a head after 4e"),
         (("4c", "4d", "4e", "5a", "5b"), "after 4a and 4b"),
-        (("4b", "4c", "4d", "4e", "5a", "5b"), "the first head does not reach"),
         (("4e", "5a"), "5b is missing"),
         (("3a", "4e", "5a", "5b"), "lies before the second head"),
         (("5b",), "5a is missing"),
@@ -179,6 +242,9 @@ WRONG = {
         (["4e", 5], "names of blocks"),
     ],
     "06.total": [
+        (lambda output, labels: ..., "the two places with ..."),
+        (half_filled, "the loss of a net without heads"),
+        (other_half_filled, "the loss of a net with heads"),
         (0.3, "a function is asked for"),
         (main_only, "last head's loss alone"),
         (all_equal, "all three count fully"),
