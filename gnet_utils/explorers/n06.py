@@ -13,7 +13,7 @@ from gnet_utils.plotting import COLOURS
 NETS = {  # name in the records -> what it is, and how its lines look
     # A net with heads is a thin line on the thick one of the same net without, often alike.
     "plain": ("neither", {"color": COLOURS["gray"], "lw": 3.6, "alpha": 0.6}),
-    "heads": ("heads", {"color": COLOURS["orange"], "lw": 1.4}),
+    "heads": ("heads", {"color": COLOURS["red"], "lw": 1.4}),
     "norm": ("batch norm", {"color": COLOURS["blue"], "lw": 3.6, "alpha": 0.6}),
     "both": ("heads and batch norm", {"color": COLOURS["green"], "lw": 1.4}),
 }

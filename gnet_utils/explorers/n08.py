@@ -14,7 +14,7 @@ from gnet_utils.plotting import COLOURS
 PLACE_COLOURS = {
     place: COLOURS[colour]
     for place, colour in zip(
-        PLACES, ("blue", "orange", "green", "purple", "red", "sky"), strict=True
+        PLACES, ("blue", "ink", "green", "purple", "red", "sky"), strict=True
     )
 }
 
