@@ -1,4 +1,4 @@
-"""What notebooks 03 and 04 say in words: the figures behind the sentences, and the sentences.
+"""What notebooks 03, 04 and 11 say in words: the figures behind the sentences, and the sentences.
 
 Cells are run as they stand in the notebooks, so that the test sees what a reader sees.
 """
@@ -13,6 +13,7 @@ import torch
 from gnet_utils import counting
 from gnet_utils.course.notebooks import code_cells, read
 from gnet_utils.exercises.n04 import small_stem
+from gnet_utils.exercises.n11 import count_row
 from gnet_utils.models import GOOGLENET_BLOCKS, GoogLeNet
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -129,6 +130,74 @@ def test_31_pixels_are_the_smallest_photo_without_heads():
     assert "31x31" in words("04")
 
 
+# 11, Table 1 --------------------------------------------------------------------------------------
+
+
+def counted_11() -> dict:
+    return run(
+        "11", "def parts_of(", "separable = nn.Sequential(", "released_blocks = ", count=count_row
+    )
+
+
+def test_with_two_units_a_separable_conv1_and_two_widths_all_twelve_operations_fit():
+    found = counted_11()
+    printed = {name: ops for name, (_, ops) in found["printed"]().items()}
+    fits = {
+        which: [n for n, ops in printed.items() if f"{found[which][n][1] / 1e6:.0f}M" == ops]
+        for which in ("counted", "released")
+    }
+    assert fits["released"] == list(printed)
+    assert set(printed) - set(fits["counted"]) == {"conv1", "4a", "5a"}
+    assert "three rows are left that do not: **conv1, 4a and 5a**" in words("11")
+    assert sum(weights for weights, _ in found["counted"].values()) == 6_990_272
+    assert 6_990_272 + 8_280 == counting.count_parameters(GoogLeNet(aux=False)) == 6_998_552
+
+
+def test_parameters_from_4c_to_5b_fit_none_of_four_ways_and_are_off_by_1_to_7_percent():
+    fits = {row.stage: "params" not in row.note for row in counting.table1() if row.weights}
+    assert fits["linear"] and fits["inception (3a)"]
+    found, off = counted_11(), {}
+    for name in GOOGLENET_BLOCKS:
+        value = float(found["printed"]()[name][0][:-1])
+        ways = []
+        for which, blocks in (
+            ("counted", GOOGLENET_BLOCKS),
+            ("released", found["released_blocks"]),
+        ):
+            weights = found[which][name][0]
+            ways += [weights / 1024, (weights + sum(blocks[name])) / 1024]
+        if min(abs(value - way) for way in ways) > 0.5:
+            off[name] = min(abs(value / way - 1) for way in ways)
+    assert list(off) == ["4c", "4d", "4e", "5a", "5b"]
+    assert round(100 * min(off.values())) == 1 and round(100 * max(off.values())) == 7
+    params = [float(row.printed_params[:-1]) for row in counting.table1() if row.printed_params]
+    assert round(sum(params) / 1000, 1) == 6.8
+
+
+def test_without_the_relu_between_the_two_convolutions_of_the_stem_are_one():
+    one, three = GoogLeNet(aux=False).conv2_reduce.conv, GoogLeNet(aux=False).conv2.conv
+    merged = torch.nn.Conv2d(64, 192, 3, padding=1)
+    with torch.no_grad():
+        one.bias.normal_()
+        kernel = torch.einsum("omij,mc->ocij", three.weight, one.weight[:, :, 0, 0])
+        merged.weight.copy_(kernel)
+        merged.bias.copy_(three.bias + three.weight.sum(dim=(2, 3)) @ one.bias)
+        images, inside = torch.randn(1, 64, 9, 9), (..., slice(1, -1), slice(1, -1))
+        assert torch.allclose(merged(images)[inside], three(one(images))[inside], atol=1e-3)
+        assert not torch.allclose(
+            merged(images)[inside], three(one(images).relu())[inside], atol=0.1
+        )
+    two = counting.count_parameters(one) + counting.count_parameters(three)
+    said = f"{two:,} parameters with the work of {counting.count_parameters(merged):,}"
+    assert said in words("11")
+
+
+def test_torchvision_returns_the_second_head_first():
+    from torchvision.models.googlenet import GoogLeNetOutputs
+
+    assert f"`({', '.join(GoogLeNetOutputs._fields)})`" in words("11")
+
+
 @pytest.mark.parametrize(
     ("number", "phrase"),
     [
@@ -142,6 +211,9 @@ def test_31_pixels_are_the_smallest_photo_without_heads():
         ("04", "the same authors"),  # two of them
         ("04", "weak on purpose"),  # the paper gives no reason for its dropout
         ("04", "any picture size"),
+        ("11", "was computed from the net that really ran"),
+        ("11", "fit nothing"),
+        ("11", "everybody copies"),
     ],
 )
 def test_a_sentence_stronger_than_its_evidence_does_not_return(number, phrase):

@@ -301,11 +301,11 @@ def test_render_refuses_an_answer_whose_stub_it_does_not_know(verdict, course, m
 
 
 def test_a_notebook_that_was_never_rendered_stays_and_is_named(course, capsys):
-    path = course / "notebooks" / "11_mine.ipynb"
+    path = course / "notebooks" / "99_mine.ipynb"
     shutil.copy(lesson(course), path)
     assert path.name not in in_zip(bundle.bundle(course.parent / "some.zip"))
-    assert "Not packed: notebooks/11_mine.ipynb." in capsys.readouterr().err
-    with pytest.raises(notebooks.CourseError, match="python -m gnet_utils render 11 makes it"):
+    assert "Not packed: notebooks/99_mine.ipynb." in capsys.readouterr().err
+    with pytest.raises(notebooks.CourseError, match="python -m gnet_utils render 99 makes it"):
         slides.make_slides([path], course.parent / "slides")
 
 
