@@ -217,7 +217,7 @@ RECIPES = {
         # points: 30,000 pictures (as here) 89.7%, 27,000 89.5%, 24,000 89.1%; width 0.1875 89.5%
         # after 30,000 and 15% faster. The length was then settled on test pictures, against the
         # course's own rule: 27,000 end at 89.0 to 89.5% of them, one of three seeds below 89%. So
-        # the test accuracy of this recipe is not of pictures that no choice has seen (notebook 05).
+        # the test accuracy of this recipe is not of pictures that no choice has seen (lesson 12).
         Recipe(
             name="sprint",
             purpose="past 89%, where tutorials end, as soon as two cores can",

@@ -14,24 +14,13 @@ from gnet_utils.explorers import n05
 from gnet_utils.explorers.n05 import as_the_net_sees, classify, nearest, probabilities
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.pictures import opencv
-from gnet_utils.recipes import get_recipe, other_settings
-from gnet_utils.training import History, load_trained
+from gnet_utils.training import load_trained
 
 
 def some_data(count: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (count, 1, 28, 28), generator=generator, dtype=torch.uint8)
     return images, torch.arange(count) % 10
-
-
-def test_the_run_with_pictures_held_out_is_that_of_its_recipe():
-    run = History.load(ROOT / "data" / "runs" / "validated" / "five_minutes-seed0.json")
-    own = get_recipe("five_minutes")
-    assert other_settings(own, run.recipe) == []
-    assert run.results["data"] == "real" and len(run.epochs) == math.ceil(own.epochs)
-    assert run.results["validation_accuracy"] == pytest.approx(
-        run.epochs[-1]["val_accuracy"], abs=1e-4
-    )
 
 
 # What the text says of the runs -------------------------------------------------------------------
