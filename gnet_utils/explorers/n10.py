@@ -1,5 +1,6 @@
 """Figures of notebook 10, and its network as a file that runs without PyTorch."""
 
+import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ def draw_kernels(kernels: Mapping[str, Tensor], copies: Mapping[str, Tensor]) ->
         for ax, kernel in zip(axes[:, column], (kernels[name], copies[name]), strict=True):
             ax.imshow(kernel, cmap="gray", vmin=-0.2, vmax=1)
             ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(True)
         axes[0, column].set_title(name, loc="center")
         axes[1, column].set_title("from one pair", loc="center", fontsize=9)
     figure.suptitle("A column times a row draws a blur, not a diagonal", x=0.02, ha="left")
@@ -60,8 +62,8 @@ def draw_search(runs: Mapping, finals: Mapping[str, np.ndarray], names: Mapping)
         tried = [[c["accuracy"] for c in run["candidates"]] for run in runs[f"{kind}_400k"]]
         best = 100 * np.maximum.accumulate(np.array(tried), axis=1)
         steps = np.arange(1, best.shape[1] + 1)
-        left.plot(steps, best.mean(0), color=colour, label=name)
-        left.fill_between(steps, best.min(0), best.max(0), color=colour, alpha=0.2, lw=0)
+        left.step(steps, best.T, color=colour, where="post", lw=1, alpha=0.5)
+        left.step(steps, best.mean(0), color=colour, where="post", lw=2.5, label=name)
     hand = np.mean([run["hand"]["accuracy"] for run in runs["evolve_400k"]])
     left.axhline(100 * hand, color=COLOURS["ink"], ls="--", label="hand-made")
     left.set(xlabel="candidates tried", ylabel="validation accuracy (%)")
@@ -122,7 +124,9 @@ def to_onnx(net: nn.Module, pictures: Tensor) -> dict[str, Callable[[Tensor], Te
         )  # this exporter is the older one; the newer wants onnxscript
         example = (to_float(pictures[:2]),)
         torch.onnx.export(net, example, str(exact), dynamo=False, **names)
+    logging.disable(logging.WARNING)  # it recommends a preparation that folding has done
     quantize_static(exact, short, Calibration(), per_channel=True, weight_type=QuantType.QInt8)
+    logging.disable(logging.NOTSET)
     print(f"int8 file: {short.stat().st_size / exact.stat().st_size:.0%} of the float32 file")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
