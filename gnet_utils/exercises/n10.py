@@ -232,8 +232,8 @@ EXERCISES = {
             0.8: "that is the lead in points; divide it by its standard error.",
             0.63: "that divides by the spread of single runs: a mean of six varies less.",
             1.69: "std() and var() of NumPy divide by 6: with ddof=1 they divide by 5.",
-            1.77: "only one of the two means has an error in it; both have.",
-            3.1: "only one of the two means has an error in it; both have.",
+            1.77: "the hand-made widths have an error too, not evolution alone.",
+            3.1: "evolution has an error too, not the hand-made widths alone.",
             1.13: "add the squares of the two errors, then take the root.",
         },
         hints=[
