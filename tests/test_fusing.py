@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import variants
 from torch import nn
 
 from gnet_utils import models
@@ -21,10 +22,10 @@ NETWORKS = {
     "fashion, projection first": lambda: FashionGoogLeNet(0.25, stem="patch", project_first=True),
     "paper with batch norm": lambda: GoogLeNet(norm="batch", aux=False, num_classes=10),
     "paper": lambda: GoogLeNet(aux=False, num_classes=10),
-    "5x5 as two 3x3": lambda: with_blocks(models.TwoThreeInception),
-    "5x5 as 1x5 and 5x1": lambda: with_blocks(models.AsymmetricInception),
-    "separable": lambda: with_blocks(models.SeparableInception),
-    "residual": lambda: with_blocks(models.ResidualInception),
+    "5x5 as two 3x3": lambda: with_blocks(variants.TwoThreeInception),
+    "5x5 as 1x5 and 5x1": lambda: with_blocks(variants.AsymmetricInception),
+    "separable": lambda: with_blocks(variants.SeparableInception),
+    "residual": lambda: with_blocks(variants.ResidualInception),
 }
 
 

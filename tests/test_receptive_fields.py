@@ -5,20 +5,22 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torchvision import models as zoo
+from variants import (
+    AsymmetricInception,
+    ResidualInception,
+    SeparableInception,
+    TwoThreeInception,
+)
 
 from gnet_utils.experiments.heads import HeadedGoogLeNet
 from gnet_utils.fields import ReceptiveField, receptive_fields
 from gnet_utils.models import (
-    AsymmetricInception,
     FashionGoogLeNet,
     FashionResNet,
     GoogLeNet,
     Inception,
     NaiveInception,
-    ResidualInception,
     ResNet,
-    SeparableInception,
-    TwoThreeInception,
     fused,
 )
 

@@ -1,14 +1,81 @@
 """Exercises and predictions of notebook 10, after Inception."""
 
 import copy
+from contextlib import suppress
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from gnet_utils.exercises import Exercise, Mistake, Prediction, kind_of, number
-from gnet_utils.exercises.trials import call, named
+from gnet_utils.exercises import Blank, Exercise, Mistake, Prediction, kind_of, number
+from gnet_utils.exercises.trials import call, counts_below_zero, named, run
+from gnet_utils.models import separable_conv
+
+# 10.separable_conv --------------------------------------------------------------------------------
+
+
+def judge_separable(answer: Any) -> str | None:
+    """Whether a class makes depthwise and pointwise convolutions: two sizes of both."""
+    if isinstance(answer, nn.Module):
+        return "this is a layer made of the class: hand in the class itself, without brackets."
+    for channels, out, k in ((6, 10, 3), (8, 4, 5)):
+        made = f"made with ({channels}, {out}, {k})"
+        layer = call(answer, channels, out, k, how=made)
+        images = torch.randn(2, channels, 9, 9, generator=torch.Generator().manual_seed(0))
+        if mistake := _separable_mistake(layer, images, out, k):
+            return f"{made}: {mistake}"
+    return None
+
+
+def _separable_mistake(layer: Any, images: Tensor, out: int, k: int) -> str | None:
+    blanks = [name for name, part in vars(layer).items() if part is ...]
+    with suppress(Exception), torch.no_grad():  # `run` says what stops it
+        blanks += ["forward"] if layer(images) is ... else []
+    if blanks:
+        raise (
+            Blank(", ".join(blanks))
+            if len(blanks) == 3
+            else Mistake(f"still to fill in: {', '.join(blanks)}.")
+        )
+    output, ran = run(layer, images)
+    channels = images.shape[1]
+    if len(ran) != 2:
+        return f"{len(ran)} convolution(s) run, there should be two: the windows and the 1x1."
+    first, second = ran
+    if first.shape[2:] == (1, 1):
+        return "the 1x1 runs first: each channel looks around first, then they are mixed."
+    if first.shape[2:] != (k, k):
+        return f"the window is {first.shape[2]}x{first.shape[3]}, it should be {k}x{k}."
+    if first.groups != channels:
+        return (
+            "the windows read all channels: groups=in_channels keeps each channel apart."
+            if first.groups == 1
+            else f"the windows work in {first.groups} groups, {channels} channels need {channels}."
+        )
+    if first.shape[1] != channels:
+        return f"{first.shape[1]} windows run: one for each of the {channels} channels coming in."
+    if second.shape[2:] != (1, 1):
+        return "the second convolution mixes channels: its window is 1x1."
+    if second.groups != 1:
+        return "the 1x1 works in groups, so channels stay apart: it should mix all of them."
+    if any(convolution.bias is not None for convolution in ran):
+        return "a convolution has a bias: bias=False, as a batch norm follows."
+    if output.shape[2:] != images.shape[2:]:
+        height, width = output.shape[2:]
+        return f"maps of 9x9 become {height}x{width}: a window of {k} needs padding={k // 2}."
+    if output.shape[1] != out:
+        return f"{output.shape[1]} channels leave, they should be {out}."
+    if not counts_below_zero(layer, images, 0):
+        return "a ReLU stands between the two parts: nothing belongs there."
+    if not counts_below_zero(layer, images, 1):
+        return "a ReLU ends it: the block brings its own."
+    expected = F.conv2d(images, first.weight, padding=k // 2, groups=channels)
+    expected = F.conv2d(expected, second.weight)
+    same = torch.allclose(output, expected, atol=1e-4)
+    return None if same else "something else changes the maps beside the two convolutions."
+
 
 # 10.fold ------------------------------------------------------------------------------------------
 
@@ -82,6 +149,8 @@ def judge_fold(answer: Any) -> str | None:
         mistakes = (_fold_mistake(answer, conv, norm) for conv, norm in layers)
         return next(filter(None, mistakes), None)
     except Mistake as mistake:
+        if "ellipsis" in str(mistake):
+            raise Blank("the places with ... in the function") from None
         return next((slip for words, slip in RAISED.items() if words in str(mistake)), str(mistake))
 
 
@@ -135,89 +204,58 @@ EXERCISES = {
             60: "that lets both windows read `out` channels; the 1x5 reads the 24 reduced ones.",
         },
         hints=[
-            "Write both costs with out as the unknown: the 5x5 needs 25 * 24 * out weights.",
-            "The pair needs 5 * 24 * out + 5 * out * out, since the 5x1 reads what the 1x5 gives.",
-            "Divide both by 5 * out: 5 * 24 against 24 + out.",
+            "Write both costs with the output channels as the unknown: section 1 has the formula.",
+            "Which of the two windows of the pair reads 24 channels, and which reads the outputs?",
+            "A 3x3 after a reduction to 10, or 1x3 and 3x1: 9 * 10 * out against 3 * 10 * out + "
+            "3 * out * out. Divided by 3 * out that is 30 against 10 + out: at most 20.",
         ],
         right="24 + out <= 5 * 24, so out is at most four times the reduction.",
     ),
-    "separable": number(
-        7_049_728,
-        mistakes={
-            35_968: "that is the number of weights; each works at 14 * 14 places.",
-            160_563_200: "that is the dense 5x5.",
-            6_422_528: "that is the 1x1 alone; the depthwise 5x5 comes before it.",
-            627_200: "that is the depthwise 5x5 alone; the 1x1 after it costs most.",
-            7_676_928: "the depthwise part runs over the 128 channels that come in, not over 256.",
-            14_099_456: "these are FLOPs: one MAC is two of them.",
-            6_547_968: "a 5x5 window has 25 weights, not 5.",
-            3_596_800: "that is a 10x10 output: with padding the map stays 14x14.",
-            503_552: "that multiplies by 14, the map has 14 * 14 places.",
-            67_840: "these are the weights of the separable 3x3 above, 256 to 256 channels.",
-        },
+    "separable_conv": Exercise(
+        judge_separable,
+        right="each channel has its own window, a 1x1 mixes them, and the map keeps its size.",
         hints=[
-            "Two layers: a 5x5 window for each input channel, then a 1x1 over channels.",
-            "Weights: 25 * 128 and 128 * 256.",
-            "Every weight works once at each of 196 places.",
+            "Both parts are nn.Conv2d. Which of them changes the number of channels?",
+            "The windows: as many channels out as in, groups=in_channels, padding for the size.",
+            "Two groups, 7x7, 6 channels: nn.Conv2d(6, 6, kernel_size=7, padding=3, groups=2, "
+            "bias=False). One after the other: second(first(x)).",
         ],
-        right="(25 * 128 + 128 * 256) * 196, a 23rd of the dense layer: 1/256 + 1/25 of it.",
+        course=lambda: separable_conv,
     ),
-    "smooth": number(
-        0.8669,
-        tolerance=0.0006,
+    "lead": number(
+        1.54,
+        tolerance=0.06,
         mistakes={
-            0.0: "that is the lowest loss with hard targets.",
-            0.5003: "that is for smoothing 0.1.",
-            0.1985: "that is -ln 0.82: the nine small targets count too.",
-            0.2231: "that is -ln 0.8: the right class gets its share of the 0.2 too, and nine more "
-            "targets count.",
-            0.1627: "that is the part of the large target; the nine small ones come on top.",
-            0.7042: "that is the part of the nine small targets; the large one comes on top.",
-            0.9398: "that is for targets 0.8 and 0.2/9: the fifth is spread over all ten classes.",
-            1.2507: "that is in bits; cross_entropy takes the natural logarithm.",
-            -0.8669: "the minus in front is missing: a cross-entropy is never negative.",
-            0.2410: "that has one small target; there are nine.",
-            2.3026: "that is the loss of a net that gives every class a tenth.",
-            3.7136: "that is the best gap between the logits; the loss there is asked for.",
-            4.51: "that is the gap for smoothing 0.1; the lowest loss for 0.2 is asked for.",
+            2.2: "that is the best of chance.",
+            1.2: "that compares run against run; here all six runs of each are independent.",
+            1.62: "that is against the middle one of chance.",
+            0.8: "that is the lead in points; divide it by its standard error.",
+            0.63: "that divides by the spread of single runs: a mean of six varies less.",
+            1.69: "std() and var() of NumPy divide by 6: with ddof=1 they divide by 5.",
+            1.77: "the hand-made widths have an error too, not evolution alone.",
+            3.1: "evolution has an error too, not the hand-made widths alone.",
+            1.13: "add the squares of the two errors, then take the root.",
         },
         hints=[
-            "Cross-entropy is lowest when the probabilities equal the targets.",
-            "The targets are 0.82 once and 0.02 nine times.",
-            "-(0.82 * ln 0.82 + 9 * 0.02 * ln 0.02)",
+            "Three steps: the lead in points, its standard error, one divided by the other.",
+            "The squared standard error of the lead: both variances (ddof=1), each divided by 6.",
+            "Two kinds of four runs each: means 80 and 78, variances 1 and 3. The error is "
+            "(1 / 4 + 3 / 4) ** 0.5 = 1, so the lead is 2 standard errors.",
         ],
-        right="the entropy of the targets, 0.1627 + 0.7042: no net gets below it.",
-    ),
-    "halving": number(
-        800,
-        mistakes={
-            1280: "that trains the survivors from the start each time; they go on from where "
-            "they stand.",
-            2560: "that trains all sixteen to the end.",
-            640: "that stops after three rounds; the last two go on from 80 to 160.",
-            480: "that counts the first two rounds; there are four.",
-            300: "that is the sum of 20, 40, 80 and 160 for a single candidate.",
-            4800: "that starts anew in each round, and nobody ever drops out.",
-            600: "the later rounds add more than 20 steps each.",
-            320: "that is the first round, or the last two alone; all rounds count.",
-            160: "that is what the last candidates have behind them.",
-        },
-        hints=[
-            "Four rounds, with 16, 8, 4 and 2 candidates.",
-            "After the rounds a survivor has 20, 40, 80 and 160 steps behind it.",
-            "So each round adds 20, 20, 40 and 80 steps for each that is left.",
-        ],
-        right="16 * 20 + 8 * 20 + 4 * 40 + 2 * 80: less than a third of training all to the end.",
+        right="0.82 points of lead, 0.53 points of error: luck alone makes such a lead often.",
     ),
     "fold": Exercise(
         judge_fold,
         right="one convolution with the outputs of both, and your copy left the original alone.",
         hints=[
-            "In eval mode a batch norm is a factor and a shift for each output channel.",
-            "factor = norm.weight / (norm.running_var + norm.eps).sqrt()",
-            "Weights times factor[:, None, None, None]; bias = norm.bias + (conv.bias - "
-            "norm.running_mean) * factor. Work on copy.deepcopy(conv), under torch.no_grad().",
+            "Factor and bias hold one number for each output channel, as norm.weight does.",
+            "The factor scales the weights along their first axis; the mean is taken off the old "
+            "bias before the factor, and beta comes last.",
+            "One channel: y = 3 * (z - 4) / 2 + 1 with z = 5 * x + 6 is one line again: the factor "
+            "is 3 / 2, the weight 5 * 1.5 = 7.5, the bias 1 + (6 - 4) * 1.5 = 4. A vector of C "
+            "numbers meets four axes as v[:, None, None, None].",
         ],
+        course=lambda: nn.utils.fuse_conv_bn_eval,
     ),
 }
 
@@ -233,32 +271,17 @@ PREDICTIONS = {
         because="Pooling and the 1x1 layers stay; in the default layout pooling takes most.",
     ),
     "p3": Prediction(
-        options=["it falls towards 0", "it falls and stays level", "it falls and rises again"],
-        right=2,
-        because="Beyond ln(0.91 / 0.01) = 4.51 the nine small targets lose more than the large one "
-        "gains.",
-    ),
-    "p4": Prediction(
         options=[
-            "the search leads by 3 points or more",
+            "the best of evolution leads by 3 points or more",
             "they lie within about one point of each other",
             "the hand-made widths lead by 3 points or more",
         ],
         right=1,
         because="The winners lead by less than a point; one net alone varies as much between runs.",
     ),
-    "p5": Prediction(
+    "p4": Prediction(
         options=["none", "about 1% of them", "about 10% of them"],
         right=0,
         because="A batch norm in eval mode is a factor and a shift: the algebra loses nothing.",
-    ),
-    "p6": Prediction(
-        options=[
-            "the Inception net, 10 points or more ahead of each single window",
-            "the Inception net, and one single window comes within a few points",
-            "the window of 9, the size in the middle",
-        ],
-        right=1,
-        because="A wide window can be narrow by learning zeros; a narrow one sees no broad pulse.",
     ),
 }

@@ -1,137 +1,140 @@
-"""Search viewer of notebook 10: what a search over branch widths tried, and how the widths look."""
+"""Figures of notebook 10, and its network as a file that runs without PyTorch."""
 
-from collections.abc import Sequence
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from matplotlib.axes import Axes
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
 from matplotlib.figure import Figure
+from torch import Tensor, nn
 
-from gnet_utils.experiments import recorded
-from gnet_utils.experiments.evolution import STEM, macs_of, out_channels
-from gnet_utils.explorers import draw_branch_bars
-from gnet_utils.plotting import BRANCHES, COLOURS
+from gnet_utils.data import to_float
+from gnet_utils.plotting import COLOURS
 
-OUTPUTS = (0, 2, 4, 5)  # places of the branches' output channels among the six widths of a block
-LOOKS = {
-    "evolve": ("evolution", COLOURS["red"], "o"),
-    "random": ("chance", COLOURS["sky"], "s"),
+LOOKS = {"evolve": ("evolution", COLOURS["red"]), "random": ("chance", COLOURS["sky"])}
+BARS = {
+    "MACs": COLOURS["blue"],
+    "ms, default": COLOURS["orange"],
+    "ms, channels_last": COLOURS["gray"],
 }
-AXES = ("order of trying", "MACs", *(f"MACs in {name} (%)" for name in BRANCHES))
 
 
-def searches() -> dict[int, dict[str, dict]]:
-    """The recorded searches: seed -> {"evolve": run, "random": run}."""
-    found = recorded("search")
-    pairs = zip(*(found[f"{kind}_400k"] for kind in LOOKS), strict=True)
-    return {pair[0]["seed"]: dict(zip(LOOKS, pair, strict=True)) for pair in pairs}
-
-
-def branch_shares(widths: Sequence[int]) -> dict[str, float]:
-    """Percent of the MACs of both blocks that each branch takes, its reduction included."""
-    parts = dict.fromkeys(BRANCHES, 0)
-    channels, places = STEM, 14 * 14
-    for block in (widths[:6], widths[6:]):
-        out_1x1, reduce_3x3, out_3x3, reduce_5x5, out_5x5, pool = block
-        parts["1x1"] += places * channels * out_1x1
-        parts["3x3"] += places * reduce_3x3 * (channels + 9 * out_3x3)
-        parts["5x5"] += places * reduce_5x5 * (channels + 25 * out_5x5)
-        parts["pool"] += places * channels * pool
-        channels, places = out_channels(block), 7 * 7
-    return {name: 100 * part / sum(parts.values()) for name, part in parts.items()}
-
-
-def search_view(
-    seed: int = 0,
-    kind: str = "evolve",
-    candidate: int = 24,
-    axis: str = "order of trying",
-) -> Figure:
-    """All candidates up to one of them as dots, and the output channels of that one as bars.
-
-    kind: "evolve" or "random", the search that `candidate` (1, 2, ...) belongs to.
-    axis: what the dots are spread along, one of AXES.
-    """
-    pair = searches()[seed]
-    chosen, hand = pair[kind]["candidates"][candidate - 1], pair[kind]["hand"]
-
-    figure = Figure(figsize=(7.2, 3.7), dpi=110, layout="none", facecolor="white")
-    dots = figure.add_axes((0.085, 0.15, 0.42, 0.66))
-    bars = figure.add_axes((0.66, 0.15, 0.31, 0.66))
-    draw_dots(dots, pair, candidate, axis)
-    place = place_of(candidate, chosen, axis)
-    dots.plot(place, 100 * chosen["accuracy"], "o", ms=14, mfc="none", mec=COLOURS["ink"], mew=1.8)
-    level = 100 * hand["accuracy"]
-    dots.axhline(level, color=COLOURS["ink"], ls="--", lw=1.2, zorder=0, label="hand-made")
-    dots.legend(
-        **{"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 3, "fontsize": 8},
-        **{"frameon": False, "handlelength": 1.4, "columnspacing": 1.0, "handletextpad": 0.3},
-    )
-    draw_widths(bars, {"hand": hand["widths"], "this": chosen["widths"]})
-    name = LOOKS[kind][0]
-    figure.suptitle(
-        f"Candidate {candidate} of {name}: {100 * chosen['accuracy']:.1f}% "
-        f"with {macs_of(chosen['widths']):,} MACs\n"
-        f"hand-made widths: {100 * hand['accuracy']:.1f}% with {macs_of(hand['widths']):,}",
-        x=0.02,
-        ha="left",
-        fontsize=10.5,
-    )
+def draw_kernels(kernels: Mapping[str, Tensor], copies: Mapping[str, Tensor]) -> Figure:
+    """Each kernel above its best copy from one pair, a column times a row."""
+    figure, axes = plt.subplots(2, len(kernels), figsize=(5.4, 3.7))
+    for column, name in enumerate(kernels):
+        for ax, kernel in zip(axes[:, column], (kernels[name], copies[name]), strict=True):
+            ax.imshow(kernel, cmap="gray", vmin=-0.2, vmax=1)
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(True)
+        axes[0, column].set_title(name, loc="center")
+        axes[1, column].set_title("from one pair", loc="center", fontsize=9)
+    figure.suptitle("A column times a row draws a blur, not a diagonal", x=0.02, ha="left")
     return figure
 
 
-def place_of(number: int, candidate: dict, axis: str) -> float:
-    """Where a candidate stands along `axis`."""
-    if axis == "order of trying":
-        return number
-    if axis == "MACs":
-        return candidate["macs"] / 1000
-    return branch_shares(candidate["widths"])[axis.split()[2]]
+def draw_times(macs: Mapping, times: Mapping) -> Figure:
+    """MACs and milliseconds of each kind of block, in two layouts; the block with 5x5 is 1."""
+    figure, axes = plt.subplots(1, len(macs), figsize=(7.2, 3.3), sharey=True)
+    for ax, place in zip(axes, macs, strict=True):
+        kinds = [kind for kind in macs[place] if kind != "5x5"]
+        rows = np.arange(len(kinds))
+        columns = zip(BARS.items(), (macs[place], *times[place].values()), strict=True)
+        for shift, ((label, colour), values) in zip((-0.27, 0, 0.27), columns, strict=True):
+            shares = [values[kind] / values["5x5"] for kind in kinds]
+            ax.barh(rows + shift, shares, 0.25, color=colour, label=label)
+        ax.axvline(1, color=COLOURS["ink"], lw=1)
+        ax.set(yticks=rows, yticklabels=kinds, title=f"block {place}", xlabel="with 5x5 = 1")
+    axes[0].invert_yaxis()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.suptitle("Milliseconds fall less than MACs", x=0.02, ha="left")
+    return figure
 
 
-def draw_dots(ax: Axes, pair: dict[str, dict], last: int, axis: str) -> None:
-    """Accuracy of the first `last` candidates of both searches; the best so far as a line."""
-    for kind, (name, colour, marker) in LOOKS.items():
-        tried = pair[kind]["candidates"]
-        places = [place_of(number, c, axis) for number, c in enumerate(tried, start=1)]
-        shares = [100 * c["accuracy"] for c in tried]
-        ax.plot(
-            places[:last], shares[:last], marker, ms=5, color=colour, mec="white", mew=0.5,
-            label=name,
-        )  # fmt: skip
-        if axis == "order of trying":
-            best = [max(shares[: n + 1]) for n in range(last)]
-            ax.step(places[:last], best, color=colour, lw=1.5, where="post")
-    everything = [c["accuracy"] for run in pair.values() for c in run["candidates"]]
-    ax.set_ylim(100 * min(everything) - 1, 100 * max(everything) + 1.5)
-    if axis == "order of trying":
-        ax.set_xlim(0, 25)
-    elif axis == "MACs":
-        budget = pair["evolve"]["budget"] / 1000
-        ax.set_xlim(0.95 * budget, 1.005 * budget)
-    else:
-        ax.set_xlim(-2, 102)
-    ax.set_xlabel("thousand MACs" if axis == "MACs" else axis, fontsize=9)
-    ax.set_ylabel("validation accuracy (%)", fontsize=9)
-    ax.tick_params(labelsize=8)
-    ax.spines[["top", "right"]].set_visible(False)
+def draw_search(runs: Mapping, finals: Mapping[str, np.ndarray], names: Mapping) -> Figure:
+    """Best accuracy so far against candidates tried, and the accuracies after new training."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.3))
+    for kind, (name, colour) in LOOKS.items():
+        tried = [[c["accuracy"] for c in run["candidates"]] for run in runs[f"{kind}_400k"]]
+        best = 100 * np.maximum.accumulate(np.array(tried), axis=1)
+        steps = np.arange(1, best.shape[1] + 1)
+        left.step(steps, best.T, color=colour, where="post", lw=1, alpha=0.5)
+        left.step(steps, best.mean(0), color=colour, where="post", lw=2.5, label=name)
+    hand = np.mean([run["hand"]["accuracy"] for run in runs["evolve_400k"]])
+    left.axhline(100 * hand, color=COLOURS["ink"], ls="--", label="hand-made")
+    left.set(xlabel="candidates tried", ylabel="validation accuracy (%)")
+    left.set_title("Best so far can only rise")
+    left.legend(fontsize=8, loc="lower right")
+    for row, shares in enumerate(finals.values()):
+        right.plot(shares, [row] * len(shares), "o", ms=5, color=COLOURS["gray"], alpha=0.7)
+        right.errorbar(shares.mean(), row, xerr=shares.std(ddof=1), fmt="D", color=COLOURS["red"])
+    right.set(yticks=range(len(finals)), xlabel="test accuracy (%)", ylim=(len(finals) - 0.5, -0.5))
+    right.set_yticklabels([names[key].replace(" of", "\nof") for key in finals], fontsize=8)
+    right.set_title("Trained anew, they overlap")
+    return figure
 
 
-def draw_widths(ax: Axes, nets: dict[str, Sequence[int]]) -> None:
-    """Output channels of each branch, stacked: two bars for each net, one for each block."""
-    rows = {
-        f"block {n + 1}\n{name}": widths[6 * n : 6 * n + 6]
-        for n in (0, 1)
-        for name, widths in nets.items()
-    }
-    outputs = {
-        name: [block[place] for block in rows.values()]
-        for name, place in zip(BRANCHES, OUTPUTS, strict=True)
-    }
+def draw_recap(pair: float, macs: Mapping, times: Mapping) -> Figure:
+    """What the exchanges leave of weights, MACs and milliseconds; before is 1."""
 
-    def text(_: str, count: float) -> str:
-        return str(count) if count >= 4 else ""  # else there is no room
+    def share(of: Mapping) -> float:
+        return of["separable"] / of["5x5"]
 
-    draw_branch_bars(ax, list(rows), outputs, text, fontsize=8)
-    ax.set_xlabel("output channels", fontsize=9)
-    ax.tick_params(labelsize=8)
-    ax.legend(fontsize=8, ncols=4, loc="lower center", bbox_to_anchor=(0.4, 1.0), frameon=False,
-              handlelength=0.8, columnspacing=0.8, handletextpad=0.3)  # fmt: skip
+    left = {"4e, two 3x3: weights": pair, "3a, separable: MACs": share(macs)}
+    left |= {f"3a, separable: ms, {name}": share(of) for name, of in times.items()}
+    figure, ax = plt.subplots(figsize=(7.2, 2.2))
+    colours = [COLOURS["green"], *BARS.values()]
+    bars = ax.barh(list(left), list(left.values()), color=colours)
+    ax.bar_label(bars, fmt="%.2f", padding=3)
+    ax.axvline(1, color=COLOURS["ink"], lw=1)
+    ax.set(xlabel="with 5x5 = 1", xlim=(0, 2.1), title="One count rises, one falls far, time less")
+    ax.invert_yaxis()
+    return figure
+
+
+def to_onnx(net: nn.Module, pictures: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
+    """`net` in onnxruntime, in float32 and in int8; empty, with a sentence, where that is missing.
+
+    Each takes images (N, 1, 28, 28) in float32 and works with one thread. `pictures`, uint8, give
+    the scales of the maps in int8: training pictures, never test pictures.
+    """
+    try:
+        import onnxruntime
+        from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+    except ImportError:
+        print("onnx or onnxruntime is not installed (pip install onnx onnxruntime): no ONNX rows.")
+        return {}
+
+    class Calibration(CalibrationDataReader):
+        batches = iter(to_float(pictures).split(20))
+
+        def get_next(self):
+            batch = next(self.batches, None)
+            return None if batch is None else {"images": batch.numpy()}
+
+    exact, short = (Path(tempfile.mkdtemp()) / f"{name}.onnx" for name in ("float32", "int8"))
+    names = {"input_names": ["images"], "dynamic_axes": {"images": {0: "n"}}}
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # this exporter is the older one; the newer wants onnxscript
+        example = (to_float(pictures[:2]),)
+        torch.onnx.export(net, example, str(exact), dynamo=False, **names)
+    logging.disable(logging.WARNING)  # it recommends a preparation that folding has done
+    quantize_static(exact, short, Calibration(), per_channel=True, weight_type=QuantType.QInt8)
+    logging.disable(logging.NOTSET)
+    print(f"int8 file: {short.stat().st_size / exact.stat().st_size:.0%} of the float32 file")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+
+    def runner(path: Path) -> Callable[[Tensor], Tensor]:
+        session = onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+        return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+
+    return {"ONNX, float32": runner(exact), "ONNX, int8": runner(short)}

@@ -1,12 +1,5 @@
 """The networks of the course, small parts first."""
 
-from gnet_utils.models.factorised import (
-    AsymmetricInception,
-    ResidualInception,
-    SeparableInception,
-    TwoThreeInception,
-    separable_conv,
-)
 from gnet_utils.models.googlenet import (
     AuxiliaryClassifier,
     FashionGoogLeNet,
@@ -14,5 +7,5 @@ from gnet_utils.models.googlenet import (
     GoogLeNetOutput,
 )
 from gnet_utils.models.inception import GOOGLENET_BLOCKS, BlockWidths, Inception, NaiveInception
-from gnet_utils.models.layers import ConvUnit, initialise
+from gnet_utils.models.layers import ConvUnit, initialise, separable_conv
 from gnet_utils.models.residual import BasicBlock, BottleneckBlock, FashionResNet, ResNet

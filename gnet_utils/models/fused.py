@@ -24,7 +24,7 @@ class MergedInception(nn.Module):
 
     All of them read the same input: one product with a taller matrix does the same work in one go.
     Of the pool branch the projection belongs to them only where it comes before the pooling. What
-    follows the 1x1 convolutions may be anything, as in the factorised blocks. Takes `block` apart.
+    follows the 1x1 convolutions may be anything, split windows too. Takes `block` apart.
     """
 
     def __init__(self, block: Inception):

@@ -82,3 +82,17 @@ def check_images(images: torch.Tensor, in_channels: int, smallest: int) -> None:
     else:
         return
     raise ValueError(f"images must be {expected}, got {got}: {hint}")
+
+
+def separable_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:
+    """Depthwise then pointwise convolution without bias, nothing between (Xception's best form).
+
+    Maps (N, in_channels, H, W) to (N, out_channels, H, W).
+    """
+    padding = kernel_size // 2
+    return nn.Sequential(
+        nn.Conv2d(
+            in_channels, in_channels, kernel_size, padding=padding, groups=in_channels, bias=False
+        ),
+        nn.Conv2d(in_channels, out_channels, 1, bias=False),
+    )

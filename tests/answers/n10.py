@@ -1,7 +1,6 @@
 """Right answers of many forms to notebook 10, and wrong ones with words of what they are told."""
 
 import copy
-import math
 from collections.abc import Callable
 from functools import partial
 
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from answers.forms import AsModule, Calling, forms
+from gnet_utils.models import separable_conv
 
 
 def fold_by(factor: Callable, bias: Callable, axis: int = 0) -> Callable:
@@ -121,6 +121,14 @@ def turned_round(conv, norm):
     return folded
 
 
+def fold_unfilled(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """The stub as it stands."""
+    folded = copy.deepcopy(conv)
+    with torch.no_grad():
+        folded.weight.copy_(...)
+    return folded
+
+
 def fold_nothing(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     """A wrong answer: the convolution as it was."""
     return copy.deepcopy(conv)
@@ -170,20 +178,66 @@ def fold_without_bias(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     return folded
 
 
+def separated(forward: Callable | None = None, **changes) -> type:
+    """The class that exercise 10.2 asks for, some of its parts made otherwise."""
+
+    class SeparableConv(nn.Module):
+        def __init__(self, in_channels, out_channels, kernel_size):
+            super().__init__()
+            sizes = in_channels, out_channels, kernel_size
+            self.depthwise = changes.get("depthwise", depthwise)(*sizes)
+            self.pointwise = changes.get("pointwise", pointwise)(*sizes)
+
+        def forward(self, x):
+            if forward:
+                return forward(self.depthwise, self.pointwise, x)
+            return self.pointwise(self.depthwise(x))
+
+    return SeparableConv
+
+
+def depthwise(c: int, _: int, k: int, **changes) -> nn.Conv2d:
+    options = {"padding": k // 2, "groups": c, "bias": False} | changes
+    return nn.Conv2d(
+        c, changes.pop("out", c), k, **{n: v for n, v in options.items() if n != "out"}
+    )
+
+
+def pointwise(c: int, out: int, _: int, **changes) -> nn.Conv2d:
+    return nn.Conv2d(c, out, 1, **({"bias": False} | changes))
+
+
+def unfilled(*_):
+    return ...
+
+
+def functional(c: int, out: int, k: int) -> nn.Module:
+    """Its weights as parameters, without layers."""
+    layer = nn.Module()
+    layer.windows = nn.Parameter(torch.randn(c, 1, k, k))
+    layer.mix = nn.Parameter(torch.randn(out, c, 1, 1))
+
+    class Functional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            seen = torch.conv2d(x, self.layer.windows, padding=k // 2, groups=c)
+            return torch.conv2d(seen, self.layer.mix)
+
+    return Functional()
+
+
 RIGHT = {
     "10.pays": [*forms(96), 4 * 24, 5 * 24 - 24],
-    "10.separable": [
-        *forms(7_049_728),
-        (25 * 128 + 128 * 256) * 14 * 14,
-        torch.tensor(35_968) * 196,
+    "10.separable_conv": [
+        separable_conv,
+        separated(),
+        separated(depthwise=lambda c, out, k: depthwise(c, out, k, padding="same")),
+        functional,
     ],
-    "10.halving": [*forms(800), 16 * 20 + 8 * 20 + 4 * 40 + 2 * 80],
-    "10.smooth": [
-        0.8669,
-        "0.867",
-        -(0.82 * math.log(0.82) + 9 * 0.02 * math.log(0.02)),
-        torch.distributions.Categorical(torch.tensor([0.82] + [0.02] * 9)).entropy(),
-    ],
+    "10.lead": [1.54, 1.5, "1.5", torch.tensor(1.5405)],
     "10.fold": [
         right_fold,
         as_a_new_layer,
@@ -200,9 +254,52 @@ RIGHT = {
 }
 
 WRONG = {
-    "10.smooth": [(3.7136, "gap between the logits")],
+    "10.separable_conv": [
+        (separated(unfilled, depthwise=unfilled, pointwise=unfilled), "depthwise, pointwise, forw"),
+        (separated(pointwise=unfilled), "still to fill in: pointwise"),
+        (separated(unfilled), "still to fill in: forward"),
+        (separable_conv(6, 10, 3), "without brackets"),
+        (separated(lambda windows, mix, x: windows(x)), "there should be two"),
+        (separated(lambda windows, mix, x: windows(mix(x))), "reads 6 channels, 10 come"),
+        (
+            separated(
+                lambda windows, mix, x: windows(mix(x)),
+                depthwise=lambda c, out, k: depthwise(out, out, k),
+            ),
+            "the 1x1 runs first",
+        ),
+        (separated(depthwise=lambda c, out, k: depthwise(c, out, 1, padding=0)), "runs first"),
+        (separated(depthwise=lambda c, out, k: depthwise(c, out, 7)), "is 7x7, it should be 3x3"),
+        (
+            separated(depthwise=lambda c, out, k: depthwise(c, out, k, groups=1)),
+            "read all channels",
+        ),
+        (separated(depthwise=lambda c, out, k: depthwise(c, out, k, groups=2)), "in 2 groups"),
+        (
+            separated(
+                depthwise=lambda c, out, k: depthwise(c, out, k, out=2 * c),
+                pointwise=lambda c, out, k: pointwise(2 * c, out, k),
+            ),
+            "12 windows run",
+        ),
+        (
+            separated(pointwise=lambda c, out, k: depthwise(c, out, k, groups=1)),
+            "its window is 1x1",
+        ),
+        (separated(pointwise=lambda c, out, k: pointwise(c, out, k, groups=2)), "in groups, so"),
+        (separated(depthwise=lambda c, out, k: depthwise(c, out, k, bias=True)), "has a bias"),
+        (separated(depthwise=lambda c, out, k: depthwise(c, out, k, padding=0)), "become 7x7"),
+        (separated(depthwise=lambda c, out, k: depthwise(c, out, k, padding=1)), "become 7x7"),
+        (separated(pointwise=lambda c, out, k: pointwise(c, c, k)), "6 channels leave"),
+        (separated(lambda windows, mix, x: mix(windows(x).relu())), "between the two parts"),
+        (separated(lambda windows, mix, x: mix(windows(x)).relu()), "a ReLU ends it"),
+        (separated(lambda windows, mix, x: mix(windows(x)) + 1), "something else changes"),
+        (None, "a function is asked for"),
+    ],
+    "10.lead": [(2.186, "best of chance"), (1.687, "ddof=1"), (0.8233, "lead in points")],
     "10.fold": [
         *((slip, message) for message, slip in SLIPS.items()),
+        (fold_unfilled, "the places with ..."),
         (fold_nothing, "nothing is folded"),
         (fold_in_place, "work on a copy"),
         (fold_without_bias, "shift of the batch norm is lost"),
