@@ -115,7 +115,7 @@ def draw_design(
     """
     plain, first, second = layer_costs(design)
     # places by hand: the automatic layout takes longer than all the rest
-    figure = Figure(figsize=(7.2, 4.6), dpi=110, facecolor="white", layout="none")
+    figure = Figure(figsize=(7.2, 4.3), dpi=110, facecolor="white", layout="none")
     k = design.kernel_size
     names = "parameters", "MACs (millions)", "activations (KiB)"
     for i, (name, unit) in enumerate(zip(names, (1, 1e6, 1024), strict=True)):

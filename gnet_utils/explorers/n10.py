@@ -18,7 +18,7 @@ from gnet_utils.plotting import COLOURS
 LOOKS = {"evolve": ("evolution", COLOURS["red"]), "random": ("chance", COLOURS["sky"])}
 BARS = {
     "MACs": COLOURS["blue"],
-    "ms, default": COLOURS["orange"],
+    "ms, default": COLOURS["red"],
     "ms, channels_last": COLOURS["gray"],
 }
 
