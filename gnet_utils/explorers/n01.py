@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 from gnet_utils.data import demo_picture, opencv
-from gnet_utils.exercises.n01 import SEPIA
-from gnet_utils.plotting import COLOURS
+from gnet_utils.exercises.n01 import LUMA
+from gnet_utils.plotting import COLOURS, show
 
-LUMA = (0.2989, 0.5870, 0.1140)
+# rows: new red, green, blue; columns: old red, green, blue
+SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]])
 COLOURS_IN = ("red", "green", "blue")
 PRESETS = {"luma": LUMA, "mean": (1 / 3, 1 / 3, 1 / 3), "red only": (1.0, 0.0, 0.0), "sepia": SEPIA}
 
@@ -22,6 +24,18 @@ def mix(picture: np.ndarray, weights: Sequence) -> np.ndarray:
     give RGB (H, W, 3).
     """
     return np.rint(picture @ np.asarray(weights).T).clip(0, 255).astype(np.uint8)
+
+
+def show_row(pictures: dict[str, np.ndarray], alt: str) -> None:
+    """Show named pictures side by side; in gray ones 0 is black and 255 is white."""
+    height, width = next(iter(pictures.values())).shape[:2]
+    size = (7.2, min(3.4, 7.0 / len(pictures) * height / width + 0.33))
+    fig, axes = plt.subplots(1, len(pictures), figsize=size)
+    for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
+        ax.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
+        ax.set_title(title, fontsize=10)
+        ax.axis("off")
+    show(fig, alt)
 
 
 def opencv_difference(picture: np.ndarray, weights: Sequence) -> np.ndarray:
