@@ -3,12 +3,13 @@
 import pytest
 from answers import RIGHT, WRONG
 
+from gnet_utils.course.notebooks import find_notebooks
 from gnet_utils.exercises import exercises_of, mistake_in
 
 ASKED = {
     name: exercise
-    for number in range(11)
-    for name, exercise in exercises_of(f"{number:02}").items()
+    for path in find_notebooks()
+    for name, exercise in exercises_of(path.stem[:2]).items()
 }
 
 
