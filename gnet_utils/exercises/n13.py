@@ -209,6 +209,6 @@ PREDICTIONS = {
             "a constant learning rate",
         ],
         right=3,
-        because="",
+        because="The last steps must be small; SGD comes second, the others change little.",
     ),
 }
