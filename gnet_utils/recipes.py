@@ -183,15 +183,16 @@ def product_seconds(kind: torch.dtype) -> float:
 
 SMALL = {"width": 0.25, "stem": "patch", "project_first": True, "multiple_of": 16}
 SHORT = {**SMALL, "dropout": 0.0}  # a short run has no time to overfit
-# What each speeds up is measured by `bench` (its TRICKS). Accuracy, measured on 5,000 validation
-# pictures after 33,000 training pictures, one seed each, so that gaps below 0.5 points mean little:
-# SGD (rate 0.1) 87.7%; Muon at rate 0.05, 0.1, 0.2 88.5%, 88.9%, 88.3%; with a warm-up of 5% of the
-# steps instead of 20% 90.0%. Of no use here: steps of 64 pictures (89.4%, a third slower), label
-# smoothing (89.3%), averaged weights (88.6%), momentum 0.85 (88.1%), four times the rate for norms
-# (88.9%). Nor, on 10,000 validation pictures after half an epoch of 50,000, means over four seeds
-# with an error of 0.1 points: whitened patches in the first convolution (89.3%) and 3x3 and 5x5
-# that begin as the identity (89.5%), where `sprint` as it is has 89.4%. torch.compile halves the
-# pictures a second of `minute` and `full` on a CPU with bfloat16, after a minute of compiling.
+# What each speeds up is measured by `bench`, what it does for accuracy by experiments/tricks.py.
+# Chosen on 5,000 validation pictures after 33,000 training pictures, one seed each, so that gaps
+# below 0.5 points mean little: SGD (rate 0.1) 87.7%; Muon at rate 0.05, 0.1, 0.2 88.5%, 88.9%,
+# 88.3%; with a warm-up of 5% of the steps instead of 20% 90.0%. Of no use here: steps of 64
+# pictures (89.4%, a third slower), label smoothing (89.3%), averaged weights (88.6%), momentum 0.85
+# (88.1%), four times the rate for norms (88.9%). Nor, on 10,000 validation pictures after half an
+# epoch of 50,000, means over four seeds with an error of 0.1 points: whitened patches in the first
+# convolution (89.3%) and 3x3 and 5x5 that begin as the identity (89.5%), where `sprint` as it is
+# has 89.4%. torch.compile halves the pictures a second of `minute` and `full` on a CPU with
+# bfloat16, after a minute of compiling.
 FAST = {"batch_size": 128, "learning_rate": 0.1, "warmup": 0.05, "optimiser": "muon"}
 FAST |= {"momentum": 0.6, "other_momentum": 0.85, "weight_decay": 0.0}
 

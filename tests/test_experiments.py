@@ -60,7 +60,9 @@ def test_a_run_of_another_recipe_is_not_taken_for_this_one(tmp_path, monkeypatch
         experiments.record("race", "fast", 0, pytest.fail, **other)
 
 
-@pytest.mark.parametrize("experiment", ["augmentation", "depth", "heads", "search", "start"])
+@pytest.mark.parametrize(
+    "experiment", ["augmentation", "depth", "heads", "search", "start", "tricks"]
+)
 def test_all_recorded_runs_are_those_of_todays_recipes(experiment):
     module = importlib.import_module(f"gnet_utils.experiments.{experiment}")
     for name, runs in experiments.recorded(experiment).items():

@@ -21,6 +21,7 @@ from torch import nn
 from gnet_utils.base import ROOT, CourseError, is_quick, written_aside
 from gnet_utils.counting import count_macs, format_table
 from gnet_utils.data import load_fashion_mnist
+from gnet_utils.experiments.tricks import TRICKS, changed
 from gnet_utils.models import GoogLeNet, fused
 from gnet_utils.recipes import Recipe, bfloat16_is_fast, build_network, get_recipe
 from gnet_utils.runs import History, this_machine
@@ -29,16 +30,6 @@ from gnet_utils.training import BY_HAND, QUICK_STEPS, fit
 TRAINING_PICTURES = 60_000
 YARDSTICK_PICTURES = 10 * TRAINING_PICTURES  # what the tutorials' recipe takes to reach 88.9%
 CPU_RECIPES = ("sprint", "minute", "five_minutes", "full")
-# What makes the recipe `sprint` fast, and the same recipe without it.
-TRICKS = {
-    "blocks on maps half as high and wide": {"network": {"stem": "full"}},
-    "bfloat16": {"precision": "float32"},
-    "channels last in memory": {"channels_last": False},
-    "channels in multiples of 16": {"network": {"multiple_of": 1}},
-    "projection before the pooling": {"network": {"project_first": False}},
-    "sibling 1x1 convolutions merged": {"merged": False},
-    "Muon, which teaches more in each step": {"optimiser": "sgd"},
-}
 
 
 def bench(out: Path, quick: bool = False) -> None:
@@ -110,9 +101,7 @@ def gains(data: tuple, pairs: int, seconds: float) -> dict[str, float]:
     for name, change in TRICKS.items():
         if name == "bfloat16" and not bfloat16_is_fast(data[0].device):
             continue
-        network = {**sprint.network, **change.get("network", {})}
-        without = dataclasses.replace(sprint, **{**change, "network": network})
-        slow, fast = in_turn(without, sprint, data, pairs, seconds)
+        slow, fast = in_turn(changed(change), sprint, data, pairs, seconds)
         ratios = [b / a for a, b in zip(slow, fast, strict=True)]
         found[name] = round(statistics.median(ratios), 2)
     return found

@@ -1,0 +1,78 @@
+"""What notebook 13 says about speed and its price, computed or from the recorded runs."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gnet_utils import experiments
+from gnet_utils.counting import count_macs
+from gnet_utils.experiments import tricks
+from gnet_utils.experiments.tricks import RUNS, TRICKS, changed
+from gnet_utils.explorers import n13
+from gnet_utils.muon import orthogonalised
+from gnet_utils.recipes import build_network, get_recipe
+from gnet_utils.training import fit
+
+
+def macs(recipe) -> int:
+    return count_macs(build_network(recipe), (1, 1, recipe.picture_size, recipe.picture_size))
+
+
+def test_the_336_is_a_product_of_less_work_faster_work_and_fewer_pictures():
+    found = n13.bench()["recipes"]["sprint"]
+    tutorial, sprint = get_recipe("tutorial"), get_recipe("sprint")
+    work = macs(tutorial) / macs(sprint)
+    speed = found["images_per_s"] / found["yardstick_images_per_s"] / work
+    assert (round(work, 1), round(speed, 1), tutorial.epochs / sprint.epochs) == (11.9, 1.4, 20)
+    assert work * speed * 20 == pytest.approx(found["times_faster"], abs=0.5)
+    peaks = n13.bench()["peak_tflops"]
+    share = 6 * macs(tutorial) * found["yardstick_images_per_s"] / 1e12 / peaks["float32"]
+    assert share == pytest.approx(0.84, abs=0.005) and found["share_of_peak"] < 0.3
+
+
+def test_one_trick_saves_more_than_all_others_together():
+    first, *others = n13.bench()["tricks"].values()
+    assert n13.bench()["tricks"].keys() == TRICKS.keys()
+    assert first > math.prod(others)
+
+
+def test_multiples_of_16_have_28_percent_more_multiply_adds():
+    without = changed(TRICKS["channels in multiples of 16"])
+    assert macs(get_recipe("sprint")) / macs(without) == pytest.approx(1.28, abs=0.005)
+
+
+@pytest.mark.parametrize("name", set(RUNS) - {"sprint"})
+def test_each_run_takes_back_one_setting(name):
+    sprint, other = get_recipe("sprint"), changed(RUNS[name])
+    assert other != sprint and len(RUNS[name]) == 1 + (name == "plain_sgd")
+    back = {key: getattr(sprint, key) for key in RUNS[name]}
+    assert replace(other, **back) == sprint
+
+
+def test_channels_last_changes_no_training_but_by_rounding():
+    images = torch.randint(0, 256, (8, 1, 28, 28), dtype=torch.uint8)
+    losses = []
+    for recipe in (get_recipe("sprint"), changed(TRICKS["channels last in memory"])):
+        torch.manual_seed(0)
+        net = build_network(replace(recipe, precision="float32"))
+        recipe = replace(recipe, precision="float32", epochs=2, batch_size=8)
+        losses.append(fit(net, (images, torch.arange(8)), None, recipe, progress=False).losses)
+    assert torch.allclose(*(torch.tensor(found) for found in losses), rtol=0.01)
+
+
+def test_prices_are_means_over_seeds_with_their_differences():
+    prices, runs = n13.prices(), experiments.recorded("tricks")
+    assert set(prices) == set(runs) <= set(RUNS)
+    for name, price in prices.items():
+        assert len(price["accuracies"]) == len(runs[name]) >= 2
+        assert price["difference"] == pytest.approx(price["mean"] - prices["sprint"]["mean"])
+    assert all(run["recipe"]["epochs"] == 0.3 for same in runs.values() for run in same)
+    assert tricks.SEEN == 15_000
+
+
+def test_the_ellipse_becomes_rounder():
+    small = torch.tensor([[0.9, 0.5], [0.4, 0.36]])
+    before, after = (torch.linalg.svdvals(orthogonalised(small, steps)) for steps in (0, 3))
+    assert before[1] / before[0] < 0.1 and after[1] / after[0] > 0.9
