@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from gnet_utils.fields import is_block, receptive_fields  # noqa: F401  (can be had from here too)
+from gnet_utils.fields import receptive_fields  # noqa: F401 - a fixed name, had from here
 from gnet_utils.models import GoogLeNet
 from gnet_utils.passes import evaluating, hooked, require_module, run_zeros
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils import augment
-from gnet_utils.data import to_float
+from gnet_utils.data import check_pictures, to_float
 from gnet_utils.passes import evaluating
 from gnet_utils.runs import History, forgetting_mean
 
@@ -118,11 +118,7 @@ def check_data(data: Data, name: str, device: torch.device | None = None, fewest
             f"{' and '.join(kinds)}: turn each into one with torch.as_tensor"
         )
     images, labels = data
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1:] != (1, 28, 28):
-        raise ValueError(
-            f"{name} images must be (N, 1, 28, 28) uint8, got {tuple(images.shape)} "
-            f"{str(images.dtype).removeprefix('torch.')}: take them from load_fashion_mnist"
-        )
+    check_pictures(images, f"{name} images")
     if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
         raise ValueError(
             f"{name} labels must be ({len(images)},) int64, got {tuple(labels.shape)} "

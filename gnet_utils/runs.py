@@ -10,7 +10,6 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -62,11 +61,8 @@ class History:
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise CourseError(f"{path} is not a recorded run ({error}): record it again") from None
 
-    def plot(self, so_far: Sequence[tuple[float, float]] = ()):
-        """Loss of the batches (smoothed) and accuracy after each epoch, as a Figure.
-
-        so_far: pairs (epochs done, accuracy since the last whole epoch), drawn as a line.
-        """
+    def plot(self):
+        """Loss of the batches (smoothed) and accuracy after each epoch, as a Figure."""
         from matplotlib.figure import Figure
 
         from gnet_utils.plotting import COLOURS
@@ -77,9 +73,6 @@ class History:
         losses = forgetting_mean([loss for _, loss in self.losses])
         left.plot(steps, losses, color=COLOURS["blue"])
         left.set(xlabel="step", ylabel="training loss", ylim=(0, None), title="Loss")
-        if so_far:
-            shown = [(epoch, 100 * share) for epoch, share in so_far]
-            right.plot(*zip(*shown, strict=True), color=COLOURS["gray"], lw=1, label="epoch so far")
         most = self.recipe.get("epochs", math.inf)  # the last epoch may be a part of one
         numbers = [min(entry["epoch"], most) for entry in self.epochs]
         for key, name, colour in (
@@ -95,7 +88,7 @@ class History:
         right.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         if 0 < len(numbers) < 4:  # half an epoch lies at no whole tick
             right.set_xticks(numbers)
-        if right.get_legend_handles_labels()[0]:
+        if self.epochs:
             right.legend(loc="lower right", frameon=False)
         return figure
 
@@ -114,7 +107,7 @@ def this_machine(device: torch.device) -> dict:
     name = getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name") or platform.machine()
     return {
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "device": device.type,
         "name": torch.cuda.get_device_name(device) if device.type == "cuda" else name,
         "bfloat16": bfloat16_is_fast(device),
@@ -316,8 +309,7 @@ def _read_state(path: str | os.PathLike) -> tuple[dict, History]:
 
 
 def _no_state(path: str | os.PathLike, error: Exception) -> CourseError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
     return CourseError(
-        f"{path} does not hold the state of a run of this network ({reason}): delete it to begin "
-        "again"
+        f"{path} does not hold the state of a run of this network ({type(error).__name__}): "
+        "delete it to begin again"
     )

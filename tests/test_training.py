@@ -540,19 +540,6 @@ def test_in_a_notebook_a_text_says_what_stays_true_and_how_the_run_ended(data, m
     assert not re.search(r"\d:\d|seconds|page", said[-1]), "it is stored with the notebook"
 
 
-def test_both_halves_of_the_live_plot_begin_in_the_first_epoch(data, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(live._Output, "replace_if_due", live._Output.replace)
-    monkeypatch.setattr("gnet_utils.plotting.bundle_of", lambda f, _: drawn.append(f) or ({}, {}))
-    run(data, live_plot=True)
-    loss, accuracy = drawn[2].axes
-    assert [len(ax.lines[0].get_xdata()) for ax in (loss, accuracy)] == [2, 2]
-    assert accuracy.lines[0].get_xdata()[-1] < 1, "the first epoch is not over"
-    last = drawn[-1].axes[1]
-    line, dots = (line.get_xydata() for line in last.lines)
-    assert all(np.abs(line - dot).sum(1).min() < 1e-2 for dot in dots), "the dots end the lines"
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [
