@@ -18,8 +18,18 @@ AREA = (0.08, 1.0)  # of a random crop: its share of the picture
 ASPECT = (3 / 4, 4 / 3)  # its width / height
 
 
+def _check_batch(images: Tensor) -> None:
+    if images.ndim != 4 or not images.is_floating_point():
+        kind = str(images.dtype).removeprefix("torch.")
+        raise ValueError(
+            "images must be a batch of float pictures (N, C, H, W), got "
+            f"{tuple(images.shape)} {kind}: use data.to_float"
+        )
+
+
 def random_mirror(images: Tensor) -> Tensor:
     """Mirror each picture left to right with probability one half."""
+    _check_batch(images)
     mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
     return torch.where(mirrored, images.flip(3), images)
 
@@ -29,6 +39,7 @@ def random_shift(images: Tensor, pixels: int) -> Tensor:
 
     The gap is filled with the nearest pixel of the picture: its edges are drawn out.
     """
+    _check_batch(images)
     count, _, height, width = images.shape
     padded = F.pad(images, (pixels,) * 4, mode="replicate")
     device = images.device
@@ -48,6 +59,7 @@ def random_erase(images: Tensor, share: float) -> Tensor:
     only a part of it is inside. Noise in place of Cutout's zeros is of Random Erasing (arXiv
     1708.04896), whose rectangles have many sizes and lie inside. Noise: mean 0, deviation 1.
     """
+    _check_batch(images)
     count, _, height, width = images.shape
     device = images.device
 
@@ -69,6 +81,7 @@ def random_resized_crop(images: Tensor) -> Tensor:
     logarithmic scale between the limits ASPECT. Up to ten boxes are drawn for each picture, the
     first that fits is cut; when none fits, the picture stays whole. Bilinear.
     """
+    _check_batch(images)
     count, _, height, width = images.shape
     tries = (count, 10)
     share = torch.empty(tries, device=images.device).uniform_(*AREA)
@@ -108,6 +121,7 @@ def views(images: Tensor, count: int = 1) -> list[Tensor]:
 
     Returns `count` batches of the same shape. Raises ValueError for another count.
     """
+    _check_batch(images)
     if count not in (1, 2, 6, 10):
         raise ValueError(f"count must be one of 1, 2, 6, 10, got {count}")
     height, width = images.shape[2:]
@@ -182,6 +196,7 @@ def _place(place: str, scale: int, size: int) -> tuple[int, int, int]:
 
 def cut(images: Tensor, crop: Crop, size: int = CROP_SIZE) -> Tensor:
     """What `crop` shows of each picture, as (N, C, size, size): scaled, cut, resized, mirrored."""
+    _check_batch(images)
     scaled = _resized(images, _scaled_size(*images.shape[2:], crop.scale))
     view = scaled[:, :, crop.top : crop.top + crop.size, crop.left : crop.left + crop.size]
     view = _resized(view, (size, size))

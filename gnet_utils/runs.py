@@ -119,9 +119,6 @@ def this_machine(device: torch.device) -> dict:
 
 # Checkpoints --------------------------------------------------------------------------------------
 
-# What reading a broken or forged file raises.
-UNREADABLE = (OSError, ValueError, OverflowError, RecursionError, safetensors.SafetensorError)
-
 
 def save_checkpoint(model: nn.Module, path: str | os.PathLike, **about: object) -> None:
     """Store the weights of `model` as float16 safetensors, with `about` as JSON beside them.
@@ -161,7 +158,7 @@ def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
             misfit = _misfit(file, own)
             tensors = {} if misfit else {n: file.get_tensor(n).to(t.dtype) for n, t in own.items()}
-    except UNREADABLE as error:
+    except Exception as error:  # there is no end to what a broken or forged file can raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         if _is_pickle(path):
             reason = "it is a pickle, as torch.save writes it, and reading one can run code"
@@ -304,7 +301,7 @@ def _read_state(path: str | os.PathLike) -> tuple[dict, History]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return state, History(**state["history"])
-    except Exception as error:  # there is no end to what a broken file can raise
+    except Exception as error:
         raise _no_state(path, error) from None
 
 

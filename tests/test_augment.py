@@ -188,9 +188,14 @@ def test_the_small_scheme_is_the_paper_divided_by_eight():
     ("call", "words"),
     [
         (lambda: augment.views(PICTURES, 3), "count must be one of 1, 2, 6, 10"),
+        (
+            lambda: augment.random_mirror(PICTURES[0]),
+            r"got \(1, 28, 28\) float32: use data.to_float",
+        ),
+        (lambda: augment.cut(PICTURES.byte(), None), r"got \(4, 1, 28, 28\) uint8"),
         (lambda: augment.small_crops(144), "count must be 10 or 48, got 144"),
     ],
 )
-def test_a_count_that_does_not_exist_is_one_sentence(call, words):
+def test_bad_input_is_one_sentence(call, words):
     with pytest.raises(ValueError, match=words):
         call()

@@ -26,11 +26,6 @@ class ConvUnit(nn.Module):
         eps: float = 0.001,
     ):
         super().__init__()
-        if min(in_channels, out_channels) < 1:
-            raise ValueError(
-                f"a convolution needs at least one channel in and out, got {in_channels} -> "
-                f"{out_channels}: raise the width"
-            )
         if norm not in (None, "batch"):
             raise ValueError(f'norm must be None or "batch", got {norm!r}')
         bias = norm is None
@@ -43,13 +38,11 @@ class ConvUnit(nn.Module):
 
 
 class Staged(nn.Module):
-    """A network that is a path of named stages; its `forward` spells the path."""
-
-    path: list[str]  # names of the stages in order, set when they are built
+    """A network that is a path of named stages, built in their order; `forward` spells the path."""
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """The (name, module) pairs from picture to logits, in order, without auxiliary heads."""
-        return [(name, self.get_submodule(name)) for name in self.path]
+        return [pair for pair in self.named_children() if not pair[0].startswith("aux")]
 
 
 def initialise(module: nn.Module) -> None:

@@ -132,7 +132,6 @@ class ResNet(Staged):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
         self.linear = nn.Linear(before, num_classes)
-        self.path = [name for name, _ in self.named_children()]
         initialise(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -190,7 +189,6 @@ class FashionResNet(Staged):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
         self.linear = nn.Linear(before, num_classes)
-        self.path = [name for name, _ in self.named_children()]
         initialise(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
