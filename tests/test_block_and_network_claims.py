@@ -111,8 +111,7 @@ def test_alexnet_stores_more_and_computes_less():
 
 def test_the_small_stem_gives_the_blocks_the_map_sizes_of_a_photo():
     full = GoogLeNet(10, aux=False).eval()
-    names = [name for name, _ in full.stages()]
-    names = names[names.index("inception_3a") :]
+    names = full.path[full.path.index("inception_3a") :]
     small = torch.nn.Sequential(small_stem(), *(full.get_submodule(name) for name in names))
     shapes = counting.stage_shapes(small, (1, 1, 28, 28))
     wanted = counting.stage_shapes(full, (1, 3, 224, 224))

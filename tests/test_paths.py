@@ -64,11 +64,12 @@ def assert_same(ours, theirs):
 @every_net
 def test_what_somebody_hangs_on_a_network_does_not_run(name):
     net, images = net_and_images(name)
-    before = outputs(net, images)
+    before, names = outputs(net, images), [stage for stage, _ in net.stages()]
     net.my_probe = nn.Linear(3, 3)
     net.zero = nn.Identity()
     net.zero.register_forward_hook(lambda m, inputs, output: torch.zeros_like(output))
     assert_same(outputs(net, images), before)
+    assert [stage for stage, _ in net.stages()] == names
 
 
 def test_a_teacher_hung_on_a_network_in_training_does_not_run_either():

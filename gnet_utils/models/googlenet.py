@@ -65,6 +65,7 @@ class GoogLeNet(Staged):
         self.flatten = nn.Flatten()
         self.dropout = nn.Dropout(0.4)
         self.linear = nn.Linear(channels, num_classes)
+        self.path = [name for name, _ in self.named_children()]
         self.aux1 = AuxiliaryClassifier(512, num_classes, unit_norm) if aux else None
         self.aux2 = AuxiliaryClassifier(528, num_classes, unit_norm) if aux else None
         initialise(self)
@@ -186,6 +187,7 @@ class FashionGoogLeNet(Staged):
         self.flatten = nn.Flatten()
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(channels, num_classes)
+        self.path = [name for name, _ in self.named_children()]
         initialise(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

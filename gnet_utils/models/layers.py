@@ -38,11 +38,13 @@ class ConvUnit(nn.Module):
 
 
 class Staged(nn.Module):
-    """A network that is a path of named stages, built in their order; `forward` spells the path."""
+    """A network that is a path of named stages; its `forward` spells the path."""
+
+    path: list[str]  # names of the stages in order, set when they are built
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """The (name, module) pairs from picture to logits, in order, without auxiliary heads."""
-        return [pair for pair in self.named_children() if not pair[0].startswith("aux")]
+        return [(name, self.get_submodule(name)) for name in self.path]
 
 
 def initialise(module: nn.Module) -> None:

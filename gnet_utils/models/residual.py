@@ -132,6 +132,7 @@ class ResNet(Staged):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
         self.linear = nn.Linear(before, num_classes)
+        self.path = [name for name, _ in self.named_children()]
         initialise(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -189,6 +190,7 @@ class FashionResNet(Staged):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
         self.linear = nn.Linear(before, num_classes)
+        self.path = [name for name, _ in self.named_children()]
         initialise(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

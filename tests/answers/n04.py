@@ -27,10 +27,8 @@ def written(
                 setattr(self, name, make())
 
         def forward(self, x):
-            for name, stage in self.stages():
-                if name == "inception_4a":
-                    break
-                x = stage(x)
+            for name in self.path[: self.path.index("inception_4a")]:
+                x = self.get_submodule(name)(x)
             heads = {"aux1": None, "aux2": None}
             for name in path:
                 if name in heads and (self.training or always):
