@@ -43,7 +43,7 @@ def load_fashion_mnist(
     has used one of the two stays with it. Raises ValueError for a wrong split or source and
     CourseError when the real data are insisted on and cannot be had.
     """
-    if not isinstance(split, str) or split not in ("train", "test"):
+    if split not in ("train", "test"):
         raise ValueError(f'split must be "train" or "test", got {split!r}')
     tensors, _ = dataset.load(source)
     return tensors[f"{split}_images"].to(device), tensors[f"{split}_labels"].to(device)

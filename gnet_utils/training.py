@@ -200,12 +200,11 @@ def fit(
 
 def _checked(model: nn.Module, train: Data, val: Data | None) -> int:
     """How many classes the labels ask for; ValueError where network or data cannot work."""
-    first = next(model.parameters(), None)
-    if first is None:
+    if next(model.parameters(), None) is None:
         raise ValueError(f"model has no weights to train, got {type(model).__name__}")
-    check_data(train, "train", first.device, fewest=2)
+    check_data(train, "train", fewest=2)
     if val is not None:
-        check_data(val, "val", first.device)
+        check_data(val, "val")
     return 1 + max(int(data[1].max()) for data in (train, val) if data is not None)
 
 

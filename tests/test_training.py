@@ -491,7 +491,7 @@ GOOD = torch.zeros(8, 1, 28, 28, dtype=torch.uint8), torch.zeros(8, dtype=torch.
         ((GOOD[0], GOOD[1].float()), "got \\(8,\\) float32"),
         ((GOOD[0], GOOD[1] + 10), "labels must be 0 to 9, got 10 to 10"),
         ((GOOD[0], GOOD[1] - 1), "labels must be 0 to 9, got -1 to -1"),
-        ((GOOD[0][:0], GOOD[1][:0]), "must hold 2 pictures or more, got 0"),
+        ((GOOD[0][:0], GOOD[1][:0]), "must hold 2 or more pictures, got 0"),
     ],
 )
 def test_data_of_another_form_is_one_sentence(bad, words):
