@@ -299,7 +299,8 @@ def begun_with(path: Path, recipe: Recipe) -> Recipe | None:
 def _read_state(path: str | os.PathLike) -> tuple[dict, History]:
     """What `save_state` kept, and its record. No code in the file is run: `weights_only`."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:  # by name, PyTorch would take x.safetensors for another kind
+            state = torch.load(file, map_location="cpu", weights_only=True)
         return state, History(**state["history"])
     except Exception as error:
         raise _no_state(path, error) from None

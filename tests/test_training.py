@@ -156,7 +156,7 @@ def test_a_run_that_goes_on_computes_as_it_began(data, tmp_path, monkeypatch):
         return real(*arguments, half=half, **options)
 
     monkeypatch.setattr(training, "train_epoch", train_epoch)
-    place = torch.load(state, weights_only=True)
+    place = torch.load(state.open("rb"), weights_only=True)
     place["history"]["epochs"] = place["history"]["epochs"][:1]
     for elsewhere in (False, True):
         if elsewhere:
