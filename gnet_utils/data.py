@@ -43,7 +43,7 @@ def load_fashion_mnist(
     has used one of the two stays with it. Raises ValueError for a wrong split or source and
     CourseError when the real data are insisted on and cannot be had.
     """
-    if not isinstance(split, str) or split not in ("train", "test"):
+    if split not in ("train", "test"):
         raise ValueError(f'split must be "train" or "test", got {split!r}')
     tensors, _ = dataset.load(source)
     return tensors[f"{split}_images"].to(device), tensors[f"{split}_labels"].to(device)
@@ -64,7 +64,7 @@ def to_float(images: Tensor) -> Tensor:
 
     The constants MEAN and STD are those of the real training set, for every split and source.
     """
-    _check_images(images)
+    check_pictures(images)
     return (images.float() / 255 - MEAN) / STD
 
 
@@ -75,25 +75,15 @@ def split_train_validation(
 
     images (N, 1, 28, 28) uint8, labels (N,) int64; the same seed gives the same parts.
     """
-    _check_images(images)
-    if labels.shape != images.shape[:1]:
-        raise ValueError(
-            f"labels must be ({len(images)},), one for each image, got {tuple(labels.shape)}"
-        )
-    if not 0 < validation < len(images):
-        raise ValueError(
-            f"validation must leave both parts some of the {len(images)} images, got {validation}"
-        )
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     order = order.to(images.device)
     held_out, kept = order[:validation], order[validation:]
     return (images[kept], labels[kept]), (images[held_out], labels[held_out])
 
 
-def _check_images(images: Tensor) -> None:
-    if not isinstance(images, Tensor):
-        raise TypeError(f"images must be a tensor (N, 1, 28, 28), got {type(images).__name__}")
-    if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1:] != (1, 28, 28):
+def check_pictures(images: Tensor, name: str = "images") -> None:
+    """Raise ValueError unless `images`, called `name` in it, are (N, 1, 28, 28) uint8."""
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1:] != (1, 28, 28):
         got = f"{tuple(images.shape)} {str(images.dtype).removeprefix('torch.')}"
-        hint = ": add a channel axis with images[:, None]" if images.dim() == 3 else ""
-        raise ValueError(f"images must be (N, 1, 28, 28) uint8, got {got}{hint}")
+        hint = ": add a channel axis with images[:, None]" if images.ndim == 3 else ""
+        raise ValueError(f"{name} must be (N, 1, 28, 28) uint8, got {got}{hint}")

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils import augment
-from gnet_utils.data import to_float
+from gnet_utils.data import check_pictures, to_float
 from gnet_utils.passes import evaluating
 from gnet_utils.runs import History, forgetting_mean
 
@@ -108,7 +108,7 @@ def in_layout(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def check_data(data: Data, name: str, device: torch.device | None = None, fewest: int = 1) -> None:
+def check_data(data: Data, name: str, fewest: int = 1) -> None:
     """Raise ValueError unless `data` is (images, labels) of the form this module expects."""
     pair = isinstance(data, (tuple, list)) and len(data) == 2
     if not (pair and all(isinstance(part, Tensor) for part in data)):
@@ -118,24 +118,14 @@ def check_data(data: Data, name: str, device: torch.device | None = None, fewest
             f"{' and '.join(kinds)}: turn each into one with torch.as_tensor"
         )
     images, labels = data
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1:] != (1, 28, 28):
-        raise ValueError(
-            f"{name} images must be (N, 1, 28, 28) uint8, got {tuple(images.shape)} "
-            f"{str(images.dtype).removeprefix('torch.')}: take them from load_fashion_mnist"
-        )
+    check_pictures(images, f"{name} images")
     if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
         raise ValueError(
             f"{name} labels must be ({len(images)},) int64, got {tuple(labels.shape)} "
             f"{str(labels.dtype).removeprefix('torch.')}: one class number for each picture"
         )
     if len(images) < fewest:
-        pictures = "pictures" if fewest > 1 else "picture"
-        raise ValueError(f"{name} must hold {fewest} {pictures} or more, got {len(images)}")
+        raise ValueError(f"{name} must hold {fewest} or more pictures, got {len(images)}")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high > 9:
         raise ValueError(f"{name} labels must be 0 to 9, got {low} to {high}")
-    if device is not None and {images.device, labels.device} != {device}:
-        raise ValueError(
-            f"{name} must be on {device} like the network, got {images.device} and "
-            f"{labels.device}: load with load_fashion_mnist(split, device={str(device)!r})"
-        )

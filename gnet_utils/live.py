@@ -1,16 +1,15 @@
 """The progress of a run while it trains: where it stands, and in a notebook a growing plot.
 
-`fit` tells a `Progress` what happens; how that is shown is decided here alone: in a terminal by a
-bar, in a notebook by a text that each update replaces. Not by a bar made of widgets: JupyterLab
-brings no output of a running cell to a page that was opened anew. Such a page shows for ever what
-was last saved, so that has to be true at any time.
+Who trains tells a `Progress` what happens; how that is shown is decided here alone: in a terminal
+by a bar, in a notebook by a text that each update replaces. Not by a bar made of widgets:
+JupyterLab brings no output of a running cell to a page that was opened anew. Such a page shows for
+ever what was last saved, so that has to be true at any time.
 """
 
 import math
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 from tqdm import tqdm
 
@@ -23,37 +22,37 @@ STANDS_STILL = (
 
 
 class Progress:
-    """Shows a run while it lasts: `with Progress(history, 300, 100, ...) as shown: ...`.
+    """Shows a run while it lasts: `with Progress(300, 100) as shown: ...`.
 
-    history: the record of the run (`runs.History`), which grows while it trains.
     total, epoch_steps: steps of the whole run and of an epoch, the last of which may be a part of
         one; epoch_steps=0 names no epochs.
-    bar, plot: what is shown: the steps, a figure of loss and accuracy.
-    measured, alt: which accuracy it is, and a sentence on the figure.
+    done: steps that were made before, by a run that goes on.
+    bar: whether the steps are shown.
+    measured: which accuracy it is.
+    plot, alt: makes a Figure of the run so far, for a notebook, and a sentence on it.
     """
 
     def __init__(
         self,
-        history: Any,
         total: int,
-        epoch_steps: int,
+        epoch_steps: int = 0,
+        done: int = 0,
         *,
-        bar: bool,
-        plot: bool,
+        bar: bool = True,
         measured: str = "training",
-        alt: str = "Training loss by step, and accuracy after each epoch.",
+        plot: Callable | None = None,
+        alt: str = "",
     ):
-        self.history, self.total, self.epoch_steps = history, total, epoch_steps
-        self.measured, self.alt = measured, alt
+        self.total, self.measured, self.first, self.done = total, measured, done, done
         self.epochs = math.ceil(total / epoch_steps) if epoch_steps else 0
-        self.first = self.done = min(len(history.epochs) * epoch_steps, total) if epoch_steps else 0
-        self.number, self.began = 1, time.perf_counter()
-        self.so_far, self.figures = [], ""
+        self.number, self.figures, self.began = 1, "", time.perf_counter()
         notebook = _in_notebook()
-        self.bar = tqdm(total=total, initial=self.done, disable=not bar or notebook, unit="step")
+        self.bar = tqdm(total=total, initial=done, disable=not bar or notebook, unit="step")
         self.outputs = [_Output(self.text)] if bar and notebook else []
-        if plot:
-            self.outputs.append(_Output(self.figure))
+        if plot is not None:
+            from gnet_utils.plotting import bundle_of
+
+            self.outputs.append(_Output(lambda over: bundle_of(plot(), alt)))
 
     def __enter__(self) -> "Progress":
         return self
@@ -76,7 +75,6 @@ class Progress:
 
     def look(self, loss: float, accuracy: float) -> None:
         """Mean loss and accuracy since the last whole epoch."""
-        self.so_far.append((self.done / self.epoch_steps if self.epoch_steps else 0, accuracy))
         self.figures = f"loss {loss:.3f}, {self.measured} accuracy {accuracy:.1%}"
         self.bar.set_postfix_str(self.figures, refresh=False)
         for output in self.outputs:
@@ -95,12 +93,6 @@ class Progress:
         left = f", about {left:.0f} seconds left" if self.done > self.first else ""
         words = f"Training, {time.strftime('%H:%M:%S')}: {place}{left}{figures}."
         return {"text/plain": f"{words}\n{STANDS_STILL}"}, {}
-
-    def figure(self, over: bool) -> tuple[dict, dict]:
-        """Loss and accuracy until now, as an output."""
-        from gnet_utils.plotting import bundle_of
-
-        return bundle_of(self.history.plot(self.so_far), self.alt)
 
 
 def _in_notebook() -> bool:

@@ -78,14 +78,8 @@ def normed_convolutions(net: nn.Module) -> Iterator[nn.Conv2d]:
     pictures; in another module only its `forward` knows.
     """
     for module in net.modules():
-        for conv, norm in pairwise(_layers(module)):
-            followed = isinstance(norm, nn.BatchNorm2d) and norm.training
-            if followed and isinstance(conv, nn.Conv2d) and conv.groups == 1:
-                yield conv
-
-
-def _layers(module: nn.Module) -> list[nn.Module]:
-    """What runs one after the other in a chain of chains; any other module is one layer."""
-    if type(module).forward not in (nn.Sequential.forward, ConvUnit.forward):
-        return [module]
-    return [layer for child in module.children() for layer in _layers(child)]
+        if type(module).forward in (nn.Sequential.forward, ConvUnit.forward):
+            for conv, norm in pairwise(module.children()):
+                followed = isinstance(norm, nn.BatchNorm2d) and norm.training
+                if followed and isinstance(conv, nn.Conv2d) and conv.groups == 1:
+                    yield conv

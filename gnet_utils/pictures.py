@@ -73,45 +73,32 @@ def load_picture(path: str | os.PathLike) -> np.ndarray:
 def decode_picture(content: bytes, name: str = "this file") -> np.ndarray:
     """Like `load_picture`, from the bytes of a file (an upload, say), called `name` in errors."""
     cv2 = opencv()
-    turned = _check_picture(content, name)
-    try:  # unchanged: with transparency and 16 bits, and not turned
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    transparent = _check_picture(content, name)
+    how = cv2.IMREAD_UNCHANGED if transparent else cv2.IMREAD_COLOR
+    try:  # in colour OpenCV makes 8 bits and three channels of everything, and turns it upright
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), how)
     except cv2.error:
         picture = None
     if picture is None:
         raise CourseError(f"OpenCV cannot decode {name}: save it again as JPEG or PNG")
-    if picture.dtype == np.uint16:  # by OpenCV here and below: NumPy takes eight times the memory
-        picture = cv2.convertScaleAbs(picture, alpha=255 / 65535)
-    elif picture.dtype != np.uint8:
-        raise CourseError(f"{name} has {picture.dtype} pixels: save it with 8 or 16 bits")
-    if picture.ndim == 2:
-        picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
-    elif picture.shape[2] == 4:
+    if picture.shape[2:] == (4,):  # by OpenCV: NumPy takes eight times the memory
+        picture = cv2.convertScaleAbs(picture, alpha=255 / np.iinfo(picture.dtype).max)
         alpha = cv2.merge([cv2.extractChannel(picture, 3)] * 3)
-        colour = cv2.multiply(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGB), alpha, scale=1 / 255)
+        colour = cv2.multiply(cv2.cvtColor(picture, cv2.COLOR_BGRA2BGR), alpha, scale=1 / 255)
         picture = cv2.add(colour, 255 - alpha)
-    else:
-        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-    if turned in (5, 6, 7, 8):  # EXIF: where the camera's row 0 and column 0 belong
-        picture = picture.transpose(1, 0, 2)
-    if turned in (2, 3, 6, 7):
-        picture = picture[:, ::-1]
-    if turned in (3, 4, 7, 8):
-        picture = picture[::-1]
+    picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     scale = LONGEST_SIDE / max(picture.shape[:2])
     if scale < 1:
         height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
-        picture = cv2.resize(
-            np.ascontiguousarray(picture), (width, height), interpolation=cv2.INTER_AREA
-        )
-    return np.ascontiguousarray(picture)
+        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    return picture
 
 
-def _check_picture(content: bytes, name: str) -> int:
-    """Refuse what is no whole picture or too large, before OpenCV decodes; return the EXIF turn.
+def _check_picture(content: bytes, name: str) -> bool:
+    """Refuse what is no whole picture or too large, before OpenCV decodes.
 
     Pillow (which matplotlib brings) reads the header alone, and notices a file that was cut short,
-    where OpenCV fills the rest with gray.
+    where OpenCV fills the rest with gray. Returns whether the picture has transparent parts.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -126,7 +113,7 @@ def _check_picture(content: bytes, name: str) -> int:
             if picture.width * picture.height > LARGEST_PICTURE:
                 raise Image.DecompressionBombError
             picture.load()
-            return picture.getexif().get(0x0112, 1)
+            return picture.has_transparency_data
     except Image.DecompressionBombError:
         limit = f"{LARGEST_PICTURE // 1_000_000} million pixels"
         raise CourseError(f"{name} has more than {limit}: make it smaller first") from None

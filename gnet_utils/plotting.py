@@ -1,4 +1,4 @@
-"""Figures: one look for all notebooks, one way to show a picture, drawings of blocks and maps.
+"""Figures: one look for all notebooks, one way to show one, with its description.
 
 Functions take data and return a matplotlib Figure; `show` puts a Figure (or the current pyplot
 one) on the page with its description for readers who cannot see it.
@@ -10,10 +10,7 @@ import io
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
-from torch import nn
 
 # Okabe and Ito's palette: told apart with any kind of colour vision. Orange is the 3x3 branch and
 # nothing else; two things that are compared are blue and red.
@@ -35,7 +32,6 @@ BRANCH_COLOURS = {
     "pool": COLOURS["purple"],
 }
 BRANCHES = tuple(BRANCH_COLOURS)  # of a block, in its own order
-BOX = 0.68  # height of a box in the drawing of a block, where branches lie 1 apart
 
 
 def counted(number: int, noun: str) -> str:
@@ -125,90 +121,3 @@ def show_pictures(pictures, titles=None, columns: int = 5, size: float = 1.4) ->
         if titles is not None:
             ax.set_title(str(titles[index]), fontsize=9, loc="center")
     return figure
-
-
-def draw_block(block: nn.Module, in_channels: int | None = None, ax: Axes | None = None) -> Figure:
-    """Wiring of an Inception block, read from the module itself: what runs after what, how wide.
-
-    Works for any block whose children are named `branch_...`. The bands are as thick as the
-    number of channels they carry. Draws into `ax` when one is given.
-    """
-    chains = [
-        (name.removeprefix("branch_"), _chain(branch)) for name, branch in block.named_children()
-    ]
-    if in_channels is None:
-        in_channels = next(m.in_channels for m in block.modules() if isinstance(m, nn.Conv2d))
-    outs = [chain[-1][1] or in_channels for _, chain in chains]
-    if ax is None:
-        _, ax = plt.subplots(figsize=(7.2, 3.9))
-    middle = (len(chains) - 1) / 2
-    rows = max(4, len(chains))  # fewer branches do not make larger boxes
-    ax.set(xlim=(-0.55, 5.15), ylim=(middle - rows / 2 - 0.12, middle + rows / 2 + 0.12))
-    ax.axis("off")
-
-    thickest = max(in_channels, *(c or 0 for _, chain in chains for _, c in chain))
-    unit = min(BOX / thickest, (len(chains) - 0.3) / sum(outs))  # height of one channel
-    top = middle + unit * sum(outs) / 2
-    longest = max(len(chain) for _, chain in chains)
-    box = min(1.08, (2.43 - 0.12 * (longest - 1)) / longest)
-    columns = (0.96 + box / 2, 3.39 - box / 2)
-    for row, ((name, chain), out) in enumerate(zip(chains, outs, strict=True)):
-        y = len(chains) - 1 - row
-        colour = BRANCH_COLOURS.get(name, COLOURS["gray"])
-        xs = np.linspace(*columns, len(chain)) if len(chain) > 1 else columns[:1]
-        _band(ax, (0.2, middle), (xs[0] - box / 2, y), unit * in_channels, COLOURS["gray"], 0.18)
-        channels = in_channels
-        for x, next_x, (label, made) in zip(xs, [*xs[1:], None], chain, strict=True):
-            channels = made or channels
-            _box(ax, x, y, f"{label}\n{counted(made, 'channel')}" if made else label, colour, box)
-            if next_x is not None:
-                ends = (x + box / 2, y), (next_x - box / 2, y)
-                _band(ax, *ends, unit * channels, colour, 0.45)
-        end = (4.35, top - unit * out / 2)
-        _band(ax, (xs[-1] + box / 2, y), end, unit * out, colour, 0.45, bend=3.39)
-        ax.bar(4.45, unit * out, 0.2, bottom=top - unit * out, color=colour, edgecolor="white")
-        ax.text(3.57, y, f"{out}", ha="center", va="center", color=COLOURS["ink"])
-        top -= unit * out
-    ax.bar(0.1, unit * in_channels, 0.2, bottom=middle - unit * in_channels / 2, color="#BBBBBB")
-    before, after = (counted(n, "channel").replace(" ", "\n") for n in (in_channels, sum(outs)))
-    ax.text(-0.05, middle, f"input\n{before}", ha="right", va="center")
-    ax.text(4.6, middle, f"concat\n{after}", ha="left", va="center")
-    return ax.figure
-
-
-def _band(ax: Axes, start, end, thickness, colour, alpha, bend: float | None = None) -> None:
-    """A band from one (x, y) to another, level until x = `bend`, then a smooth curve."""
-    t = np.linspace(0, 1, 40)
-    bend = start[0] if bend is None else bend
-    x = np.r_[start[0], bend + (end[0] - bend) * t]
-    y = np.r_[start[1], start[1] + (end[1] - start[1]) * (3 * t**2 - 2 * t**3)]
-    ax.fill_between(x, y - thickness / 2, y + thickness / 2, color=colour, alpha=alpha, lw=0)
-
-
-def _chain(branch: nn.Module) -> list[tuple[str, int | None]]:
-    """(label, channels out) of each convolution or pool of a branch, in order."""
-    steps = []
-    for layer in branch.modules():
-        if isinstance(layer, nn.Conv2d):
-            kernel = "x".join(map(str, layer.kernel_size))
-            steps.append((f"{kernel} conv", layer.out_channels))
-        elif isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)):
-            kind = "max" if isinstance(layer, nn.MaxPool2d) else "avg"
-            steps.append((f"{layer.kernel_size}x{layer.kernel_size} {kind} pool", None))
-    return steps
-
-
-def _box(ax, x: float, y: float, text: str, colour: str, width: float) -> None:
-    height = BOX  # of every band at most, so that each band meets its box
-    patch = FancyBboxPatch(
-        (x - width / 2, y - height / 2),
-        width,
-        height,
-        boxstyle="round,pad=0.02,rounding_size=0.08",
-        facecolor="white",
-        edgecolor=colour,
-        linewidth=2,
-        zorder=2,
-    )
-    ax.add_patch(patch)
-    ax.text(x, y, text, ha="center", va="center", fontsize=9, color=COLOURS["ink"], zorder=3)

@@ -1,9 +1,9 @@
 """Looking inside a network while it works: what flows back, what its parts answer.
 
 Offers `gradient_norms`; `feature_maps`, `branch_names`, `mean_maps` and `ablate` for the parts;
-`drawn_probes`, `dealt` and `share_between` for what the branches' channels answer to; `cam`,
-`grad_cam`, `occlusion`, `enlarge` and `likeness` for places of the picture; `maximise` for pictures
-that a part answers to; `gradient_energy` and `share_inside` for the size of what a unit sees.
+`cam`, `grad_cam`, `occlusion`, `enlarge` and `likeness` for places of the picture; `maximise` for
+pictures that a part answers to; `gradient_energy` and `share_inside` for the size of what a unit
+sees.
 
 Nothing here changes the network: hooks are taken off again and its mode is restored. Images are
 float (N, C, H, W), as `to_float` makes them.
@@ -100,51 +100,6 @@ def ablate(
         return torch.zeros_like(output) if means is None else means[name].expand_as(output)
 
     return hooked(_find(model, names), replace)
-
-
-# What channels answer to --------------------------------------------------------------------------
-
-
-def drawn_probes(count: int = 24) -> dict[str, Tensor]:
-    """Lines and discs on gray, brighter or darker than it by the same amount: (count, 1, 28, 28).
-
-    The gray is 0 after `to_float`, as is the padding, so that no drawing has a frame. The four
-    kinds have the same places; lines are 1.5 pixels wide and up to 18 long, discs 10 to 16 wide.
-    """
-    random = torch.Generator().manual_seed(0)
-
-    def draw(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(count, 1, 1, generator=random)
-
-    rows, columns = torch.meshgrid(torch.arange(28.0), torch.arange(28.0), indexing="ij")
-    rows, columns, angle, radius = (
-        rows - draw(9, 18),
-        columns - draw(9, 18),
-        draw(0, 3.15),
-        draw(5, 8),
-    )
-    squared = rows.square() + columns.square()
-    on_line = (columns * angle.sin() - rows * angle.cos()).abs() < 0.75
-    drawings = {"line": on_line & (squared < 9**2), "disc": squared < radius**2}
-    return {
-        f"{tone} {kind}": sign * -BLACK * drawing[:, None].float()
-        for kind, drawing in drawings.items()
-        for tone, sign in (("bright", 1), ("dark", -1))
-    }
-
-
-def dealt(groups: Sequence[Tensor]) -> list[Tensor]:
-    """The same numbers in groups of the same sizes, dealt at random (PyTorch's generator)."""
-    numbers = torch.cat(list(groups))
-    order = torch.randperm(len(numbers))
-    return list(numbers[order].split([len(group) for group in groups]))
-
-
-def share_between(groups: Sequence[Tensor]) -> float:
-    """The share of the variance of all numbers that lies between the groups: 0 to 1."""
-    numbers = torch.cat(list(groups))
-    between = sum(len(group) * (group.mean() - numbers.mean()).square() for group in groups)
-    return float(between / (numbers - numbers.mean()).square().sum().clamp_min(1e-12))
 
 
 # Places -------------------------------------------------------------------------------------------

@@ -67,12 +67,7 @@ class Recipe:
             "batch_size": (self.batch_size >= 2, "2 or more, for batch norm"),
             "learning_rate": (0 < self.learning_rate < math.inf, "above 0 and finite"),
             "schedule": (self.schedule in ("one-cycle", "constant"), '"one-cycle" or "constant"'),
-            "warmup": (0 <= self.warmup < 1, "0 or more and below 1"),
             "optimiser": (self.optimiser in ("sgd", "muon"), '"sgd" or "muon"'),
-            "momentum": (0 <= self.momentum < 1, "0 or more and below 1"),
-            "other_momentum": (0 <= self.other_momentum < 1, "0 or more and below 1"),
-            "label_smoothing": (0 <= self.label_smoothing < 1, "0 or more and below 1"),
-            "erase": (0 <= self.erase <= 1, "0 to 1"),
             "precision": (self.precision in ("auto", "float32"), '"auto" or "float32"'),
         }
         for name, (good, expected) in limits.items():

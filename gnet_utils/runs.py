@@ -4,12 +4,12 @@
 Each file is written aside first, so that none is ever half there.
 """
 
+import copy
 import json
 import math
 import os
 import platform
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -61,11 +61,8 @@ class History:
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise CourseError(f"{path} is not a recorded run ({error}): record it again") from None
 
-    def plot(self, so_far: Sequence[tuple[float, float]] = ()):
-        """Loss of the batches (smoothed) and accuracy after each epoch, as a Figure.
-
-        so_far: pairs (epochs done, accuracy since the last whole epoch), drawn as a line.
-        """
+    def plot(self):
+        """Loss of the batches (smoothed) and accuracy after each epoch, as a Figure."""
         from matplotlib.figure import Figure
 
         from gnet_utils.plotting import COLOURS
@@ -76,9 +73,6 @@ class History:
         losses = forgetting_mean([loss for _, loss in self.losses])
         left.plot(steps, losses, color=COLOURS["blue"])
         left.set(xlabel="step", ylabel="training loss", ylim=(0, None), title="Loss")
-        if so_far:
-            shown = [(epoch, 100 * share) for epoch, share in so_far]
-            right.plot(*zip(*shown, strict=True), color=COLOURS["gray"], lw=1, label="epoch so far")
         most = self.recipe.get("epochs", math.inf)  # the last epoch may be a part of one
         numbers = [min(entry["epoch"], most) for entry in self.epochs]
         for key, name, colour in (
@@ -94,7 +88,7 @@ class History:
         right.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         if 0 < len(numbers) < 4:  # half an epoch lies at no whole tick
             right.set_xticks(numbers)
-        if right.get_legend_handles_labels()[0]:
+        if self.epochs:
             right.legend(loc="lower right", frameon=False)
         return figure
 
@@ -113,7 +107,7 @@ def this_machine(device: torch.device) -> dict:
     name = getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name") or platform.machine()
     return {
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "device": device.type,
         "name": torch.cuda.get_device_name(device) if device.type == "cuda" else name,
         "bfloat16": bfloat16_is_fast(device),
@@ -124,9 +118,6 @@ def this_machine(device: torch.device) -> dict:
 
 
 # Checkpoints --------------------------------------------------------------------------------------
-
-# What reading a broken or forged file raises.
-UNREADABLE = (OSError, ValueError, OverflowError, RecursionError, safetensors.SafetensorError)
 
 
 def save_checkpoint(model: nn.Module, path: str | os.PathLike, **about: object) -> None:
@@ -165,9 +156,9 @@ def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
     try:
         with safetensors.safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-            misfit = misfit_of(file, own)
+            misfit = _misfit(file, own)
             tensors = {} if misfit else {n: file.get_tensor(n).to(t.dtype) for n, t in own.items()}
-    except UNREADABLE as error:
+    except Exception as error:  # there is no end to what a broken or forged file can raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         if _is_pickle(path):
             reason = "it is a pickle, as torch.save writes it, and reading one can run code"
@@ -177,11 +168,24 @@ def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
         raise CourseError(
             f"{path} was made for another network ({misfit}): build the network that it names"
         )
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise CourseError(f"{path} is useless: {name} holds values that are not finite numbers")
     model.load_state_dict(tensors)
     return about
+
+
+def _misfit(file: Any, own: dict[str, Tensor]) -> str:
+    """The first difference between an open safetensors file and the tensors `own`, or "".
+
+    Looks at the header only: a file may claim anything, and be as large as the disk.
+    """
+    if differing := own.keys() ^ set(file.keys()):
+        return f"only one of the two has {min(differing)!r:.60}"
+    for name, tensor in own.items():
+        part = file.get_slice(name)
+        if part.get_shape() != list(tensor.shape):
+            return f"{name} is {tuple(part.get_shape())}, here {tuple(tensor.shape)}"
+        if part.get_dtype().startswith(("F", "BF")) != tensor.is_floating_point():
+            return f"{name} has the type {part.get_dtype()}, here {tensor.dtype}"
+    return ""
 
 
 def _is_pickle(path: str | os.PathLike) -> bool:
@@ -211,29 +215,15 @@ def load_trained(name: str) -> tuple[nn.Module, dict]:
 # States: all that a run needs to go on -----------------------------------------------------------
 
 
-def snapshot(net: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+def snapshot(net: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, dict]:
     """Copies of all numbers of a run: weights, running statistics, momentum."""
-    tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
-    for name, parameter in _momenta(optimiser).items():
-        momentum = optimiser.state[parameter].get("momentum_buffer")
-        if momentum is not None:
-            tensors[name] = momentum
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+    return copy.deepcopy({"net": net.state_dict(), "optimiser": optimiser.state_dict()})
 
 
-def restore(tensors: dict[str, Tensor], net: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+def restore(numbers: dict[str, dict], net: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     """Bring the numbers of a `snapshot` back into `net` and `optimiser`."""
-    net.load_state_dict({name: tensors[f"net.{name}"] for name in net.state_dict()})
-    for name, parameter in _momenta(optimiser).items():
-        if name in tensors:  # in the layout of its weight
-            kept = torch.empty_like(parameter).copy_(tensors[name])
-            optimiser.state[parameter]["momentum_buffer"] = kept
-
-
-def _momenta(optimiser: torch.optim.Optimizer) -> dict[str, nn.Parameter]:
-    """The parameters by the name that their momentum has in a state."""
-    parameters = (p for group in optimiser.param_groups for p in group["params"])
-    return {f"momentum.{index}": parameter for index, parameter in enumerate(parameters)}
+    net.load_state_dict(numbers["net"])
+    optimiser.load_state_dict(numbers["optimiser"])
 
 
 def fingerprint(data: tuple[Tensor, Tensor]) -> list[int]:
@@ -243,18 +233,16 @@ def fingerprint(data: tuple[Tensor, Tensor]) -> list[int]:
 
 
 def save_state(
-    path: str | os.PathLike, tensors: dict[str, Tensor], history: History, pictures: list[int]
+    path: str | os.PathLike, numbers: dict[str, dict], history: History, pictures: list[int]
 ) -> None:
     """Keep a `snapshot`, the record so far and the `fingerprint` of the training pictures.
 
     Where the disk is full or read-only, that is said on stderr: training need not end for it.
     """
-    run = json.dumps({"history": asdict(history), "data": pictures})
     try:
         with written_aside(path) as aside:
-            tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-            save_file(tensors, aside, metadata={"run": run})
-    except (OSError, safetensors.SafetensorError) as error:
+            torch.save({"history": asdict(history), "data": pictures, **numbers}, aside)
+    except (OSError, RuntimeError) as error:  # PyTorch has the second for a full disk
         print(
             f"{path} cannot be written ({error}): training goes on, but could not be resumed from "
             "here.",
@@ -277,17 +265,7 @@ def load_state(
     """
     if not Path(path).exists():
         return fresh
-    unfit = f"{path} does not hold the state of a run"
-    weights = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
-    device = str(next(net.parameters()).device)
-    try:
-        with safetensors.safe_open(path, "pt", device=device) as file:
-            run = json.loads(file.metadata()["run"])
-            history, seen = History(**run["history"]), run["data"]
-            misfit = misfit_of(file, weights, _momenta(optimiser))
-            tensors = {} if misfit else {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (*UNREADABLE, TypeError, KeyError) as error:
-        raise CourseError(f"{unfit} ({error}): delete it to begin again") from None
+    state, history = _read_state(path)
     name, other = fresh.recipe["name"], other_settings(Recipe(**fresh.recipe), history.recipe)
     if other or history.seed != fresh.seed:
         raise UsageError(
@@ -295,50 +273,41 @@ def load_state(
             f"not to {name!r}, seed {fresh.seed} (other: {', '.join(other) or 'seed'}): delete it "
             "to begin again, or choose another file"
         )
-    if seen != pictures:
+    if state["data"] != pictures:
         raise UsageError(
             f"{path} belongs to a run on other training pictures: delete it to begin again, or "
             "choose another file"
         )
-    if misfit:
-        raise CourseError(f"{unfit} of this network ({misfit}): delete it to begin again")
+    try:
+        restore(state, net, optimiser)
+    except (RuntimeError, ValueError) as error:
+        raise _no_state(path, error) from None
     # On the same kind of processor the stopwatch is not asked again whether bfloat16 is faster.
     here, there = fresh.machine, history.machine
     if any(there[key] != here[key] for key in ("device", "name")):
         history.machine = here
-    restore(tensors, net, optimiser)
     return history
 
 
-def begun_with(state: Path, recipe: Recipe) -> Recipe | None:
-    """`recipe` with the epochs of the unfinished run whose state that file keeps, or None.
+def begun_with(path: Path, recipe: Recipe) -> Recipe | None:
+    """`recipe` with the epochs of the unfinished run whose state that file keeps, or None."""
+    if not path.exists():
+        return None
+    return replace(recipe, epochs=_read_state(path)[1].recipe["epochs"])
 
-    Nothing else is taken from the file: a forged one could ask for a network of any size.
-    """
+
+def _read_state(path: str | os.PathLike) -> tuple[dict, History]:
+    """What `save_state` kept, and its record. No code in the file is run: `weights_only`."""
     try:
-        with safetensors.safe_open(state, "pt") as file:
-            stored = json.loads(file.metadata()["run"])["history"]["recipe"]
-        return replace(recipe, epochs=float(stored["epochs"]))
-    except (*UNREADABLE, TypeError, KeyError):
-        return None  # there is none, or `fit` will say what is wrong with it
+        with open(path, "rb") as file:  # by name, PyTorch would take x.safetensors for another kind
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        return state, History(**state["history"])
+    except Exception as error:
+        raise _no_state(path, error) from None
 
 
-def misfit_of(
-    file: Any, expected: dict[str, Tensor], optional: dict[str, Tensor] | None = None
-) -> str:
-    """The first difference between an open safetensors file and the tensors that are expected.
-
-    Looks at the header only: a file may claim anything, and be as large as the disk.
-    """
-    names, known = set(file.keys()), {**expected, **(optional or {})}
-    if missing := expected.keys() - names:
-        return f"{min(missing)} is missing"
-    for name in sorted(names):
-        if name not in known:
-            return f"{name!r:.60} is unknown here"
-        part, own = file.get_slice(name), known[name]
-        if part.get_shape() != list(own.shape):
-            return f"{name} is {tuple(part.get_shape())}, here {tuple(own.shape)}"
-        if part.get_dtype().startswith(("F", "BF")) != own.is_floating_point():
-            return f"{name} has the type {part.get_dtype()}, here {own.dtype}"
-    return ""
+def _no_state(path: str | os.PathLike, error: Exception) -> CourseError:
+    return CourseError(
+        f"{path} does not hold the state of a run of this network ({type(error).__name__}): "
+        "delete it to begin again"
+    )

@@ -105,7 +105,6 @@ def fit(
     *,
     seed: int = 0,
     progress: bool = True,
-    live_plot: bool = False,
     state: str | os.PathLike | None = None,
     after_epoch: Callable[[History], None] | None = None,
 ) -> History:
@@ -117,7 +116,6 @@ def fit(
     train, val: (images, labels) on the model's device; val may be None.
     seed: of batch order, augmentation and dropout; on a CPU the same seed repeats exactly. The
         caller's own random numbers go on after `fit` as if it had drawn none.
-    live_plot: draw loss and accuracy while training, in a notebook.
     state: a file that keeps everything after each epoch; when it exists, training goes on from it,
         and ends with the same weights as without the interruption.
     after_epoch: called with the history after each epoch, when `model` has the weights so far.
@@ -157,7 +155,8 @@ def fit(
             fused.unmerge_into(net, model)
 
     leads = parallel.rank() == 0
-    with Progress(history, total, epoch_steps, bar=progress and leads, plot=live_plot) as shown:
+    done = min(len(history.epochs) * epoch_steps, total)
+    with Progress(total, epoch_steps, done, bar=progress and leads) as shown:
         try:
             for epoch in range(len(history.epochs), shown.epochs):
                 steps = range(shown.done, min(shown.done + epoch_steps, total))
@@ -201,12 +200,11 @@ def fit(
 
 def _checked(model: nn.Module, train: Data, val: Data | None) -> int:
     """How many classes the labels ask for; ValueError where network or data cannot work."""
-    first = next(model.parameters(), None)
-    if first is None:
+    if next(model.parameters(), None) is None:
         raise ValueError(f"model has no weights to train, got {type(model).__name__}")
-    check_data(train, "train", first.device, fewest=2)
+    check_data(train, "train", fewest=2)
     if val is not None:
-        check_data(val, "val", first.device)
+        check_data(val, "val")
     return 1 + max(int(data[1].max()) for data in (train, val) if data is not None)
 
 

@@ -4,9 +4,15 @@ import pytest
 from torch import nn
 
 from gnet_utils.counting import count_macs, count_parameters
-from gnet_utils.explorers.n03 import BRANCHES, PRESETS, block_builder, branch_costs, build_block
+from gnet_utils.explorers.n03 import (
+    BRANCHES,
+    PRESETS,
+    block_builder,
+    branch_costs,
+    build_block,
+    draw_block,
+)
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
-from gnet_utils.plotting import draw_block
 
 WIDTHS = GOOGLENET_BLOCKS["3a"]
 

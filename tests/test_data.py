@@ -232,18 +232,3 @@ def test_train_and_validation_part_the_images_without_loss_or_overlap() -> None:
     assert torch.equal(again[0][0], train)
     other = data.split_train_validation(images, labels, validation=30, seed=1)
     assert not torch.equal(other[0][0], train)
-
-
-@pytest.mark.parametrize(
-    ("labels", "validation", "message"),
-    [
-        (torch.zeros(9).long(), 3, r"labels must be \(10,\), one for each image, got \(9,\)"),
-        (torch.zeros(10).long(), 10, "must leave both parts some of the 10 images, got 10"),
-        (torch.zeros(10).long(), 0, "must leave both parts some of the 10 images, got 0"),
-    ],
-)
-def test_labels_and_sizes_that_do_not_fit_are_named(
-    labels: torch.Tensor, validation: int, message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        data.split_train_validation(numbered(10)[0], labels, validation)

@@ -9,6 +9,7 @@ from torch import nn
 from gnet_utils import probing
 from gnet_utils.course.notebooks import NOTEBOOKS, read
 from gnet_utils.data import CLASS_NAMES, load_fashion_mnist, to_float
+from gnet_utils.explorers import n09
 from gnet_utils.explorers.n09 import BRANCHES, MAPS, block_names, odds_without, strip, xray
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.plotting import BRANCH_COLOURS
@@ -124,7 +125,8 @@ def cell_of(start: str) -> str:
 def measure() -> dict:
     """The notebook's own `leanings`, `compare` and `untrained_net`, without its runs."""
     scope = {"torch": torch, "probing": probing, "BRANCHES": BRANCHES, "is_quick": lambda: False}
-    scope |= {"probes": probing.drawn_probes(), "to_float": to_float}
+    scope |= {"probes": n09.drawn_probes(), "to_float": to_float}
+    scope |= {"dealt": n09.dealt, "share_between": n09.share_between}
     scope["train_images"], _ = load_fashion_mnist("train", source="real")
     scope["net"], _ = load_trained("minute-seed0")
     scope["blocks"] = block_names(scope["net"])
@@ -154,8 +156,8 @@ def groups() -> dict[str, tuple[dict, list[dict]]]:
 def share(scope: dict, group: list[dict], question: str, deal: bool = False) -> float:
     """Share of the variance between branches (%), mean over nets and blocks."""
     blocks = [block for each in group for block in scope["by_block"](each, question)]
-    blocks = [probing.dealt(block) if deal else block for block in blocks]
-    return 100 * sum(map(probing.share_between, blocks)) / len(blocks)
+    blocks = [n09.dealt(block) if deal else block for block in blocks]
+    return 100 * sum(map(n09.share_between, blocks)) / len(blocks)
 
 
 def test_less_than_a_tenth_of_the_differences_lies_between_branches_and_more_than_by_chance(groups):
@@ -215,3 +217,37 @@ def test_means_leave_more_than_zeros_and_the_3x3_and_1x1_are_missed_most(cuts):
 
 def test_one_5x5_costs_coat_far_more_than_all_classes_together(cuts):
     assert cuts["coat"] == pytest.approx(37.4, abs=2) and cuts["all"] < 4
+
+
+# What channels answer to --------------------------------------------------------------------------
+
+
+def test_the_probes_differ_in_shape_and_sign_only():
+    probes = n09.drawn_probes(5)
+    assert list(probes) == ["bright line", "dark line", "bright disc", "dark disc"]
+    for kind in ("line", "disc"):
+        bright, dark = probes[f"bright {kind}"], probes[f"dark {kind}"]
+        assert torch.equal(bright, -dark) and bright.shape == (5, 1, 28, 28)
+        assert bright.unique().tolist() == pytest.approx([0, -probing.BLACK])
+        edge = torch.cat([bright[..., 0], bright[..., 27], bright[..., 0, :], bright[..., 27, :]])
+        assert not edge.any(), "nothing touches the frame"
+    lines, discs = (probes[f"bright {kind}"].count_nonzero() for kind in ("line", "disc"))
+    assert discs > 3 * lines
+    assert torch.equal(n09.drawn_probes(5)["dark disc"], probes["dark disc"])
+
+
+def test_dealing_keeps_the_numbers_and_the_sizes():
+    groups = [torch.arange(3.0), torch.arange(3.0, 10.0)]
+    torch.manual_seed(0)
+    dealt = n09.dealt(groups)
+    assert [len(group) for group in dealt] == [3, 7]
+    assert torch.equal(torch.cat(dealt).sort().values, torch.arange(10.0))
+    assert not torch.equal(torch.cat(dealt), torch.arange(10.0))
+
+
+def test_the_share_between_groups_is_1_without_spread_inside_and_0_with_equal_means():
+    assert n09.share_between([torch.zeros(3), torch.ones(5)]) == pytest.approx(1)
+    assert n09.share_between([torch.tensor([-1.0, 1.0]), torch.tensor([-2.0, 2.0])]) == 0
+    groups = [torch.tensor([0.0, 2.0]), torch.tensor([2.0, 4.0])]  # variance 2, between 1
+    assert n09.share_between(groups) == pytest.approx(0.5)
+    assert n09.share_between([torch.ones(3), torch.ones(2)]) == 0

@@ -83,11 +83,12 @@ def test_convolutions_before_a_batch_norm_are_found_where_the_order_is_known():
     net = nn.Sequential(
         *(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)),
         *(nn.Conv2d(4, 4, 3), nn.ReLU(), nn.BatchNorm2d(4)),
-        nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 4, 1)),
-        nn.Sequential(nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3)),
-        *(nn.BatchNorm2d(4).eval(), Other(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4))),
+        *(nn.Conv2d(4, 4, 3, groups=4), nn.BatchNorm2d(4)),
+        *(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4).eval()),
+        nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)),
+        *(nn.BatchNorm2d(4), Other(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4))),
     )
-    assert set(normed_convolutions(net)) == {net[0], net[5][1]}
+    assert set(normed_convolutions(net)) == {net[0], net[9][0]}
     course = FashionGoogLeNet(0.125)
     convs = {layer for layer in course.modules() if isinstance(layer, nn.Conv2d)}
     assert set(normed_convolutions(course)) == convs

@@ -37,40 +37,6 @@ def hooks(net: nn.Module) -> int:
     return sum(len(module._forward_hooks) for module in net.modules())
 
 
-# What channels answer to --------------------------------------------------------------------------
-
-
-def test_the_probes_differ_in_shape_and_sign_only():
-    probes = probing.drawn_probes(5)
-    assert list(probes) == ["bright line", "dark line", "bright disc", "dark disc"]
-    for kind in ("line", "disc"):
-        bright, dark = probes[f"bright {kind}"], probes[f"dark {kind}"]
-        assert torch.equal(bright, -dark) and bright.shape == (5, 1, 28, 28)
-        assert bright.unique().tolist() == pytest.approx([0, -probing.BLACK])
-        edge = torch.cat([bright[..., 0], bright[..., 27], bright[..., 0, :], bright[..., 27, :]])
-        assert not edge.any(), "nothing touches the frame"
-    lines, discs = (probes[f"bright {kind}"].count_nonzero() for kind in ("line", "disc"))
-    assert discs > 3 * lines
-    assert torch.equal(probing.drawn_probes(5)["dark disc"], probes["dark disc"])
-
-
-def test_dealing_keeps_the_numbers_and_the_sizes():
-    groups = [torch.arange(3.0), torch.arange(3.0, 10.0)]
-    torch.manual_seed(0)
-    dealt = probing.dealt(groups)
-    assert [len(group) for group in dealt] == [3, 7]
-    assert torch.equal(torch.cat(dealt).sort().values, torch.arange(10.0))
-    assert not torch.equal(torch.cat(dealt), torch.arange(10.0))
-
-
-def test_the_share_between_groups_is_1_without_spread_inside_and_0_with_equal_means():
-    assert probing.share_between([torch.zeros(3), torch.ones(5)]) == pytest.approx(1)
-    assert probing.share_between([torch.tensor([-1.0, 1.0]), torch.tensor([-2.0, 2.0])]) == 0
-    groups = [torch.tensor([0.0, 2.0]), torch.tensor([2.0, 4.0])]  # variance 2, between 1
-    assert probing.share_between(groups) == pytest.approx(0.5)
-    assert probing.share_between([torch.ones(3), torch.ones(2)]) == 0
-
-
 # Maps ---------------------------------------------------------------------------------------------
 
 

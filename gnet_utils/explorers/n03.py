@@ -1,17 +1,24 @@
-"""Block builder of notebook 03: switches and widths of an Inception block -> what it costs."""
+"""Block builder of notebook 03: switches and widths of an Inception block -> what it costs.
+
+Also the drawing of any block, `draw_block`.
+"""
 
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 from torch import nn
 
 from gnet_utils.counting import conv_macs, conv_parameters
 from gnet_utils.explorers import draw_branch_bars
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
-from gnet_utils.plotting import BRANCHES, COLOURS, counted, draw_block
+from gnet_utils.plotting import BRANCH_COLOURS, BRANCHES, COLOURS, counted
 
+BOX = 0.68  # height of a box in the drawing of a block, where branches lie 1 apart
 SWITCHES = {f"use_{name}": True for name in BRANCHES} | {"reductions": True}
 
 
@@ -126,3 +133,93 @@ def draw_shares(ax: Axes, costs: dict[str, BranchCost], total: BranchCost) -> No
     draw_branch_bars(ax, labels, shares, text, fontsize=9, linespacing=0.9)
     ax.set(xlim=(0, 100), xlabel="share of each branch (%)")
     ax.tick_params(axis="y", length=0, labelcolor=COLOURS["ink"])
+
+
+# The drawing of a block ---------------------------------------------------------------------------
+
+
+def draw_block(block: nn.Module, in_channels: int | None = None, ax: Axes | None = None) -> Figure:
+    """Wiring of an Inception block, read from the module itself: what runs after what, how wide.
+
+    Works for any block whose children are named `branch_...`. The bands are as thick as the
+    number of channels they carry. Draws into `ax` when one is given.
+    """
+    chains = [
+        (name.removeprefix("branch_"), _chain(branch)) for name, branch in block.named_children()
+    ]
+    if in_channels is None:
+        in_channels = next(m.in_channels for m in block.modules() if isinstance(m, nn.Conv2d))
+    outs = [chain[-1][1] or in_channels for _, chain in chains]
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7.2, 3.9))
+    middle = (len(chains) - 1) / 2
+    rows = max(4, len(chains))  # fewer branches do not make larger boxes
+    ax.set(xlim=(-0.55, 5.15), ylim=(middle - rows / 2 - 0.12, middle + rows / 2 + 0.12))
+    ax.axis("off")
+
+    thickest = max(in_channels, *(c or 0 for _, chain in chains for _, c in chain))
+    unit = min(BOX / thickest, (len(chains) - 0.3) / sum(outs))  # height of one channel
+    top = middle + unit * sum(outs) / 2
+    longest = max(len(chain) for _, chain in chains)
+    box = min(1.08, (2.43 - 0.12 * (longest - 1)) / longest)
+    columns = (0.96 + box / 2, 3.39 - box / 2)
+    for row, ((name, chain), out) in enumerate(zip(chains, outs, strict=True)):
+        y = len(chains) - 1 - row
+        colour = BRANCH_COLOURS.get(name, COLOURS["gray"])
+        xs = np.linspace(*columns, len(chain)) if len(chain) > 1 else columns[:1]
+        _band(ax, (0.2, middle), (xs[0] - box / 2, y), unit * in_channels, COLOURS["gray"], 0.18)
+        channels = in_channels
+        for x, next_x, (label, made) in zip(xs, [*xs[1:], None], chain, strict=True):
+            channels = made or channels
+            _box(ax, x, y, f"{label}\n{counted(made, 'channel')}" if made else label, colour, box)
+            if next_x is not None:
+                ends = (x + box / 2, y), (next_x - box / 2, y)
+                _band(ax, *ends, unit * channels, colour, 0.45)
+        end = (4.35, top - unit * out / 2)
+        _band(ax, (xs[-1] + box / 2, y), end, unit * out, colour, 0.45, bend=3.39)
+        ax.bar(4.45, unit * out, 0.2, bottom=top - unit * out, color=colour, edgecolor="white")
+        ax.text(3.57, y, f"{out}", ha="center", va="center", color=COLOURS["ink"])
+        top -= unit * out
+    ax.bar(0.1, unit * in_channels, 0.2, bottom=middle - unit * in_channels / 2, color="#BBBBBB")
+    before, after = (counted(n, "channel").replace(" ", "\n") for n in (in_channels, sum(outs)))
+    ax.text(-0.05, middle, f"input\n{before}", ha="right", va="center")
+    ax.text(4.6, middle, f"concat\n{after}", ha="left", va="center")
+    return ax.figure
+
+
+def _band(ax: Axes, start, end, thickness, colour, alpha, bend: float | None = None) -> None:
+    """A band from one (x, y) to another, level until x = `bend`, then a smooth curve."""
+    t = np.linspace(0, 1, 40)
+    bend = start[0] if bend is None else bend
+    x = np.r_[start[0], bend + (end[0] - bend) * t]
+    y = np.r_[start[1], start[1] + (end[1] - start[1]) * (3 * t**2 - 2 * t**3)]
+    ax.fill_between(x, y - thickness / 2, y + thickness / 2, color=colour, alpha=alpha, lw=0)
+
+
+def _chain(branch: nn.Module) -> list[tuple[str, int | None]]:
+    """(label, channels out) of each convolution or pool of a branch, in order."""
+    steps = []
+    for layer in branch.modules():
+        if isinstance(layer, nn.Conv2d):
+            kernel = "x".join(map(str, layer.kernel_size))
+            steps.append((f"{kernel} conv", layer.out_channels))
+        elif isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)):
+            kind = "max" if isinstance(layer, nn.MaxPool2d) else "avg"
+            steps.append((f"{layer.kernel_size}x{layer.kernel_size} {kind} pool", None))
+    return steps
+
+
+def _box(ax, x: float, y: float, text: str, colour: str, width: float) -> None:
+    height = BOX  # of every band at most, so that each band meets its box
+    patch = FancyBboxPatch(
+        (x - width / 2, y - height / 2),
+        width,
+        height,
+        boxstyle="round,pad=0.02,rounding_size=0.08",
+        facecolor="white",
+        edgecolor=colour,
+        linewidth=2,
+        zorder=2,
+    )
+    ax.add_patch(patch)
+    ax.text(x, y, text, ha="center", va="center", fontsize=9, color=COLOURS["ink"], zorder=3)

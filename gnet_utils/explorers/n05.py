@@ -27,7 +27,7 @@ class LiveCurve:
     def __init__(self, steps: int):
         self.steps, self.losses, self.accuracies, self.stopped = steps, [], [], False
         alt = "Training loss, step by step, and accuracy on pictures held out, in one plot."
-        self.progress = Progress(self, steps, 0, bar=True, plot=True, measured="held-out", alt=alt)
+        self.progress = Progress(steps, measured="held-out", plot=self.plot, alt=alt)
 
     def __enter__(self) -> "LiveCurve":
         self.began = time.perf_counter()
@@ -53,7 +53,7 @@ class LiveCurve:
         recent = self.losses[-20:]
         self.progress.look(sum(recent) / len(recent), share)
 
-    def plot(self, _: object = ()) -> Figure:
+    def plot(self) -> Figure:
         """Loss (left axis) and accuracy (right axis) by step."""
         figure = Figure(figsize=(7.2, 3.2), layout="constrained")
         left = figure.subplots()

@@ -13,9 +13,7 @@ from gnet_utils.plotting import COLOURS
 
 PLACE_COLOURS = {
     place: COLOURS[colour]
-    for place, colour in zip(
-        PLACES, ("blue", "ink", "green", "purple", "red", "sky"), strict=True
-    )
+    for place, colour in zip(PLACES, ("blue", "ink", "green", "purple", "red", "sky"), strict=True)
 }
 
 

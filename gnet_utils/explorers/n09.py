@@ -1,6 +1,7 @@
 """X-ray of notebook 09: a picture -> the four branches' maps in one block, and what each adds.
 
-Also the drawings of its measurements: `draw_table`, `draw_probes`, `draw_leanings`, `draw_cams`.
+Also its measurement of what channels answer to (`drawn_probes`, `dealt`, `share_between`), and the
+drawings of its results: `draw_table`, `draw_probes`, `draw_leanings`, `draw_cams`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from gnet_utils.data import CLASS_NAMES, to_float
 from gnet_utils.explorers.n05 import as_the_net_sees
 from gnet_utils.plotting import BRANCH_COLOURS, COLOURS, counted
-from gnet_utils.probing import ablate, branch_names, enlarge, feature_maps
+from gnet_utils.probing import BLACK, ablate, branch_names, enlarge, feature_maps
 
 BRANCHES = ("1x1", "3x3", "5x5", "pool")
 MAPS = 7  # shown of each branch
@@ -194,3 +195,48 @@ def draw_cams(pictures: Tensor, heats: Mapping[str, Tensor], titles: Sequence[st
     for ax, name in zip(axes[:, 0], ["picture", *heats], strict=True):
         ax.set_ylabel(name, fontsize=9)
     return figure
+
+
+# What channels answer to --------------------------------------------------------------------------
+
+
+def drawn_probes(count: int = 24) -> dict[str, Tensor]:
+    """Lines and discs on gray, brighter or darker than it by the same amount: (count, 1, 28, 28).
+
+    The gray is 0 after `to_float`, as is the padding, so that no drawing has a frame. The four
+    kinds have the same places; lines are 1.5 pixels wide and up to 18 long, discs 10 to 16 wide.
+    """
+    random = torch.Generator().manual_seed(0)
+
+    def draw(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, 1, 1, generator=random)
+
+    rows, columns = torch.meshgrid(torch.arange(28.0), torch.arange(28.0), indexing="ij")
+    rows, columns, angle, radius = (
+        rows - draw(9, 18),
+        columns - draw(9, 18),
+        draw(0, 3.15),
+        draw(5, 8),
+    )
+    squared = rows.square() + columns.square()
+    on_line = (columns * angle.sin() - rows * angle.cos()).abs() < 0.75
+    drawings = {"line": on_line & (squared < 9**2), "disc": squared < radius**2}
+    return {
+        f"{tone} {kind}": sign * -BLACK * drawing[:, None].float()
+        for kind, drawing in drawings.items()
+        for tone, sign in (("bright", 1), ("dark", -1))
+    }
+
+
+def dealt(groups: Sequence[Tensor]) -> list[Tensor]:
+    """The same numbers in groups of the same sizes, dealt at random (PyTorch's generator)."""
+    numbers = torch.cat(list(groups))
+    order = torch.randperm(len(numbers))
+    return list(numbers[order].split([len(group) for group in groups]))
+
+
+def share_between(groups: Sequence[Tensor]) -> float:
+    """The share of the variance of all numbers that lies between the groups: 0 to 1."""
+    numbers = torch.cat(list(groups))
+    between = sum(len(group) * (group.mean() - numbers.mean()).square() for group in groups)
+    return float(between / (numbers - numbers.mean()).square().sum().clamp_min(1e-12))

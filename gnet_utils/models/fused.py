@@ -2,21 +2,17 @@
 
 `merge` turns each Inception block into one whose sibling 1x1 convolutions are one convolution, for
 training or inference; `unmerge_into` brings what was learned back into the readable network.
-`fold` also works every batch norm into the convolution before it, for inference only. What is not
-exactly the block, or the unit, that they know stays as it is.
+`fold` also works every batch norm into the convolution before it, for inference only; that step is
+PyTorch's. Where a learner has changed a block, it stays as it is.
 """
 
 import copy
-from collections import Counter
 
 import torch
 from torch import Tensor, nn
 
 from gnet_utils.models.inception import Inception
 from gnet_utils.models.layers import ConvUnit
-
-SIBLINGS = ("branch_1x1", "branch_3x3.0", "branch_5x5.0")  # the units that read a block's input
-CHAINS = ("branch_3x3", "branch_5x5", "branch_pool")
 
 
 class MergedInception(nn.Module):
@@ -48,8 +44,9 @@ class MergedInception(nn.Module):
 
 def siblings(block: Inception) -> list[str]:
     """The names of the units of `block` that are 1x1 and read the block's own input."""
+    names = ["branch_1x1", "branch_3x3.0", "branch_5x5.0"]
     project_first = isinstance(block.branch_pool[0], ConvUnit)
-    return [*SIBLINGS, "branch_pool.0"] if project_first else list(SIBLINGS)
+    return [*names, "branch_pool.0"] if project_first else names
 
 
 def join(units: list[ConvUnit]) -> ConvUnit:
@@ -82,13 +79,11 @@ def merge(network: nn.Module) -> nn.Module:
     """A copy of `network` with its Inception blocks merged: same outputs, with SGD same training.
 
     "Same" up to the rounding of sums, because one large product adds in another order. A block
-    stays as it is unless it is an `Inception`, or of a subclass without a `forward` of its own,
-    whose sibling units are alike, also in what of them is frozen, with no hooks and no weights that
-    other layers have too.
+    stays as it is when it has a `forward` of its own, or siblings that are not alike. So does a
+    whole network with hooks, or with weights that two of its parts share.
     """
     merged = copy.deepcopy(network)
-    uses = Counter(id(p) for _, p in merged.named_parameters(remove_duplicate=False))
-    return _merge_blocks(merged, {number for number, count in uses.items() if count > 1})
+    return merged if _is_watched(merged) or _shares_weights(merged) else _merge_blocks(merged)
 
 
 def fold(network: nn.Module) -> nn.Module:
@@ -103,31 +98,28 @@ def fold(network: nn.Module) -> nn.Module:
         raise ValueError("network must be in eval mode to be folded: call network.eval() first")
     folded = merge(network)
     for unit in folded.modules():
-        if type(unit) is not ConvUnit or any(_is_watched(part) for part in unit.modules()):
+        if type(unit) is not ConvUnit or _is_watched(unit):
             continue
         conv, norm = unit.conv, unit.norm
-        if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d and norm.track_running_stats:
+        if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d:
             unit.conv, unit.norm = nn.utils.fuse_conv_bn_eval(conv, norm), nn.Identity()
     return folded
 
 
-def _merge_blocks(module: nn.Module, shared: set[int]) -> nn.Module:
+def _merge_blocks(module: nn.Module) -> nn.Module:
     if isinstance(module, Inception):
-        own = not any(id(parameter) in shared for parameter in module.parameters())
-        return MergedInception(module) if own and _is_known(module) else module
+        return MergedInception(module) if _is_known(module) else module
     for name, child in module.named_children():
-        setattr(module, name, _merge_blocks(child, shared))
+        setattr(module, name, _merge_blocks(child))
     return module
 
 
 def _is_known(block: Inception) -> bool:
     """Whether MergedInception(block) computes and learns what `block` does."""
-    branches = dict(block.named_children())
+    chains = [block.branch_3x3, block.branch_5x5, block.branch_pool]
     return (
         type(block).forward is Inception.forward
-        and branches.keys() == {"branch_1x1", *CHAINS}
-        and all(type(branches[name]) is nn.Sequential and branches[name] for name in CHAINS)
-        and not any(_is_watched(module) for module in block.modules())
+        and all(type(chain) is nn.Sequential and chain for chain in chains)
         and _are_alike([block.get_submodule(name) for name in siblings(block)])
     )
 
@@ -149,8 +141,11 @@ def _are_alike(units: list[nn.Module]) -> bool:
     return len(kinds) == 1
 
 
-def _is_watched(module: nn.Module) -> bool:
-    """Whether somebody hung a hook, or a `forward` of its own, on this very module."""
-    hooks = (module._forward_pre_hooks, module._forward_hooks)
-    hooks += (module._backward_pre_hooks, module._backward_hooks)
-    return any(hooks) or "forward" in vars(module)
+def _is_watched(network: nn.Module) -> bool:
+    """Whether somebody hung a hook on a part of the network: it has to run as it is."""
+    return any(m._forward_pre_hooks or m._forward_hooks for m in network.modules())
+
+
+def _shares_weights(network: nn.Module) -> bool:
+    uses = network.named_parameters(remove_duplicate=False)
+    return len(list(uses)) > len(list(network.parameters()))

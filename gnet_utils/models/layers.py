@@ -26,11 +26,6 @@ class ConvUnit(nn.Module):
         eps: float = 0.001,
     ):
         super().__init__()
-        if min(in_channels, out_channels) < 1:
-            raise ValueError(
-                f"a convolution needs at least one channel in and out, got {in_channels} -> "
-                f"{out_channels}: raise the width"
-            )
         if norm not in (None, "batch"):
             raise ValueError(f'norm must be None or "batch", got {norm!r}')
         bias = norm is None

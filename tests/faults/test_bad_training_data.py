@@ -113,7 +113,7 @@ def test_one_label_out_of_range_is_named_before_the_first_step(label):
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_no_data_and_one_picture_are_named(count):
-    with pytest.raises(ValueError, match=f"must hold 2 pictures or more, got {count}"):
+    with pytest.raises(ValueError, match=f"must hold 2 or more pictures, got {count}"):
         fit(network(), some_data(count), None, RECIPE, progress=False)
 
 
