@@ -6,7 +6,6 @@ Each file is written aside first, so that none is ever half there.
 
 import copy
 import json
-import math
 import os
 import platform
 import sys
@@ -60,37 +59,6 @@ class History:
             return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise CourseError(f"{path} is not a recorded run ({error}): record it again") from None
-
-    def plot(self):
-        """Loss of the batches (smoothed) and accuracy after each epoch, as a Figure."""
-        from matplotlib.figure import Figure
-
-        from gnet_utils.plotting import COLOURS
-
-        figure = Figure(figsize=(7.2, 2.8), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        steps = [step for step, _ in self.losses]
-        losses = forgetting_mean([loss for _, loss in self.losses])
-        left.plot(steps, losses, color=COLOURS["blue"])
-        left.set(xlabel="step", ylabel="training loss", ylim=(0, None), title="Loss")
-        most = self.recipe.get("epochs", math.inf)  # the last epoch may be a part of one
-        numbers = [min(entry["epoch"], most) for entry in self.epochs]
-        for key, name, colour in (
-            ("train_accuracy", "training, while learning", "gray"),
-            ("val_accuracy", "validation", "red"),
-        ):
-            values = [100 * entry[key] for entry in self.epochs if key in entry]
-            if values:
-                right.plot(numbers, values, "o-", color=COLOURS[colour], label=name)
-                last, where = (numbers[-1], values[-1]), {"textcoords": "offset points"}
-                right.annotate(f"{values[-1]:.1f}", last, xytext=(4, 4), **where)
-        right.set(xlabel="epoch", ylabel="accuracy (%)", title="Accuracy")
-        right.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        if 0 < len(numbers) < 4:  # half an epoch lies at no whole tick
-            right.set_xticks(numbers)
-        if self.epochs:
-            right.legend(loc="lower right", frameon=False)
-        return figure
 
 
 def forgetting_mean(values: list[float], keep: float = 0.9) -> list[float]:
