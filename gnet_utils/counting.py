@@ -252,11 +252,8 @@ def format_table(rows: Sequence[Sequence], headers: Sequence[str]) -> str:
 
     Raises ValueError for a row that is longer or shorter than `headers`.
     """
-    rows = list(rows)
-    texts = [[str(header) for header in headers]]
-    texts += [[_text(value) for value in row] for row in rows]
+    texts, numeric = table_texts(rows, headers)
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    numeric = [all(_is_number(row[place]) for row in rows) for place in range(len(widths))]
     lines = [
         "  ".join(
             text.rjust(width) if right else text.ljust(width)
@@ -266,6 +263,17 @@ def format_table(rows: Sequence[Sequence], headers: Sequence[str]) -> str:
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
+
+
+def table_texts(
+    rows: Sequence[Sequence], headers: Sequence[str]
+) -> tuple[list[list[str]], list[bool]]:
+    """The texts of a table, headers first, and whether each column is of numbers."""
+    rows = list(rows)
+    texts = [[str(header) for header in headers]]
+    texts += [[_text(value) for value in row] for row in rows]
+    numeric = [all(_is_number(row[place]) for row in rows) for place in range(len(headers))]
+    return texts, numeric
 
 
 def _is_number(value) -> bool:

@@ -6,11 +6,16 @@ one) on the page with its description for readers who cannot see it.
 
 import base64
 import io
+import re
+from collections.abc import Sequence
+from html import escape
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+
+from gnet_utils.counting import format_table, table_texts
 
 # Okabe and Ito's palette: told apart with any kind of colour vision. Orange is the 3x3 branch and
 # nothing else; two things that are compared are blue and red.
@@ -31,6 +36,7 @@ BRANCH_COLOURS = {
     "5x5": COLOURS["green"],
     "pool": COLOURS["purple"],
 }
+NUMBER = re.compile(r"[-+±~<>≤≥–.,:/%x\d\s]*")  # what stands on the right in a table
 BRANCHES = tuple(BRANCH_COLOURS)  # of a block, in its own order
 
 
@@ -72,6 +78,29 @@ def show(figure: Figure, alt: str) -> None:
     bundle, metadata = bundle_of(figure, alt)
     plt.close(figure)
     display(bundle, raw=True, metadata=metadata)
+
+
+def show_table(rows: Sequence[Sequence], headers: Sequence[str]) -> None:
+    """Show a table: numbers on the right, no line broken; its text stands in for it in a terminal.
+
+    Raises ValueError for a row that is longer or shorter than `headers`.
+    """
+    from IPython.display import display
+
+    text = format_table(rows, headers)
+    texts, numeric = table_texts(rows, headers)
+    columns = zip(numeric, *texts[1:], strict=True)
+    right = [known or all(map(NUMBER.fullmatch, column)) for known, *column in columns]
+    lines = []
+    for kind, line in zip("h" + "d" * len(texts), texts, strict=False):
+        cells = (
+            f'<t{kind} style="text-align: {"right" if at_right else "left"}; white-space: nowrap">'
+            f"{escape(cell.strip())}</t{kind}>"
+            for cell, at_right in zip(line, right, strict=True)
+        )
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    page = f"<table><thead>{lines[0]}</thead><tbody>{''.join(lines[1:])}</tbody></table>"
+    display({"text/html": page, "text/plain": text}, raw=True)
 
 
 def bundle_of(picture: Figure | bytes, alt: str) -> tuple[dict, dict]:

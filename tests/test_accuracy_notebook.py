@@ -10,6 +10,7 @@ import torch
 
 from gnet_utils.base import ROOT
 from gnet_utils.course import notebooks
+from gnet_utils.course.notebooks import said
 from gnet_utils.exercises import n12
 from gnet_utils.experiments.augmentation import paired_difference
 from gnet_utils.recipes import get_recipe, other_settings
@@ -26,8 +27,7 @@ def prose() -> str:
 
 def printed(words: str) -> str:
     """What the one cell prints whose output has these words."""
-    texts = ["".join(o.get("text", "") for o in c.get("outputs", [])) for c in CELLS]
-    (text,) = [text for text in texts if words in text]
+    (text,) = [text for text in map(said, CELLS) if words in text]
     return text
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gnet_utils.counting import count_macs, count_parameters
-from gnet_utils.course.notebooks import code_cells, find_notebooks, read
+from gnet_utils.course.notebooks import code_cells, find_notebooks, read, said
 from gnet_utils.exercises import check
 from gnet_utils.exercises.n02 import bottleneck, break_even
 
@@ -14,8 +14,7 @@ from gnet_utils.exercises.n02 import bottleneck, break_even
 
 def printed(words: str) -> str:
     """What the one cell printed whose output holds these words."""
-    outputs = ("".join(o.get("text", "") for o in c["outputs"]) for c in code_cells(read(PATH)))
-    (found,) = [text for text in outputs if words in text]
+    (found,) = [text for text in map(said, code_cells(read(PATH))) if words in text]
     return found
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gnet_utils.course.notebooks import said
+
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 TEACHING = (ROOT / "notebooks" / "TEACHING.md").read_text(encoding="utf-8")
@@ -32,7 +34,7 @@ def content(path: Path) -> str:
             # no comment shall look like a heading
             source = re.sub("^#", " #", source, flags=re.MULTILINE)
         parts += [source, *named]
-        parts += ["".join(output.get("text", "")) for output in cell.get("outputs", [])]
+        parts.append(said(cell))
     return "\n".join(parts)
 
 

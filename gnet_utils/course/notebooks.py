@@ -103,6 +103,13 @@ def code_cells(notebook: dict) -> list[dict]:
     return [c for c in notebook["cells"] if c["cell_type"] == "code" and c["source"].strip()]
 
 
+def said(cell: dict) -> str:
+    """The text that a code cell put out, tables and the alt texts of pictures included."""
+    outputs = cell.get("outputs", [])
+    parts = (o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs)
+    return "\n".join("".join(part) for part in parts)
+
+
 # Read, write, execute ---------------------------------------------------------------------------
 
 

@@ -200,6 +200,8 @@ def _output(output: dict) -> str:
             alt = html.escape(output["metadata"].get(kind, {}).get("alt", ""))
             source = f"data:{kind};base64,{''.join(data[kind].split())}"
             return f'<figure><img src="{source}" alt="{alt}"></figure>'
+    if data.get("text/html", "").startswith("<table>"):
+        return data["text/html"]
     text = re.sub(r"\x1b\[[0-9;]*m", "", data.get("text/plain", ""))
     if output.get("name") == "stderr" or not text.strip():
         return ""

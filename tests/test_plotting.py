@@ -1,0 +1,39 @@
+"""Tables on a page: HTML for the eye, the same as text for a terminal."""
+
+import pytest
+
+from gnet_utils import plotting
+from gnet_utils.counting import format_table
+
+ROWS = [("3a", 163_328, "0.50%"), ("naive <3a>", 387_072, "12.25%")]
+HEADERS = ["block", "weights", "share"]
+
+
+@pytest.fixture
+def shown(monkeypatch) -> list[dict]:
+    seen = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: seen.append(bundle))
+    return seen
+
+
+def test_a_table_is_html_with_its_text_beside_it(shown):
+    plotting.show_table(ROWS, HEADERS)
+    (bundle,) = shown
+    assert bundle["text/plain"] == format_table(ROWS, HEADERS)
+    page = bundle["text/html"]
+    assert page.count("<tr>") == 3 and page.count("<th ") == 3 and page.count("<td ") == 6
+    assert ">163,328</td>" in page and "naive &lt;3a&gt;" in page
+
+
+def test_numbers_stand_on_the_right_under_each_other_and_never_break(shown):
+    plotting.show_table(ROWS, HEADERS)
+    cells = shown[0]["text/html"].split("<td ")[1:]
+    sides = [cell.split("text-align: ")[1].split(";")[0] for cell in cells]
+    assert sides == ["left", "right", "right"] * 2  # a share is text, and a number all the same
+    assert all("white-space: nowrap" in cell for cell in cells)
+
+
+def test_a_row_of_another_length_is_refused(shown):
+    with pytest.raises(ValueError, match="argument"):
+        plotting.show_table([(1, 2)], HEADERS)
+    assert shown == []
