@@ -272,6 +272,8 @@ def table_texts(
     rows = list(rows)
     texts = [[str(header) for header in headers]]
     texts += [[_text(value) for value in row] for row in rows]
+    if wrong := [line for line in texts if len(line) != len(headers)]:
+        raise ValueError(f"a row must have {len(headers)} values, one for each header: {wrong[0]}")
     numeric = [all(_is_number(row[place]) for row in rows) for place in range(len(headers))]
     return texts, numeric
 
