@@ -66,6 +66,8 @@ def check(name: str, answer: Any = None) -> Any:
     exercise = _find(name)
     if answer is None:
         verdict = f'Not answered yet. Put your answer in place of None; hint("{name}") helps.'
+        if re.search(r"^answer = (?!None)", _source(), re.MULTILINE):
+            verdict = f'Not answered yet: what you call returns nothing. hint("{name}") helps.'
     else:
         mistake = mistake_in(name, answer)
         verdict = f"Right: {exercise.right}" if mistake is None else f"Not yet: {mistake}"
@@ -136,6 +138,12 @@ def _cell() -> int | None:
     """The number of the cell that runs, None outside of notebooks."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     return shell.execution_count if shell else None
+
+
+def _source() -> str:
+    """The text of the cell that runs, "" outside of notebooks."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return shell.user_ns["In"][-1] if shell else ""
 
 
 @dataclass(frozen=True)

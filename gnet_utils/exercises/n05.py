@@ -65,7 +65,10 @@ def judge_evaluate(answer: Any) -> str | None:
     if not net.modes:
         return "it never asks the network."
     if any(training for training, _ in net.modes):
-        return "the network answers in train() mode: dropout drops, batch norm uses the batch."
+        return (
+            "the network answers in train() mode, where dropout drops and batch norm uses the "
+            "batch: call net.eval() first, with its brackets."
+        )
     if any(gradients for _, gradients in net.modes):
         return "it keeps all maps for a gradient: ask inside torch.no_grad()."
     if share is None or share is ...:
@@ -76,9 +79,10 @@ def judge_evaluate(answer: Any) -> str | None:
         (2 / 3, "that is the mean of the batches' means: the last batch is small, it counts less."),
         (100_000 / 1030, "that is in percent: give a share between 0 and 1."),
         (30 / 1030, "that is the share of wrong answers."),
+        (0.0, "no answer is right: argmax() alone gives one place of the whole batch."),
         (2 / 1030, "each batch counts a share, its mean: count the right answers, their sum."),
     ):
-        if abs(share - wrong) < 1e-3 * wrong:
+        if abs(share - wrong) <= 1e-3 * wrong:
             return message
     if abs(share - 1000 / 1030) > 1e-4:
         return f"1,000 of 1,030 answers are right, a share of 0.971; it returns {share:.4g}."
@@ -170,7 +174,7 @@ def _gradients_wrong(witness: Witness) -> str | None:
             before = wanted
             continue
         if _same(given, total):
-            return "gradients add up from step to step: clear them in every step."
+            return "gradients add up from step to step: call optimiser.zero_grad() in every step."
         if before is not None and _same(given, before):
             return "the step comes before backward: it uses the gradient of the last batch."
         if _same(given, of_softmax):
@@ -252,9 +256,9 @@ EXERCISES = {
         judge_loop,
         right="in each of its steps the gradient and the learning rate are the right ones.",
         hints=[
-            "Read the comments: one line begins with `loss =`, three are calls without a result.",
-            "Who has the gradients cleared? The optimiser, before backward. Both optimiser and "
-            "schedule have a step(); OneCycleLR wants the optimiser, max_lr and total_steps.",
+            "Read the comments: two lines give something a name, four are calls without a result.",
+            "The optimiser can forget the gradients: before backward. Both optimiser and schedule "
+            "have a step(); OneCycleLR wants the optimiser, max_lr and total_steps.",
             "For one weight w: optimiser.zero_grad(); error = F.mse_loss(w * 2, target); "
             "error.backward(); optimiser.step(). Another schedule: StepLR(optimiser, 10), then "
             "schedule.step() after each step of the optimiser.",
@@ -281,7 +285,7 @@ EXERCISES = {
             0.29: "that is minutes; give seconds.",
             0.15: "that is the time of one batch.",
             283.2: "those are 118 batches at 2.4 s: the 2.4 s are for all 16.",
-            3413: "that is pictures a second: how long do 60,000 take?",
+            3413.33: "that is pictures a second: how long do 60,000 take?",
         },
         hints=[
             "How many pictures were timed?",
