@@ -71,8 +71,9 @@ def number(notebook: dict) -> str:
     return found[1] if found else "no number"
 
 
-def without_code(text: str) -> str:
-    return re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+def own_words(text: str) -> str:
+    """Text without code and without italics, which are titles of other works."""
+    return re.sub(r"```.*?```|`[^`]*`|(?<!\*)\*[^*\n]+\*(?!\*)", "", text, flags=re.DOTALL)
 
 
 # ---------------------------------------------------------------- the file
@@ -384,7 +385,7 @@ def style(notebook: dict) -> list[str]:
     return [
         f"{short(cell)} says {match[0]!r}"
         for cell in markdown(notebook)
-        for match in pattern.finditer(without_code(cell["source"]))
+        for match in pattern.finditer(own_words(cell["source"]))
     ]
 
 
