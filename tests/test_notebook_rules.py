@@ -10,6 +10,7 @@ import io
 import re
 import symtable
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import nbformat
 import pytest
@@ -502,6 +503,11 @@ RULES = [
     not_answered,
 ]
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
+
+
+@pytest.mark.parametrize(("path", "following"), pairwise(PATHS), ids=lambda path: path.stem[:2])
+def test_a_lesson_ends_with_a_link_to_the_next(path, following):
+    assert f"]({following.name})" in read(path)["cells"][-1]["source"]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
