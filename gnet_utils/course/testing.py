@@ -109,7 +109,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if cell := dict(report.user_properties).get("cell"):
             text = COLOUR_CODES.sub("", report.longreprtext)
             errors = re.findall(r"^\w*(?:Error|Exception|Interrupt): .*", text, re.M)
-            reason = errors[-1][:120] if errors else "its output is not the stored one"
+            meant = f"if you meant this change: python -m gnet_utils render {cell[:2]}"
+            reason = errors[-1][:120] if errors else f"its output is not the stored one; {meant}"
             terminalreporter.write_line(f"FAILED {cell} - {reason}")
     found = data_source()
     kind = "the real Fashion-MNIST" if found.kind == "real" else "THE DRAWN STAND-IN"
