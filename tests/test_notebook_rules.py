@@ -505,7 +505,9 @@ RULES = [
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 
 
-@pytest.mark.parametrize(("path", "following"), list(pairwise(PATHS)), ids=lambda path: path.stem[:2])
+@pytest.mark.parametrize(
+    ("path", "following"), list(pairwise(PATHS)), ids=lambda path: path.stem[:2]
+)
 def test_a_lesson_ends_with_a_link_to_the_next(path, following):
     assert f"]({following.name})" in read(path)["cells"][-1]["source"]
 
