@@ -219,7 +219,7 @@ def test_from_the_second_moment_on_the_norms_of_a_line_differ_by_what_the_text_s
         line = np.exp(np.log(norms).mean(0))  # as it is drawn
         lines.append(line.max() / line.min())
     assert (min(lines), max(lines)) == pytest.approx(of_lines, abs=0.051)
-    assert "2.2 to 5.4 in the plain net, and of 2.0 to 2.3 in the residual one" in prose()
+    assert "2.2 to 5.4 times the smallest in the plain net, and 2.0 to 2.3 times" in prose()
 
 
 def test_the_duel_has_no_winner_and_is_no_tie_of_less_than_a_point():

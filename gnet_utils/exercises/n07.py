@@ -43,9 +43,9 @@ def judge_block(answer: Any) -> str | None:
             6,
             2,
             nn.Conv2d(4, 6, 1, stride=2),
-            " Is x itself added? Add what self.shortcut makes of it.",
+            ". Is x itself added? Add what self.shortcut makes of it.",
         ),
-        ("in the plain block, shortcut=None, ", 4, 1, None, " There nothing is to be added."),
+        ("in the plain block, shortcut=None, ", 4, 1, None, ". There nothing is to be added."),
     )
     for case, channels, stride, shortcut, cause in cases:
         block = answer(4, channels, stride, shortcut)
@@ -149,7 +149,7 @@ def judge_shortcut(answer: Any) -> str | None:
     random = torch.Generator().manual_seed(7)
     for shape, new, stride in SHORTCUT_CASES:
         maps = torch.rand(shape, generator=random) + 0.5
-        how = f"for maps {shape}, {new} new channels and stride {stride}"
+        how = f"for maps {shape}, {new} new channel{'s' * (new != 1)} and stride {stride}"
         try:
             got = call(answer(new, stride), maps.clone(), how=how)
         except Mistake as mistake:
@@ -168,6 +168,10 @@ def judge_shortcut(answer: Any) -> str | None:
 
 def _shortcut_mistake(maps: Tensor, got: Tensor, wanted: Tensor, stride: int) -> str:
     channels, out = maps.shape[1], wanted.shape[1]
+    if stride > 1 and got.shape[0] != maps.shape[0]:
+        return "the first two axes are pictures and channels; rows and columns are the last two."
+    if got.shape[1:3] == (channels, wanted.shape[2]) and got.shape[3] > wanted.shape[3]:
+        return "F.pad counts from the last axis: here each row grew, not the channels."
     if got.shape[2:] != wanted.shape[2:]:
         sizes = [f"{maps.shape[2]}x{maps.shape[3]}" for maps in (wanted, got)]
         return f"the map should have {sizes[0]} pixels, it has {sizes[1]}."

@@ -243,6 +243,16 @@ WRONG = {
         (shortcut_class(lambda *_: ...), "forward"),
         (shortcut_class(lambda *_: F.pad(..., (0, 0))), "still to be filled in"),
         (shortcut_class(without_stride), "should have 2x2 pixels, it has 4x4"),
+        (
+            shortcut_class(lambda x, out, stride: by_padding(x[::stride, ::stride], out, 1)),
+            "the first two axes are pictures and channels",
+        ),
+        (
+            shortcut_class(
+                lambda x, out, stride: F.pad(x[..., ::stride, ::stride], (0, out - x.shape[1]))
+            ),
+            "F.pad counts from the last axis",
+        ),
         (shortcut_class(all_new), "the shape should be (2, 4, 2, 2), it is (2, 6, 2, 2)"),
         (shortcut_class(pooled), "means of neighbours"),
         (shortcut_class(zeros_first), "the zeros came first"),
