@@ -9,9 +9,13 @@ from gnet_utils.course.minutes import exercise_minutes, minutes, reading_minutes
 from gnet_utils.course.notebooks import find_notebooks, read
 
 PATHS = find_notebooks()
-WORKED_THROUGH = {  # words, lines, predictions, exercises written and not; minutes by the clock
+WORKED_THROUGH = {  # words, lines, predictions, exercises written and not; minutes that it took
     "02, first edition": ((3381, 492, 6), (2, 4), 123),
     "07, first edition": ((3505, 362, 4), (1, 4), 110),
+    "05": ((1929, 277, 4), (2, 2), 90),
+    "05, reading": ((1929, 277, 4), (0, 0), 60),
+    "07": ((2162, 249, 4), (2, 2), 91),
+    "03": ((2036, 296, 4), (2, 1), 90),
 }
 
 

@@ -107,7 +107,8 @@ def judge_repair(answer: Any) -> str | None:
         return "the convolutions are not those of block 3a: compare with its row in Table 1."
     if any(convolution.bias is None for convolution in ran):
         return "a convolution has no bias: BrokenBlock's have one."
-    return like_block("3a", images, output, ran)
+    slip = like_block("3a", images, output, ran)
+    return slip and (_pooled_wrong(answer, images, output) or slip)
 
 
 def like_block(name: str, images: Tensor, output: Tensor, ran: list[Convolution]) -> str | None:

@@ -61,6 +61,10 @@ def jumping_branch() -> nn.Module:
     return nn.Sequential(nn.MaxPool2d(3, padding=1), nn.Conv2d(192, 32, 1), nn.ReLU())
 
 
+def late_pool() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(192, 32, 1), nn.MaxPool2d(3, 1, 1), nn.ReLU())
+
+
 def bare_branch() -> nn.Module:
     return nn.Sequential(nn.Conv2d(192, 64, 1))
 
@@ -166,6 +170,7 @@ WRONG = {
         (repaired(branch_5x5=torchvision_branch), "window of every convolution"),
         (repaired(branch_3x3=linear_branch), "also inside"),
         (repaired(branch_1x1=bare_branch), "negative"),
+        (repaired(branch_pool=late_pool), "pool first, then mix"),
         (Inception(192, *GOOGLENET_BLOCKS["3b"]), "row in Table 1"),
         (Inception, "add brackets"),
         ("done", "a module is asked for"),
