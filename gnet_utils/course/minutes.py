@@ -2,7 +2,7 @@
 
     python -m gnet_utils.course.minutes
 
-100 words of text and 10 lines of code a minute, 2.5 minutes a prediction; an exercise whose solution
+100 words of text and 10 lines of code a minute, 2.5 minutes a prediction; an exercise whose answer
 is one value takes 4 minutes, one that is written (a function, a class, a loop) 10. Rounded to 5.
 Worked through from top to bottom, exercises with wrong answers first: 02 and 07 of the first
 edition took 123 and 110 minutes (134 and 105 foretold), 05 and 07 of the second 90 and 91 (86 and

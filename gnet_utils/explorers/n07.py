@@ -107,9 +107,11 @@ def duel() -> Figure:
         right.plot(values, [row] * len(values), "o", color=colour, alpha=0.7)
         right.plot(over_seeds(name, "test_accuracy")[0], row, "|", color=colour, ms=22, mew=3)
     left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
-    left.set_title("Same recipe, same pictures")
+    left.set_title("With one recipe the losses hardly differ")
     left.legend()
-    right.set(ylim=(2.6, -0.6), yticks=[], xlabel="test accuracy (%)", title="One dot per seed")
+    names = [label.removeprefix("ResNet, ").replace(" ", "\n") for label, _ in RIVALS.values()]
+    right.set(ylim=(2.6, -0.6), xlabel="test accuracy (%)", title="Nor do the accuracies")
+    right.set_yticks(range(len(names)), names)
     return figure
 
 
