@@ -40,6 +40,7 @@ def test_controls_and_picture_fit_on_one_screen_and_sliders_fill_their_column(br
     with open_notebook(browser, lab, name, []) as page:
         page.set_viewport_size({"width": 1280, "height": 800})
         run_all(page)
+        page.wait_for_selector("img.widget-image")
         (box,) = explorers(page)
         page.wait_for_timeout(500)
         height = box.bounding_box()["height"]
@@ -84,7 +85,28 @@ def test_what_follows_a_prediction_is_blurred_until_it_is_made_and_it_is_remembe
         shut_down(page, lab, name)
 
 
+@pytest.mark.browser
+def test_in_the_dark_theme_a_picture_is_a_card_with_a_frame(browser, lab):
+    name = "dark.ipynb"
+    make_notebook(lab, name, explorer_of("03"))
+    with open_notebook(browser, lab, name, []) as page:
+        run_all(page)
+        page.wait_for_selector("img.widget-image")
+        menu(page, "Settings", "Theme")
+        page.click(".lm-Menu-itemLabel:text-is('JupyterLab Dark')")
+        page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+        look = page.locator("img.widget-image").evaluate(
+            "image => [getComputedStyle(image).borderRadius, getComputedStyle(image).padding]"
+        )
+        assert look == ["8px", "6px"]
+        menu(page, "Settings", "Theme")
+        page.click(".lm-Menu-itemLabel:text-is('JupyterLab Light')")
+        page.wait_for_function("document.body.dataset.jpThemeLight === 'true'")
+        shut_down(page, lab, name)
+
+
 PAD = """
+import numpy as np
 from gnet_utils.explorers.n05 import as_the_net_sees
 from gnet_utils.pad import drawing_pad, drawn
 from gnet_utils.plotting import show_pictures
@@ -92,8 +114,7 @@ from gnet_utils.widgets import explore
 
 def draw(sheet):
     picture = drawn(sheet)
-    figure = show_pictures([[[0]] if picture is None else as_the_net_sees(picture)])
-    print(picture is None, end=" ")
+    figure = show_pictures([np.zeros((2, 2)) if picture is None else as_the_net_sees(picture)])
     return figure
 
 explore(draw, "what the net sees of a drawing", {"sheet": drawing_pad()})
@@ -107,6 +128,7 @@ def test_a_garment_is_drawn_on_the_pad_and_the_picture_follows(browser, lab, han
     make_notebook(lab, name, PAD)
     with open_notebook(browser, lab, name, []) as page:
         run_all(page)
+        page.wait_for_selector("img.widget-image")
         (box,) = explorers(page)
         empty, sheet = picture(box), box.locator("canvas")
         sheet.scroll_into_view_if_needed()
