@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from gnet_utils.counting import PRINTED
 from gnet_utils.plotting import COLOURS
 
-LOW, HIGH = 88, 109  # percent; what is lower stands at the edge with its value
+LOW, HIGH = 88, 109  # percent; an arrow at the edge stands for what is lower
 
 
 def printed() -> dict[str, tuple[str, str]]:
@@ -25,10 +25,11 @@ def draw_misfits(ax: Axes, counts: Mapping[str, tuple[int, int]], kilo: int) -> 
             100 * figure / pair[column]
             for figure, pair in zip(figures, counts.values(), strict=True)
         ]
-        inside = [max(value, LOW + 1.5) for value in percent]
+        inside = [value if value > LOW else float("nan") for value in percent]
         ax.plot(list(counts), inside, marker, color=COLOURS[colour], label=label, ms=size)
         low = [(place, value) for place, value in enumerate(percent) if value < LOW]
         for place, value in low[:1] if column else []:  # both columns of conv1 lie there
-            ax.text(place + 0.25, LOW + 1.5, f"both {value:.0f}%", va="center", fontsize=9)
-    ax.set(ylim=(LOW, HIGH), ylabel="printed / counted (%)")
+            ax.annotate("", (place, LOW), (place, LOW + 3), arrowprops={"arrowstyle": "->"})
+            ax.text(place + 0.2, LOW + 1.5, f"both {value:.0f}%", va="center", fontsize=9)
+    ax.set(xlim=(-0.6, len(counts) - 0.4), ylim=(LOW, HIGH), ylabel="printed / counted (%)")
     ax.legend(ncols=2, loc="upper left", bbox_to_anchor=(0.1, 1))

@@ -71,7 +71,8 @@ def gains(live: dict[str, float], figures: dict) -> Figure:
     ax.axvline(1, color=COLOURS["gray"], lw=1)
     ax.set(xlabel="times faster with the trick than without")
     ax.legend(loc="lower right")
-    figure.suptitle("Recorded: one trick saves more than all others together", fontsize=11)
+    title = "Recorded: one trick saves more than all others together"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure
 
 
@@ -144,7 +145,8 @@ def circles(orthogonal: Callable[[Tensor, int], Tensor], matrix: Tensor, rounds:
         values = torch.linalg.svdvals(update)
         ax.set_title(f"{values[0]:.2f} and {values[1]:.2f}", loc="center", fontsize=10)
         ax.set_xlabel("divided only" if steps == 0 else f"{steps} round{'s' * (steps > 1)}")
-    figure.suptitle("Singular values after each round: the ellipse becomes a circle", fontsize=11)
+    title = "Three rounds make nearly a circle of a flat ellipse; numbers are its half axes"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure
 
 
@@ -167,18 +169,25 @@ def bargains(found: dict[str, dict], figures: dict, pairs: dict[str, tuple[str, 
     """Each trick: times faster against points of accuracy that it brings.
 
     pairs: run of the experiment -> its trick in the benchmark, and its label. A run that was not
-    made is left out; "" stands for what changes results by rounding only.
+    made is left out; "" stands for what changes results by rounding only: a hollow dot.
     """
-    figure, ax = plt.subplots(figsize=(7.2, 3.2))
+    figure, ax = plt.subplots(figsize=(7.2, 3.4))
     ax.axhline(0, color=COLOURS["gray"], lw=1)
     ax.axvline(1, color=COLOURS["gray"], lw=1)
-    for number, (run, (trick, label)) in enumerate(pairs.items()):
-        if run and run not in found:
+    for run, (trick, label) in pairs.items():
+        if not run:
+            ax.plot(figures[trick], 0, "o", color=COLOURS["blue"], mfc="white")
+            place, label = (figures[trick], 0), f"{label}:\nrounding only, not run"
+        elif run in found:
+            one = found[run]
+            place = figures[trick], -one["difference"]
+            ax.errorbar(*place, one["error"], fmt="o", color=COLOURS["blue"], capsize=3)
+        else:
             continue
-        one = found[run] if run else {"difference": 0.0, "error": 0.0}
-        place = figures[trick], -one["difference"]
-        ax.errorbar(*place, one["error"], fmt="o", color=COLOURS["blue"], capsize=3)
-        ax.annotate(label, place, (7, -16 if number % 2 else 4), textcoords="offset points")
-    ax.set(xlabel="times faster", ylabel="points that it brings", xlim=(0.85, 1.7))
-    ax.set_title("What a trick brings: time, points or both")
+        under = run in ("any_width", "pool_first")  # others stand close above these
+        offset, at = ((-6, -8), "top") if under else ((7, 5), "bottom")
+        spot = (place[0], 0) if under else place
+        ax.annotate(label, spot, offset, textcoords="offset points", va=at)
+    ax.set(xlabel="times faster", ylabel="points of accuracy", xlim=(0.85, 1.75), ylim=(-0.7, 4.1))
+    ax.set_title("Most tricks bring time; Muon costs time and brings points")
     return figure
