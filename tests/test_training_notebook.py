@@ -227,3 +227,21 @@ def test_a_picture_of_any_kind_is_classified():
         figure = classify(net, picture, gallery, "a title")
         axes = [ax for part in figure.subfigs for ax in part.axes]
         assert len(axes) == 8 and axes[0].get_title() == "a title"
+
+
+def test_the_network_on_the_page_is_that_of_the_recorded_runs():
+    (source,) = [
+        c["source"]
+        for c in notebooks.code_cells(notebooks.read(notebooks.find_notebooks(["05"])[0]))
+        if "class SmallGoogLeNet" in c["source"]
+    ]
+    page: dict = {"torch": torch, "device": "cpu"}
+    exec(source, page)
+    images = torch.rand(2, 1, 28, 28)
+    outputs = []
+    for build in (page["new_network"], lambda: FashionGoogLeNet(0.25, stem="patch")):
+        torch.manual_seed(0)
+        outputs.append(build().eval()(images))
+    assert torch.allclose(*outputs, atol=1e-5) and outputs[0].std() > 0.1
+    torch.manual_seed(0)  # with weights of another draw the test must fail
+    assert not torch.allclose(page["new_network"](0.25).eval()(images), outputs[1] + 0.01)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from gnet_utils.data import load_fashion_mnist, to_float
-from gnet_utils.exercises import Blank, Exercise, Prediction, kind_of, number
+from gnet_utils.exercises import Blank, Exercise, Prediction, kind_of
 from gnet_utils.exercises.trials import run
 from gnet_utils.experiments import loop
 
@@ -274,26 +274,6 @@ EXERCISES = {
             "Five pictures and a wider net: train(wide, (images[:5], labels[:5]), steps=80, "
             "learning_rate=0.02).",
         ],
-    ),
-    "time": number(
-        17.6,
-        mistakes={
-            281.25: "you took the 2.4 s for one batch: they are for all 16.",
-            9000: "you took the time of one batch for that of one picture.",
-            7.32: "that is how many times 16 batches fit into the epoch: multiply by 2.4 s.",
-            144_000: "you took the 2.4 s for one picture.",
-            0.29: "that is minutes; give seconds.",
-            0.15: "that is the time of one batch.",
-            283.2: "those are 118 batches at 2.4 s: the 2.4 s are for all 16.",
-            3413.33: "that is pictures a second: how long do 60,000 take?",
-        },
-        hints=[
-            "How many pictures were timed?",
-            "Divide by the seconds first: that is the rate, in pictures a second.",
-            "10 batches of 100 pictures in 4 s are 250 a second; 30,000 pictures take 120 s.",
-        ],
-        right="8,192 pictures in 2.4 s are 3,413 a second, and 60,000 of them take 17.6 s.",
-        tolerance=0.125,
     ),
 }
 
