@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 
 from gnet_utils.base import CourseError
 from gnet_utils.data import decode_picture
-from gnet_utils.exercises import exercises_of, predictions_of
+from gnet_utils.exercises import predictions_of
 from gnet_utils.memory import remember, remembered
-from gnet_utils.plotting import COLOURS, bundle_of, to_png
+from gnet_utils.plotting import bundle_of, to_png
 
 FITTED = ipywidgets.Layout(width="auto")
 ROW = ipywidgets.Layout(flex_flow="row wrap")
@@ -251,7 +251,7 @@ def _show(box: ipywidgets.Widget, alt: str, png: bytes = b"", page: str = "") ->
     display({"text/html": line}, raw=True, metadata={})
 
 
-# Predictions and progress -------------------------------------------------------------------------
+# Predictions --------------------------------------------------------------------------------------
 
 
 def predict(name: str) -> None:
@@ -310,32 +310,3 @@ def score(notebook: str) -> None:
     for name, prediction in guessed.items():
         if name not in right:
             print(f"{name}: you said {said[name]!r}. {prediction.because}")
-
-
-def progress(*notebooks: str) -> None:
-    """Show a square for each exercise, of all notebooks or of those given by number ("03").
-
-    Large enough to be read from behind a chair: a tick on green is right, a dash on yellow is tried
-    and not right yet, an empty one is open.
-    """
-    looks = {"right": ("\u2713", "green"), "tried": ("\u2013", "yellow"), "open": ("", None)}
-    html, lines = [], []
-    for number in notebooks or [f"{n:02}" for n in range(100)]:
-        states = [_state(remembered("exercises").get(name)) for name in exercises_of(number)]
-        squares = ""
-        for state in states:
-            symbol, colour = looks[state]
-            colour = COLOURS[colour] if colour else "transparent"
-            squares += (
-                f'<span style="display: inline-block; width: 1.6em; height: 1.6em; margin: 2px; '
-                f"border: 2px solid gray; background: {colour}; color: black; font-size: 20px; "
-                f'text-align: center; line-height: 1.5em" title="{state}">{symbol}</span>'
-            )
-        if states:
-            html.append(f"<div><b>{number}</b> {squares}</div>")
-            lines.append(f"{number}: {', '.join(states)}")
-    display({"text/html": "".join(html), "text/plain": "\n".join(lines)}, raw=True, metadata={})
-
-
-def _state(kept: str | None) -> str:
-    return "open" if kept is None else "right" if kept == "right" else "tried"

@@ -6,7 +6,6 @@ import pytest
 
 from gnet_utils import memory
 from gnet_utils.exercises import check
-from gnet_utils.widgets import progress
 
 
 @pytest.fixture
@@ -75,20 +74,13 @@ def test_tests_and_render_leave_no_trace(cache, monkeypatch):
     assert list(cache.iterdir()) == []
 
 
-def test_progress_shows_what_is_right_tried_and_open(cache, monkeypatch, capsys):
-    shown = []
-    monkeypatch.setattr(
-        "gnet_utils.widgets.display", lambda bundle, raw, metadata: shown.append(bundle)
-    )
+def test_what_was_right_once_stays_right(cache, monkeypatch, capsys):
     check("00.pixels", 56)
-    progress("00")
+    assert memory.remembered("exercises")["00.pixels"].startswith("Not yet")
     check("00.pixels", 784)
-    progress("00")
     restart(monkeypatch)
     capsys.readouterr()
     check("00.pixels", None)
     assert "solved it before" in capsys.readouterr().out
-    check("00.pixels", 55)  # what was right once stays right
-    progress("00")
-    assert [each["text/plain"] for each in shown] == ["00: tried", "00: right", "00: right"]
-    assert "✓" in shown[1]["text/html"] and "✓" not in shown[0]["text/html"]
+    check("00.pixels", 55)
+    assert memory.remembered("exercises") == {"00.pixels": "right"}

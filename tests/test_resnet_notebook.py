@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,11 +15,10 @@ from gnet_utils.counting import count_parameters
 from gnet_utils.course import notebooks
 from gnet_utils.data import load_fashion_mnist, prepare, to_float
 from gnet_utils.experiments import depth
-from gnet_utils.experiments.depth import DUEL, LADDER, LONG, Net, matched_width, run_net, train
+from gnet_utils.experiments.depth import DUEL, LADDER, Net, matched_width, run_net, train
 from gnet_utils.explorers import n07
 from gnet_utils.models import BasicBlock, BottleneckBlock, FashionGoogLeNet, FashionResNet
 from gnet_utils.models.residual import PadShortcut, ResNet
-from gnet_utils.training import fit
 
 TINY = Net("residual", 0.25, 8, steps=6)
 
@@ -51,11 +49,6 @@ def test_the_rivals_of_googlenet_match_it_within_three_percent(name, count):
     google, rival = (DUEL[n].build() for n in ("googlenet", name))
     assert count(rival) / count(google) == pytest.approx(1, abs=0.03)
     assert matched_width(count(google), count, DUEL[name].depth) == DUEL[name].width
-
-
-def test_no_match_is_one_sentence():
-    with pytest.raises(ValueError, match="no width of depth 20 comes within 3% of 10,"):
-        matched_width(10, count_parameters)
 
 
 def test_a_run_repeats_and_holds_what_the_notebook_reads(capsys):
@@ -292,48 +285,6 @@ def test_the_name_of_a_resnet_counts_the_layers_on_the_path():
     with torch.device("meta"):
         convs = [m for m in ResNet(50).modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert len(convs) - 4 == 50, "projections lie beside the path"
-
-
-# The long runs ------------------------------------------------------------------------------------
-
-
-def test_a_long_run_that_is_stopped_goes_on_and_ends_as_if_it_was_not(
-    tmp_path, monkeypatch, capsys
-):
-    setting = Net("residual", 0.25, 8, steps=3 * 4)  # three passes over 256 pictures
-    data, test = some_data(), some_data(64)
-    whole = depth.run_long(setting, 1, data, test, tmp_path / "whole", kept=64)
-    state = tmp_path / "cut"
-
-    def stop(model, *given, **options):
-        def after_epoch(history):
-            if len(history.epochs) == 2:
-                raise KeyboardInterrupt
-
-        return fit(model, *given, after_epoch=after_epoch, **options)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(depth, "fit", stop)
-        with pytest.raises(SystemExit, match="the same command goes on"):
-            depth.run_long(setting, 1, data, test, state, kept=64)
-    resumed = depth.run_long(setting, 1, data, test, state, kept=64)
-    whole.pop("training_seconds"), resumed.pop("training_seconds")
-    assert resumed == whole
-    assert len(whole["train_errors"]) == len(whole["loss"]) == 3
-
-
-def test_a_shortened_run_is_no_long_run(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("GNET_QUICK", "1")
-    setting = Net("plain", 0.25, 8, steps=20 * 4)
-    with pytest.raises(SystemExit, match="GNET_QUICK has shortened the run"):
-        depth.run_long(setting, 0, some_data(), some_data(64), tmp_path / "state", kept=64)
-
-
-def test_the_long_runs_are_the_twins_of_20_and_44_layers_for_40_passes():
-    assert {"long_plain_20", "long_residual_20", "long_plain_44", "long_residual_44"} == set(LONG)
-    for name, setting in LONG.items():
-        assert replace(setting, steps=300) == LADDER[name.removeprefix("long_")]
-        assert setting.steps == 40 * 937
 
 
 # Drawings -----------------------------------------------------------------------------------------
