@@ -11,7 +11,6 @@ from pathlib import Path
 from gnet_utils.base import written_aside
 from gnet_utils.data import cache_folder
 
-VERSION = 1
 EMPTY: dict[str, dict[str, str]] = {"predictions": {}, "exercises": {}}
 
 _known: dict[str, dict[str, str]] | None = None  # what this kernel has read and noted
@@ -29,7 +28,7 @@ def remember(kind: str, name: str, value: str) -> None:
         for each in EMPTY:
             _known[each] = other[each] | _known[each]
         with written_aside(_file()) as aside:
-            aside.write_text(json.dumps({"version": VERSION, **_known}), encoding="utf-8")
+            aside.write_text(json.dumps(_known), encoding="utf-8")
     except (OSError, ValueError) as error:
         _kept = False
         print(f"What you answer is kept until this kernel ends, not longer: {_why(error)}.")
@@ -66,17 +65,13 @@ def _read() -> dict[str, dict[str, str]]:
     """What the file holds; ValueError where that is something else."""
     if not _file().exists():
         return {each: {} for each in EMPTY}
-    found = json.loads(_file().read_text(encoding="utf-8"))
-    if not isinstance(found, dict) or found.get("version") != VERSION:
-        raise ValueError("it is of another version of the course")
     try:
+        found = json.loads(_file().read_text(encoding="utf-8"))
         return {each: dict(found[each]) for each in EMPTY}
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError("it is damaged") from error
 
 
 def _why(error: Exception) -> str:
     said = error.strerror if isinstance(error, OSError) else error
-    if isinstance(error, json.JSONDecodeError):
-        said = "it is damaged"
     return f"{_file().name} in the course's cache ({said}; forget() makes a new one)"

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -16,10 +17,9 @@ from torch import Tensor, nn
 
 from gnet_utils.data import CLASS_NAMES, to_float
 from gnet_utils.explorers.n05 import as_the_net_sees
-from gnet_utils.plotting import BRANCH_COLOURS, COLOURS, counted
+from gnet_utils.plotting import BRANCH_COLOURS, BRANCHES, COLOURS, counted
 from gnet_utils.probing import BLACK, ablate, branch_names, enlarge, feature_maps
 
-BRANCHES = ("1x1", "3x3", "5x5", "pool")
 MAPS = 7  # shown of each branch
 
 
@@ -104,15 +104,10 @@ def draw_maps(ax: Axes, maps: Tensor, note: str) -> None:
 
 def strip(maps: Tensor) -> np.ndarray:
     """The MAPS maps of (C, H, W) with the largest mean side by side, gaps of NaN between."""
-    order = maps.mean((1, 2)).argsort(descending=True)[:MAPS]
-    height, width = maps.shape[1:]
-    gap = max(1, height // 7)
-    count = len(order)  # a narrow branch may have fewer
-    row = np.full((height, count * width + (count - 1) * gap), np.nan, np.float32)
-    for place, index in enumerate(order.tolist()):
-        start = place * (width + gap)
-        row[:, start : start + width] = maps[index].numpy()
-    return row
+    order = maps.mean((1, 2)).argsort(descending=True)[:MAPS]  # a narrow branch may have fewer
+    gap = max(1, maps.shape[1] // 7)
+    padded = F.pad(maps[order], (0, gap), value=torch.nan)
+    return torch.cat(list(padded), dim=1)[:, :-gap].numpy()
 
 
 # Measurements -------------------------------------------------------------------------------------
