@@ -72,17 +72,6 @@ def losses_by_depth() -> Figure:
     return figure
 
 
-def live_losses(curves: Mapping[str, Sequence[float]]) -> Figure:
-    """Training loss of a plain and a residual net that were trained just now."""
-    figure, ax = plt.subplots(figsize=(5.6, 2.8))
-    for kind, losses in curves.items():
-        ax.plot(running_mean(losses, 5), color=KINDS[kind], label=kind)
-    ax.axhline(GUESSING, color=COLOURS["gray"], ls=":", label="guessing, ln 10")
-    ax.set(xlabel="step", ylabel="training loss", title=f"Your run: {len(losses)} steps")
-    ax.legend()
-    return figure
-
-
 def errors_by_depth() -> Figure:
     """Training pictures wrong after 300 steps against depth, one dot for each seed."""
     figure, ax = plt.subplots(figsize=(5.6, 3))

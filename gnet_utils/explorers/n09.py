@@ -1,7 +1,7 @@
 """X-ray of notebook 09: a picture -> the four branches' maps in one block, and what each adds.
 
 Also its measurement of what channels answer to (`drawn_probes`, `dealt`, `share_between`), and the
-drawings of its results: `draw_table`, `draw_probes`, `draw_leanings`, `draw_cams`.
+drawings of its results: `draw_table`, `draw_leanings`, `draw_cams`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -130,17 +130,6 @@ def draw_table(
         ax.set_yticks(range(len(rows)), rows)
         ax.set_title(title)
         ax.spines[:].set_visible(False)
-    return figure
-
-
-def draw_probes(probes: Mapping[str, Tensor], each: int = 6) -> Figure:
-    """The first drawings of every kind, a row for each kind."""
-    figure, axes = plt.subplots(len(probes), each, figsize=(7.2, 0.95 * len(probes)))
-    for row, (kind, images) in zip(axes, probes.items(), strict=True):
-        for ax, image in zip(row, images, strict=False):
-            ax.imshow(image[0], cmap="gray", vmin=-1, vmax=1)
-            ax.set(xticks=[], yticks=[])
-        row[0].set_ylabel(kind, rotation=0, ha="right", va="center")
     return figure
 
 
