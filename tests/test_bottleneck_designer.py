@@ -4,7 +4,6 @@ import io
 
 import pytest
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
@@ -15,7 +14,6 @@ from gnet_utils.explorers.n02 import (
     bottleneck_designer,
     build,
     draw_design,
-    draw_profile,
     layer_costs,
     pytorch_line,
     time_design,
@@ -70,12 +68,6 @@ def test_the_designer_draws_its_numbers():
     assert titles[0] == "parameters\n-42%"
     assert any("164.6" in title for title in titles)
     assert Image.open(io.BytesIO(to_png(figure))).width > 600
-
-
-def test_a_profile_can_keep_the_numbers_of_weights_back():
-    ax = Figure().subplots()
-    draw_profile(ax, [3, 4, 5], [("1x1", 12), ("3x3", None)], "title", 5)
-    assert [text.get_text() for text in ax.texts] == ["1x1\n12", "3x3", "3", "4", "5"]
 
 
 def test_measuring_leaves_module_and_threads_as_they_were():

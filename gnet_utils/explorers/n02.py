@@ -200,28 +200,21 @@ def _break_even(ax: Axes, design: Design) -> None:
 
 
 def draw_profile(
-    ax: Axes,
-    channels: Sequence[int],
-    layers: Sequence[tuple[str, int | None]],
-    title: str,
-    top: int,
+    ax: Axes, channels: Sequence[int], kernels: Sequence[str], title: str, top: int
 ) -> None:
     """The shape of a chain of layers: a bar as tall as each map has channels, layers between.
 
-    channels: at the input and after each layer; layers: (kernel such as "3x3", its weights, or
-    None to keep them back); top: channels at the upper edge, one scale for several drawings.
+    channels: at the input and after each layer; kernels: such as "3x3"; top: channels at the upper
+    edge, one scale for several drawings.
     """
-    for x, (kernel, weights) in enumerate(layers):
+    for x, kernel in enumerate(kernels):
         left, right = channels[x] / 2, channels[x + 1] / 2
-        colour = BRANCH_COLOURS.get(kernel.split()[0], COLOURS["gray"])
+        colour = BRANCH_COLOURS[kernel]
         ax.fill([x, x + 1, x + 1, x], [left, right, -right, -left], color=colour, alpha=0.45, lw=0)
-        label = kernel
-        if weights is not None:
-            label += f"\n{weights / 1e6:.2f} M" if weights >= 1e6 else f"\n{weights:,}"
-        ax.text(x + 0.5, 0, label, ha="center", va="center", fontsize=9)
+        ax.text(x + 0.5, 0, kernel, ha="center", va="center", fontsize=9)
     for x, count in enumerate(channels):
         ax.plot([x, x], [-count / 2, count / 2], color=COLOURS["ink"], lw=3)
         ax.text(x, count / 2 + 0.03 * top, str(count), ha="center", va="bottom", fontsize=9)
-    ax.set(xlim=(-0.25, len(layers) + 0.25), ylim=(-0.52 * top, 0.62 * top))
+    ax.set(xlim=(-0.25, len(kernels) + 0.25), ylim=(-0.52 * top, 0.62 * top))
     ax.set_title(title, fontsize=10, loc="center")
     ax.axis("off")

@@ -117,8 +117,7 @@ def draw_table(
     tables: Mapping[str, Tensor], rows: Sequence[str], columns: Sequence[str], low: float
 ):
     """Tables (R, C) below each other, by title, as colours from `low` (dark) to 0 (bright)."""
-    turn = {"rotation": 35, "ha": "right"} if len(columns) == 10 else {}
-    height = 0.35 + len(tables) * (0.45 + 0.32 * len(rows)) + 0.4 * bool(turn)
+    height = 0.35 + len(tables) * (0.45 + 0.32 * len(rows))
     figure, axes = plt.subplots(len(tables), 1, figsize=(7.2, height), sharex=True, squeeze=False)
     for ax, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
         ax.imshow(table, cmap="cividis", vmin=low, vmax=0, aspect="auto")
@@ -126,7 +125,7 @@ def draw_table(
             colour = "white" if value < 0.45 * low else "black"
             text = f"{value:.1f}".replace("-0.0", "0.0")
             ax.text(column, row, text, color=colour, fontsize=9, ha="center", va="center")
-        ax.set_xticks(range(len(columns)), columns, **turn)
+        ax.set_xticks(range(len(columns)), columns)
         ax.set_yticks(range(len(rows)), rows)
         ax.set_title(title)
         ax.spines[:].set_visible(False)
