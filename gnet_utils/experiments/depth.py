@@ -108,7 +108,7 @@ def train(
     data: uint8 images (N, 1, 28, 28) and labels (N,), begun again when they are used up.
     note: called before each step with its number, its loss, and the net with its gradients.
     """
-    half = RECIPE.precision == "auto" and bfloat16_is_fast(data[0].device)
+    half = bfloat16_is_fast(data[0].device)
     net.to(memory_format=torch.channels_last).train()
     optimiser = optimiser_of(net, RECIPE)
     batches = experiments.shuffled(len(data[0]), RECIPE.batch_size, steps, seed)

@@ -1,7 +1,6 @@
 """Bottleneck designer: a k x k convolution with and without a 1x1 before it, in four budgets."""
 
 from collections.abc import Sequence
-from math import inf
 from typing import NamedTuple
 
 import torch
@@ -164,7 +163,7 @@ def _times(ax: Axes, milliseconds: tuple[Milliseconds, Milliseconds] | None) -> 
 
 def _label(ax: Axes, name: str, values: Sequence[float], heights: Sequence[float]) -> None:
     """Title, numbers above the bars or their error bars, and no frame."""
-    change = values[1] / values[0] - 1 if values[0] else inf
+    change = values[1] / values[0] - 1
     ax.set_title(f"{name}\n{change:+.0%}", fontsize=10, loc="left")
     highest = max(heights)
     for x, value in enumerate(values):

@@ -48,7 +48,7 @@ def runs() -> dict[str, list[dict]]:
 def over_seeds(name: str, key: str) -> tuple[float, float]:
     """Mean and standard deviation of the number `key` over the recorded runs called `name`."""
     values = np.array([run[key] for run in runs()[name]])
-    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return float(values.mean()), float(values.std(ddof=1))
 
 
 def draw_losses(ax: Axes, name: str, label: str, colour: str) -> None:
