@@ -13,8 +13,7 @@ from gnet_utils import experiments
 from gnet_utils.counting import count_macs, count_parameters
 from gnet_utils.course.notebooks import NOTEBOOKS, read
 from gnet_utils.exercises import mistake_in
-from gnet_utils.experiments import evolution
-from gnet_utils.experiments import search as recording
+from gnet_utils.experiments import search
 from gnet_utils.models import GOOGLENET_BLOCKS, separable_conv
 
 BUDGETS = (200_000, 400_000, 1_600_000)
@@ -33,31 +32,31 @@ def some_data(count: int = 128) -> tuple[torch.Tensor, torch.Tensor]:
 def test_the_formula_counts_what_the_network_does():
     chance = random.Random(0)
     for budget in BUDGETS:
-        widths = evolution.random_widths(chance, budget)
-        counted = count_macs(evolution.TinyInception(widths), (1, 1, 28, 28))
-        assert evolution.macs_of(widths) == counted
+        widths = search.random_widths(chance, budget)
+        counted = count_macs(search.TinyInception(widths), (1, 1, 28, 28))
+        assert search.macs_of(widths) == counted
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_every_candidate_uses_its_budget_and_never_more(budget):
     chance = random.Random(1)
-    widths = evolution.hand_made(budget)
+    widths = search.hand_made(budget)
     for _ in range(30):
-        assert 0.94 * budget < evolution.macs_of(widths) <= budget
-        assert min(widths) >= evolution.NARROWEST
-        widths = evolution.mutate(widths, chance, budget)
-        drawn = evolution.random_widths(chance, budget)
-        assert 0.94 * budget < evolution.macs_of(drawn) <= budget
+        assert 0.94 * budget < search.macs_of(widths) <= budget
+        assert min(widths) >= search.NARROWEST
+        widths = search.mutate(widths, chance, budget)
+        drawn = search.random_widths(chance, budget)
+        assert 0.94 * budget < search.macs_of(drawn) <= budget
 
 
 def test_a_budget_too_small_for_any_network_is_refused():
     with pytest.raises(ValueError, match="too small"):
-        evolution.fit_to_budget([1.0] * 12, 20_000)
+        search.fit_to_budget([1.0] * 12, 20_000)
 
 
 def test_a_child_keeps_most_of_its_parent():
-    parent = evolution.hand_made(1_600_000)
-    child = evolution.mutate(parent, random.Random(0), 1_600_000)
+    parent = search.hand_made(1_600_000)
+    child = search.mutate(parent, random.Random(0), 1_600_000)
     assert child != parent
     ratios = sorted(c / p for c, p in zip(child, parent, strict=True))
     assert ratios[9] / ratios[2] < 1.5  # eight in the middle stay in proportion
@@ -68,7 +67,7 @@ def test_evolution_climbs_a_clear_slope_further_than_chance():
         return widths[0] / sum(widths)
 
     best = {}
-    for look in (evolution.evolve, evolution.random_search):
+    for look in (search.evolve, search.random_search):
         found = [
             max(score for _, score in look(broad_1x1, 400_000, 40, random.Random(seed)))
             for seed in range(5)
@@ -80,17 +79,16 @@ def test_evolution_climbs_a_clear_slope_further_than_chance():
 def test_both_searches_begin_with_the_same_candidates_and_try_equally_many():
     tried = [
         look(lambda widths: 0.0, 400_000, 12, random.Random(3))
-        for look in (evolution.evolve, evolution.random_search)
+        for look in (search.evolve, search.random_search)
     ]
     assert [len(found) for found in tried] == [12, 12]
     assert tried[0][:8] == tried[1][:8] and tried[0][8:] != tried[1][8:]
 
 
 def test_the_same_seed_gives_the_same_score():
-    widths = evolution.hand_made(200_000)
+    widths = search.hand_made(200_000)
     scores = [
-        evolution.trained_accuracy(widths, some_data(), some_data(64), steps=2, batch=16, seed=seed)
-        for seed in (0, 0)
+        search.trained_accuracy(widths, some_data(), some_data(64), 2, seed) for seed in (0, 0)
     ]
     assert scores[0] == scores[1]
 
@@ -102,10 +100,10 @@ def test_the_recorded_searches_kept_the_rules():
     runs = experiments.recorded("search")
     for kind in ("evolve", "random"):
         for run in runs[f"{kind}_400k"]:
-            assert len(run["candidates"]) == recording.CANDIDATES
+            assert len(run["candidates"]) == search.CANDIDATES
             for candidate in run["candidates"]:
-                assert evolution.macs_of(candidate["widths"]) == candidate["macs"] <= run["budget"]
-            assert run["hand"]["widths"] == list(evolution.hand_made(run["budget"]))
+                assert search.macs_of(candidate["widths"]) == candidate["macs"] <= run["budget"]
+            assert run["hand"]["widths"] == list(search.hand_made(run["budget"]))
 
 
 def test_the_finals_train_the_winners_of_their_own_search():
@@ -147,9 +145,9 @@ def test_the_lead_of_the_winners_in_standard_errors():
 
 
 def test_a_search_is_recorded_with_every_candidate(monkeypatch):
-    monkeypatch.setattr(recording, "judged", lambda widths, *_: widths[0] / 100)
-    found = recording.run_search("random", 400_000, seed=0)
-    assert len(found["candidates"]) == recording.CANDIDATES
+    monkeypatch.setattr(search, "judged", lambda widths, *_: widths[0] / 100)
+    found = search.run_search("random", seed=0)
+    assert len(found["candidates"]) == search.CANDIDATES
     assert all(c["accuracy"] == c["widths"][0] / 100 for c in found["candidates"])
 
 
@@ -199,9 +197,9 @@ def test_the_search_shown_is_the_search_recorded():
         for node in ast.walk(ast.parse(shown))
         if isinstance(node, ast.FunctionDef)
     }
-    names = {"score_of": "score", "evolution.fit_to_budget": "fit_to_budget"}
-    names["evolution.random_search"] = "random_search"
-    for function in (evolution.mutate, evolution.evolve):
+    names = {"score_of": "score", "search.fit_to_budget": "fit_to_budget"}
+    names["search.random_search"] = "random_search"
+    for function in (search.mutate, search.evolve):
         body = bodies[function.__name__]
         for there, here in names.items():
             body = body.replace(there, here)

@@ -190,13 +190,15 @@ def cuts() -> dict:
     trained, _ = load_trained("minute-seed0")
     images, labels = load_fashion_mnist("test", source="real")
     images, labels = to_float(images[:1000]), labels[:1000]
+    trained = trained.to(memory_format=torch.channels_last)  # four times as fast
     training, _ = load_fashion_mnist("train", source="real")
     means = mean_maps(trained, to_float(training[:500]), branch_names(trained))
 
     @torch.no_grad()
     def right(names: list[str], put: dict | None) -> torch.Tensor:
         with ablate(trained, names, put):
-            return (trained(images).argmax(1) == labels).float()
+            logits = torch.cat([trained(part) for part in images.split(250)])
+        return (logits.argmax(1) == labels).float()
 
     whole = right([], None)
     kinds = {

@@ -196,17 +196,9 @@ def test_uneven_light_alone_is_no_garment():
         as_the_net_sees(photo(127, 127, light=0.25))
 
 
-@pytest.mark.parametrize(
-    ("picture", "message"),
-    [
-        (np.full((50, 50, 3), 200, np.uint8), "nothing stands out"),
-        (np.zeros((28, 28), np.uint8), r"must be \(H, W, 3\)"),
-        ("shirt.png", "must be"),
-    ],
-)
-def test_pictures_that_cannot_be_used_are_refused(picture, message):
-    with pytest.raises(ValueError, match=message):
-        as_the_net_sees(picture)
+def test_a_picture_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="nothing stands out"):
+        as_the_net_sees(np.full((50, 50, 3), 200, np.uint8))
 
 
 def test_the_nearest_picture_is_the_picture_itself():

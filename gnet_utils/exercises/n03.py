@@ -1,7 +1,6 @@
 """Exercises and predictions of notebook 03, the Inception block."""
 
 from collections import Counter
-from contextlib import suppress
 from itertools import permutations
 from typing import Any
 
@@ -9,8 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnet_utils.exercises import Blank, Exercise, Prediction, kind_of, number
-from gnet_utils.exercises.trials import Convolution, counts_below_zero, run
+from gnet_utils.exercises import Blank, Exercise, Prediction, number
+from gnet_utils.exercises.trials import (
+    Convolution,
+    check_class,
+    counts_below_zero,
+    gives_blank,
+    run,
+    shapes_of,
+)
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception
 
 # 03.block -----------------------------------------------------------------------------------------
@@ -18,23 +24,19 @@ from gnet_utils.models import GOOGLENET_BLOCKS, Inception
 
 def judge_block(answer: Any) -> str | None:
     """Whether a class builds the block: two rows of Table 1, same weights in, same numbers out."""
-    if isinstance(answer, nn.Module):
-        return "this is a block made of the class: hand in the class itself, without brackets."
-    if not (isinstance(answer, type) and issubclass(answer, nn.Module)):
-        return f"a class is asked for, this is {kind_of(answer)}."
+    check_class(answer, "a block")
     for name, in_channels in (("3a", 192), ("4d", 512)):
         widths = GOOGLENET_BLOCKS[name]
         block = answer(in_channels, *widths)
         images = torch.randn(2, in_channels, 12, 12, generator=torch.Generator().manual_seed(0))
         blanks = [part for part, value in vars(block).items() if value is ...]
-        with suppress(Exception), torch.no_grad():  # `run` says what stops it
-            blanks += ["forward"] if block(images) is ... else []
+        blanks += ["forward"] * gives_blank(block, images)
         if len(blanks) == 4:  # the stub as it is
             raise Blank(", ".join(blanks))
         if blanks:
             return f"still to fill in: {', '.join(blanks)}."
         output, ran = run(block, images)
-        if shapes(ran) != shapes_of(name, in_channels):
+        if shapes(ran) != shapes_of(Inception(in_channels, *widths)):
             return _odd_convolution(name, in_channels, ran)
         if any(convolution.bias is None for convolution in ran):
             return "a convolution has no bias: leave out bias=False."
@@ -55,7 +57,7 @@ def judge_block(answer: Any) -> str | None:
 
 def _odd_convolution(name: str, in_channels: int, ran: list[Convolution]) -> str:
     """Which convolution does not belong to the row, or is missing."""
-    found, wanted = shapes(ran), shapes_of(name, in_channels)
+    found, wanted = shapes(ran), shapes_of(Inception(in_channels, *GOOGLENET_BLOCKS[name]))
     if odd := next((found - wanted).elements(), None):
         channels_in, channels_out, k, _ = odd
         return (
@@ -87,13 +89,6 @@ def shapes(ran: list[Convolution]) -> Counter:
     return Counter(convolution.shape for convolution in ran)
 
 
-def shapes_of(block: str, in_channels: int) -> Counter:
-    """The six convolutions of a block: channels in, channels out, window."""
-    layers = Inception(in_channels, *GOOGLENET_BLOCKS[block]).modules()
-    convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
-    return Counter((conv.in_channels, conv.out_channels, *conv.kernel_size) for conv in convs)
-
-
 # 03.repair ----------------------------------------------------------------------------------------
 
 
@@ -103,7 +98,7 @@ def judge_repair(answer: Any) -> str | None:
     output, ran = run(answer, images)
     if (16, 32, 3, 3) in shapes(ran):
         return "a silent bug is left: look at the window of every convolution, branch by branch."
-    if shapes(ran) != shapes_of("3a", 192):
+    if shapes(ran) != shapes_of(Inception(192, *GOOGLENET_BLOCKS["3a"])):
         return "the convolutions are not those of block 3a: compare with its row in Table 1."
     if any(convolution.bias is None for convolution in ran):
         return "a convolution has no bias: BrokenBlock's have one."

@@ -1,20 +1,12 @@
 """Exercises and predictions of notebook 04, the full GoogLeNet."""
 
-from collections import Counter
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from gnet_utils.exercises import (
-    Blank,
-    Exercise,
-    Prediction,
-    first_line,
-    kind_of,
-    number,
-)
-from gnet_utils.exercises.trials import call, counts_below_zero, named, run
+from gnet_utils.exercises import Blank, Exercise, Prediction, first_line, number
+from gnet_utils.exercises.trials import call, check_class, counts_below_zero, named, run, shapes_of
 from gnet_utils.models import GOOGLENET_BLOCKS, ConvUnit, GoogLeNet, Inception
 
 # 04.network: what the learner fills in is stage 4 and the way into the heads ----------------------
@@ -26,10 +18,7 @@ HEADS = {"aux1": "4a", "aux2": "4d"}
 
 def judge_network(answer: Any) -> str | None:
     """Whether a class is GoogLeNet: stage 4 and the heads as in the paper, then all numbers."""
-    if isinstance(answer, nn.Module):
-        return "this is a network made of the class: hand in the class itself, without brackets."
-    if not (isinstance(answer, type) and issubclass(answer, nn.Module)):
-        return f"a class is asked for, this is {kind_of(answer)}."
+    check_class(answer, "a network")
     net = answer(10)
     images = 50 * torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     missing = [name for name in STAGE_4 if not isinstance(getattr(net, name, None), nn.Module)]
@@ -107,10 +96,10 @@ def _odd_block(net: nn.Module) -> str | None:
     """The block of stage 4 that does not read what comes, or has the widths of another row."""
     for name, channels in IN_CHANNELS.items():
         block = getattr(net, f"inception_{name}")
-        found = _convolutions(block)
+        found = shapes_of(block)
         if not found:
             return f"inception_{name} is no block: it has no convolution."
-        wanted = _convolutions(Inception(channels, *GOOGLENET_BLOCKS[name]))
+        wanted = shapes_of(Inception(channels, *GOOGLENET_BLOCKS[name]))
         read = next(iter(found))[0]  # the first convolution of a block reads what comes
         if read != channels:
             before = {"4a": "pool3"}.get(name, f"4{chr(ord(name[1]) - 1)}")
@@ -118,11 +107,6 @@ def _odd_block(net: nn.Module) -> str | None:
         if found != wanted:
             return f"inception_{name} has not the widths of its row in the table."
     return None
-
-
-def _convolutions(block: nn.Module) -> Counter:
-    layers = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d)]
-    return Counter((layer.in_channels, layer.out_channels, *layer.kernel_size) for layer in layers)
 
 
 def _odd_pool(pool: nn.Module) -> str | None:

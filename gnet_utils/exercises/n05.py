@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from gnet_utils.data import load_fashion_mnist, to_float
-from gnet_utils.exercises import Blank, Exercise, Prediction, kind_of
-from gnet_utils.exercises.trials import run
+from gnet_utils.exercises import Blank, Exercise, Mistake, Prediction
+from gnet_utils.exercises.trials import check_function, filled, named, run
 from gnet_utils.experiments import loop
 
 # 05.evaluate --------------------------------------------------------------------------------------
@@ -47,8 +47,7 @@ def tiny_net(dropout: float = 0.0) -> Tiny:
 
 def judge_evaluate(answer: Any) -> str | None:
     """Whether a function (net, data) gives the share of right answers, in eval mode."""
-    if not callable(answer) or isinstance(answer, nn.Module):
-        return f"a function is asked for, this is {kind_of(answer)}."
+    check_function(answer)
     net, data = tiny_net(dropout=0.5), tiny_data(1030)
     with torch.no_grad():
         guesses = net.eval()(to_float(data[0])).argmax(1)
@@ -74,16 +73,16 @@ def judge_evaluate(answer: Any) -> str | None:
     if share is None or share is ...:
         return "it returns nothing: return the share of right answers."
     share = float(share)
-    for wrong, message in (
-        (1000.0, "that is the number of right answers: divide by the number of pictures."),
-        (2 / 3, "that is the mean of the batches' means: the last batch is small, it counts less."),
-        (100_000 / 1030, "that is in percent: give a share between 0 and 1."),
-        (30 / 1030, "that is the share of wrong answers."),
-        (0.0, "no answer is right: argmax() alone gives one place of the whole batch."),
-        (2 / 1030, "each batch counts a share, its mean: count the right answers, their sum."),
-    ):
-        if abs(share - wrong) <= 1e-3 * wrong:
-            return message
+    slips = {
+        "that is the number of right answers: divide by the number of pictures.": 1000.0,
+        "that is the mean of the batches' means: the last batch is small, it counts less.": 2 / 3,
+        "that is in percent: give a share between 0 and 1.": 100_000 / 1030,
+        "that is the share of wrong answers.": 30 / 1030,
+        "no answer is right: argmax() alone gives one place of the whole batch.": 0.0,
+        "each batch counts a share, its mean: count the right answers, their sum.": 2 / 1030,
+    }
+    if slip := named(slips, lambda wrong: abs(share - wrong) <= 1e-3 * wrong):
+        return slip
     if abs(share - 1000 / 1030) > 1e-4:
         return f"1,000 of 1,030 answers are right, a share of 0.971; it returns {share:.4g}."
     if not net.training:
@@ -125,19 +124,14 @@ class Witness:
 
 def judge_loop(answer: Any) -> str | None:
     """Whether a function trains: at each step the rate and the gradient are the right ones."""
-    if not callable(answer) or isinstance(answer, nn.Module):
-        return f"a function is asked for, this is {kind_of(answer)}."
+    check_function(answer)
     net, data, looked = tiny_net(), tiny_data(100), []  # one batch an epoch: no order matters
     witness = Witness(net, data)
     hook = register_optimizer_step_pre_hook(witness)
     try:
-        with warnings.catch_warnings():
+        with filled(Mistake("still to fill in: the schedule.")), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the verdict says it better
             answer(net, data, STEPS, RATE, look=looked.append)
-    except AttributeError as error:
-        if "ellipsis" not in str(error):
-            raise
-        return "still to fill in: the schedule."
     except RuntimeError as error:
         if "modified by an inplace operation" not in str(error):
             raise
@@ -165,18 +159,15 @@ def _gradients_wrong(witness: Witness) -> str | None:
         if witness.net.linear.weight.grad is None:
             return "the gradient is cleared between backward and the step: nothing is left for it."
         return "the step comes before backward: the gradient it needs is not there yet."
-    total, before = torch.zeros(()), None
+    total = torch.zeros(())
     for given, (wanted, of_softmax) in zip(witness.given, witness.wanted, strict=True):
         if given is None:
             return "the step comes before backward: it has no gradient, or an old one."
         total = total + wanted
         if _same(given, wanted):
-            before = wanted
             continue
         if _same(given, total):
             return "gradients add up from step to step: call optimiser.zero_grad() in every step."
-        if before is not None and _same(given, before):
-            return "the step comes before backward: it uses the gradient of the last batch."
         if _same(given, of_softmax):
             return "cross_entropy takes the logits as they are: it has a softmax inside."
         return "the gradient is not that of the cross-entropy of this batch's logits and labels."

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils.exercises import Blank, Exercise, Mistake, Prediction, first_line, kind_of, number
-from gnet_utils.exercises.trials import call, named
+from gnet_utils.exercises.trials import call, check_function, named
 from gnet_utils.experiments.heads import weighted_loss
 from gnet_utils.models import GOOGLENET_BLOCKS
 from gnet_utils.models.googlenet import GoogLeNetOutput
@@ -21,8 +21,7 @@ from gnet_utils.probing import gradient_norms
 
 def judge_norms(answer: Any) -> str | None:
     """Whether a function (net, loss) gives the norm of the gradients of each stage."""
-    if not callable(answer) or isinstance(answer, nn.Module):
-        return f"a function is asked for, this is {kind_of(answer)}."
+    check_function(answer)
     torch.manual_seed(6)
     net = nn.Sequential(
         nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 4)), nn.ReLU(), nn.Linear(4, 3)

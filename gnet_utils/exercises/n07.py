@@ -7,33 +7,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils.exercises import Blank, Exercise, Mistake, Prediction, kind_of, number
-from gnet_utils.exercises.trials import call, named, run
+from gnet_utils.exercises.trials import call, check_class, filled, gives_blank, named, run
 from gnet_utils.models import BasicBlock
 from gnet_utils.models.residual import PadShortcut
 
-
-def _check_class(answer: Any) -> None:
-    """Raise Mistake unless `answer` is a class of modules."""
-    if isinstance(answer, nn.Module):
-        raise Mistake("this is an object made of the class: hand in the class, without brackets.")
-    if not (isinstance(answer, type) and issubclass(answer, nn.Module)):
-        raise Mistake(f"a class is asked for, this is {kind_of(answer)}.")
-
-
-def _check_filled(got: Any, stopped: str = "") -> None:
-    """Raise Blank for the stub as it is, Mistake for one that is filled in by half."""
-    if got is ...:
-        raise Blank("the places with ... in forward")
-    if "ellipsis" in stopped.lower():
-        raise Mistake("a place with ... in forward is still to be filled in.")
-
+STUB = Blank("the places with ... in forward")
+HALF_FILLED = Mistake("a place with ... in forward is still to be filled in.")
 
 # 07.block -----------------------------------------------------------------------------------------
 
 
 def judge_block(answer: Any) -> str | None:
     """Whether a class is the basic block: same numbers in it, same maps out, with any shortcut."""
-    _check_class(answer)
+    check_class(answer)
     random = torch.Generator().manual_seed(7)
     maps = torch.randn(2, 4, 6, 6, generator=random)
     cases = (  # what is said first, channels, stride, shortcut, what an error may come from
@@ -85,17 +71,13 @@ def _shapes(block: nn.Module) -> list[tuple[int, ...]]:
 
 def _block_output(block: nn.Module, maps: Tensor, case: str, cause: str) -> Tensor:
     """What the block gives in eval mode; raises Mistake, or Blank for a stub."""
-    try:
-        with torch.no_grad():
-            _check_filled(block.eval()(maps.clone()))
-    except (Blank, Mistake):
-        raise
-    except Exception as error:
-        _check_filled(None, str(error))
-    try:
-        return run(block, maps)[0]
-    except Mistake as mistake:
-        raise Mistake(f"{case}{mistake}{cause}") from mistake
+    if gives_blank(block.eval(), maps):
+        raise STUB
+    with filled(HALF_FILLED):
+        try:
+            return run(block, maps)[0]
+        except Mistake as mistake:
+            raise Mistake(f"{case}{mistake}{cause}") from mistake
 
 
 def _block_slips(block: BasicBlock, maps: Tensor) -> dict[str, Tensor]:
@@ -145,17 +127,15 @@ SHORTCUT_CASES = (  # maps (N, C, H, W), new channels, stride
 
 def judge_shortcut(answer: Any) -> str | None:
     """Whether a class (new_channels, stride) is the paper's option A."""
-    _check_class(answer)
+    check_class(answer)
     random = torch.Generator().manual_seed(7)
     for shape, new, stride in SHORTCUT_CASES:
         maps = torch.rand(shape, generator=random) + 0.5
         how = f"for maps {shape}, {new} new channel{'s' * (new != 1)} and stride {stride}"
-        try:
+        with filled(HALF_FILLED):
             got = call(answer(new, stride), maps.clone(), how=how)
-        except Mistake as mistake:
-            _check_filled(None, str(mistake))
-            raise
-        _check_filled(got)
+        if got is ...:
+            raise STUB
         if not isinstance(got, Tensor):
             return f"it should return a tensor, it returns {kind_of(got)}."
         if got.ndim != 4:

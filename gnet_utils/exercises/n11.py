@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from gnet_utils.counting import layer_table
 from gnet_utils.exercises import Blank, Exercise, Mistake, Prediction, as_number, first_line, number
-from gnet_utils.exercises.trials import call, named
+from gnet_utils.exercises.trials import call, filled, named
 from gnet_utils.models import GOOGLENET_BLOCKS, GoogLeNet, Inception
+from gnet_utils.passes import hooked
 
 # 11.row -------------------------------------------------------------------------------------------
 
@@ -29,12 +30,8 @@ def judge_row(answer: Any) -> str | None:
         "a linear layer": (nn.Linear(10, 7), (10,)),
     }
     for what, (part, shape) in pieces.items():
-        try:
+        with filled(Mistake("a place with ... is left in note.")):  # a sum over blanks
             got = call(answer, part.eval(), shape, how=f"for {what}")
-        except Mistake as mistake:  # a sum over blanks
-            return (
-                "a place with ... is left in note." if "ellipsis" in str(mistake) else str(mistake)
-            )
         if got is ...:
             raise Blank("weights, macs and what row returns")
         if mistake := _other_counts(part, shape, got):
@@ -115,17 +112,9 @@ def repair(net: nn.Module) -> nn.Module:
 def layers_as_they_run(net: nn.Module, images: Tensor) -> list[nn.Module]:
     """Convolutions, batch norms and linear layers in the order in which they run."""
     order, kinds = [], (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
-    hooks = [
-        layer.register_forward_hook(lambda layer, *_: order.append(layer))
-        for layer in net.modules()
-        if isinstance(layer, kinds)
-    ]
-    try:
-        with torch.no_grad():
-            net.eval()(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    layers = [named for named in net.named_modules() if isinstance(named[1], kinds)]
+    with torch.no_grad(), hooked(layers, lambda name, layer, output: order.append(layer)):
+        net.eval()(images)
     return order
 
 

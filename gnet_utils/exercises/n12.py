@@ -3,9 +3,10 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gnet_utils.exercises import Blank, Exercise, Prediction, kind_of, number
+from gnet_utils.exercises import Blank, Exercise, Prediction, number
+from gnet_utils.exercises.trials import check_function, filled, named
 
 # 12.error -----------------------------------------------------------------------------------------
 
@@ -19,8 +20,7 @@ def mean_and_error(values: Tensor) -> tuple[Tensor, Tensor]:
 
 def judge_error(answer: Any) -> str | None:
     """Whether a function gives mean and standard error of zeros and ones, and of differences."""
-    if not callable(answer) or isinstance(answer, (nn.Module, type)):
-        return f"a function is asked for, this is {kind_of(answer)}."
+    check_function(answer)
     hits = torch.arange(400.0).remainder(5).ne(0).double()  # 80% of 400
     got = answer(hits)
     if not isinstance(got, (tuple, list)) or len(got) != 2:
@@ -38,17 +38,17 @@ def judge_error(answer: Any) -> str | None:
             f"of 400 values 320 are 1 and 80 are 0: the mean is 80 points, it returns {mean:.4g}."
         )
     spread = float(hits.std())
-    for wrong, message in (
-        (spread / 20, "the error is a share; give it in points too."),
-        (100 * spread, "that is the spread of one value; the mean of many is known better."),
-        (spread, "that is the spread of one value, and as a share."),
-        (100 * spread / 400, "divide by the root of their number, not by their number."),
-        (100 * spread**2 / 20, "that is made of the variance: take the spread, values.std()."),
-        (100 * spread**2 / 400, "that is the variance of the mean: its root is the error."),
-        (10 * spread / 20, "100 stands under the root: multiply by it outside."),
-    ):
-        if _near(error, wrong):
-            return message
+    slips = {
+        "the error is a share; give it in points too.": spread / 20,
+        "that is the spread of one value; the mean of many is known better.": 100 * spread,
+        "that is the spread of one value, and as a share.": spread,
+        "divide by the root of their number, not by their number.": 100 * spread / 400,
+        "that is made of the variance: take the spread, values.std().": 100 * spread**2 / 20,
+        "that is the variance of the mean: its root is the error.": 100 * spread**2 / 400,
+        "100 stands under the root: multiply by it outside.": 10 * spread / 20,
+    }
+    if slip := named(slips, lambda wrong: _near(error, wrong)):
+        return slip
     if not _near(error, 2):
         return f"for 320 ones and 80 zeros the error is 2.0 points, it returns {error:.4g}."
     change = torch.zeros(400, dtype=torch.float64)
@@ -85,16 +85,12 @@ def calibration_table(confidence: Tensor, hits: Tensor, bins: int = 10) -> list[
 
 def judge_bins(answer: Any) -> str | None:
     """Whether a function sorts pictures into bins of confidence, and says what is in each."""
-    if not callable(answer) or isinstance(answer, (nn.Module, type)):
-        return f"a function is asked for, this is {kind_of(answer)}."
+    check_function(answer)
     confidence = torch.tensor([0.32, 0.38, 0.55, 0.93, 0.94, 0.96, 0.97, 1.0])
     hits = torch.tensor([0.0, 1, 1, 1, 1, 0, 1, 1])
     try:
-        got = answer(confidence, hits)
-    except AttributeError as error:
-        if "ellipsis" not in str(error):
-            raise
-        raise Blank("the three places with ...") from None
+        with filled(Blank("the three places with ...")):
+            got = answer(confidence, hits)
     except RuntimeError as error:
         if "ambiguous" in str(error):
             return "`and` and a < b <= c do not work for tensors: join two comparisons with &."

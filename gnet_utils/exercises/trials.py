@@ -1,6 +1,8 @@
 """Modules and functions of the reader, judged by what they do, not by how they are written."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -92,6 +94,46 @@ def call(answer: Any, *arguments: Any, how: str | None = None) -> Any:
 def named(slips: Mapping[str, Any], same: Callable[[Any], bool]) -> str | None:
     """The message of the first of the `slips` (message: result) that is the `same`, else None."""
     return next((message for message, wrong in slips.items() if same(wrong)), None)
+
+
+def check_function(answer: Any) -> None:
+    """Raise Mistake unless `answer` is a function, or an object like one."""
+    if not callable(answer) or isinstance(answer, (nn.Module, type)):
+        raise Mistake(f"a function is asked for, this is {kind_of(answer)}.")
+
+
+def check_class(answer: Any, made: str = "an object") -> None:
+    """Raise Mistake unless `answer` is a class of modules; `made` is what one is called."""
+    if isinstance(answer, nn.Module):
+        raise Mistake(
+            f"this is {made} made of the class: hand in the class itself, without brackets."
+        )
+    if not (isinstance(answer, type) and issubclass(answer, nn.Module)):
+        raise Mistake(f"a class is asked for, this is {kind_of(answer)}.")
+
+
+@contextmanager
+def filled(left: Mistake) -> Iterator[None]:
+    """An error that comes from `...` in the reader's code is raised as the mistake `left`."""
+    try:
+        yield
+    except Exception as error:
+        if "ellipsis" in str(error).lower():
+            raise left from None
+        raise
+
+
+def gives_blank(module: nn.Module, images: Tensor) -> bool:
+    """Whether a stub's forward still returns `...`; where it stops, `run` says why."""
+    with suppress(Exception), torch.no_grad():
+        return module(images.clone()) is ...
+    return False
+
+
+def shapes_of(module: nn.Module) -> Counter:
+    """Channels in, channels out, height and width of the window of all convolutions, counted."""
+    convs = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+    return Counter((conv.in_channels, conv.out_channels, *conv.kernel_size) for conv in convs)
 
 
 def check_module(answer: Any) -> None:

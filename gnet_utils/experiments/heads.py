@@ -37,10 +37,10 @@ class SmallHead(nn.Sequential):
 
     The paper pools 14x14 maps 5x5 with stride 3 to 4x4; here 7x7 maps are pooled 3x3 with stride 2
     to 3x3. Its 128 channels and 1024 units are scaled by `width` like all others. Without dropout.
-    Maps (N, in_channels, 7, 7) to logits (N, num_classes).
+    Maps (N, in_channels, 7, 7) to logits (N, 10).
     """
 
-    def __init__(self, in_channels: int, width: float = 0.125, num_classes: int = 10):
+    def __init__(self, in_channels: int, width: float):
         channels, hidden = round(128 * width), round(1024 * width)
         super().__init__(
             nn.AvgPool2d(3, stride=2),
@@ -48,7 +48,7 @@ class SmallHead(nn.Sequential):
             nn.Flatten(),
             nn.Linear(channels * 3 * 3, hidden),
             nn.ReLU(inplace=True),
-            nn.Linear(hidden, num_classes),
+            nn.Linear(hidden, 10),
         )
         initialise(self)
 
@@ -56,15 +56,15 @@ class SmallHead(nn.Sequential):
 class HeadedGoogLeNet(FashionGoogLeNet):
     """FashionGoogLeNet with the "patch" stem and two heads, after blocks 4a and 4d.
 
-    In `train()` it returns a `GoogLeNetOutput` (logits, aux1, aux2), each (N, num_classes); in
+    In `train()` it returns a `GoogLeNetOutput` (logits, aux1, aux2), each (N, 10); in
     `eval()` the logits alone, as if there were no heads.
     """
 
-    def __init__(self, width: float = 0.125, num_classes: int = 10, **options):
-        super().__init__(width, num_classes, stem="patch", **options)
+    def __init__(self, width: float = 0.125, **options):
+        super().__init__(width, stem="patch", **options)
         for head, block in HEADS.items():
             channels = _out_channels(self.get_submodule(block))
-            self.add_module(head, SmallHead(channels, width, num_classes))
+            self.add_module(head, SmallHead(channels, width))
 
     def exits(self, images: Tensor) -> GoogLeNetOutput:
         """What all three answer, in either mode."""
@@ -84,19 +84,19 @@ def _out_channels(block: nn.Module) -> int:
     return sum(branch[-1].out_channels for branch in convs)
 
 
-def exit_macs(net: HeadedGoogLeNet, side: int = 28) -> list[int]:
+def exit_macs(net: HeadedGoogLeNet) -> list[int]:
     """Multiply-adds until an answer at head 1, at head 2 and at the end, for one picture.
 
     Who reaches the end has asked both heads on the way.
     """
-    shape, total, found = (1, net.in_channels, side, side), 0, []
-    for name, stage in copy.deepcopy(net).eval().stages():
-        total += count_macs(stage, shape)
-        with torch.no_grad():
-            shape = tuple(stage(torch.zeros(shape)).shape)
-        for head in (h for h, block in HEADS.items() if block == name):
-            total += count_macs(net.get_submodule(head), shape)
-            found.append(total)
+    maps, total, found = torch.zeros(1, 1, 28, 28), 0, []
+    with evaluating(net), torch.no_grad():
+        for name, stage in net.stages():
+            total += count_macs(stage, tuple(maps.shape))
+            maps = stage(maps)
+            for head in (h for h, block in HEADS.items() if block == name):
+                total += count_macs(net.get_submodule(head), tuple(maps.shape))
+                found.append(total)
     return [*found, total]
 
 

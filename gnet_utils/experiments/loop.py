@@ -1,10 +1,4 @@
-"""The loop of lesson 05, and the recorded runs by which its learning rate was chosen.
-
-    python -m gnet_utils.experiments.loop --seeds 1           each run once
-    python -m gnet_utils.experiments.loop two_epochs          the long one, with three seeds
-
-Each run becomes one JSON file in data/runs/loop; what is recorded already is not run again.
-"""
+"""The loop of lesson 05, and the recorded runs by which its learning rate was chosen."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -99,13 +93,11 @@ def record(name: str, seed: int) -> None:
 
         def look(loss: Tensor) -> None:
             losses.append(round(loss.item(), 4))
-            print(f"\r{name} seed {seed}: {len(losses)}/{run.steps}, loss {loss:.3f}", end="")
 
         train(net, part, run.steps, run.learning_rate, half, look)
         found = {"half": half, "loss": losses, "validation_accuracy": evaluate(net, validation)[1]}
         if name == "two_epochs":  # nothing is chosen by it
             found["test_accuracy"] = evaluate(net, load_fashion_mnist("test", source="real"))[1]
-        print(f"\n{found['validation_accuracy']:.2%}", found.get("test_accuracy", ""))
         return found
 
     about = {"optimiser": "SGD, Nesterov momentum 0.9, OneCycleLR", "batch": 128}

@@ -1,9 +1,6 @@
 """What each trick of the recipe `sprint` costs or brings in accuracy (notebook 13).
 
-    python -m gnet_utils.experiments.tricks --seeds 3
-
-`sprint` as it is, and with one trick taken back; 15,000 training pictures, 10,000 held out. Each
-run becomes one JSON file in data/runs/tricks; what is recorded already is not run again.
+`sprint` as it is, and with one trick taken back; 15,000 training pictures, 10,000 held out.
 """
 
 import time

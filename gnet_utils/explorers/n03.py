@@ -14,7 +14,6 @@ from matplotlib.patches import FancyBboxPatch
 from torch import nn
 
 from gnet_utils.counting import conv_macs, conv_parameters
-from gnet_utils.explorers import draw_branch_bars
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
 from gnet_utils.plotting import BRANCH_COLOURS, BRANCHES, COLOURS, counted
 
@@ -121,16 +120,18 @@ def branch_costs(block: nn.Module, in_channels: int, map_size: int) -> dict[str,
 
 def draw_shares(ax: Axes, costs: dict[str, BranchCost], total: BranchCost) -> None:
     """Three bars of 100%: how channels, parameters and MACs divide over the branches."""
-    shares = {
-        name: [100 * part / max(whole, 1) for part, whole in zip(cost, total, strict=True)]
-        for name, cost in costs.items()
-    }
-
-    def text(name: str, share: float) -> str:
-        return f"{name}\n{share:.0f}%" if share >= 7 else ""  # else there is no room
-
-    labels = ["output channels", "parameters", "MACs"]
-    draw_branch_bars(ax, labels, shares, text, fontsize=9, linespacing=0.9)
+    labels, left = ["output channels", "parameters", "MACs"], np.zeros(3)
+    for name, cost in costs.items():
+        shares = 100 * np.array(cost) / np.maximum(total, 1)
+        ax.barh(labels, shares, left=left, color=BRANCH_COLOURS[name], edgecolor="white")
+        look = {"color": "white" if name == "1x1" else "black", "fontsize": 9, "linespacing": 0.9}
+        for row, share in enumerate(shares):
+            if share >= 7:  # else there is no room
+                place = left[row] + share / 2, row
+                ax.text(*place, f"{name}\n{share:.0f}%", ha="center", va="center", **look)
+        left += shares
+    ax.invert_yaxis()
+    ax.spines[["top", "right", "left"]].set_visible(False)
     ax.set(xlim=(0, 100), xlabel="share of each branch (%)")
     ax.tick_params(axis="y", length=0, labelcolor=COLOURS["ink"])
 

@@ -200,7 +200,7 @@ def draw_network(model: nn.Module, input_shape: tuple[int, ...]) -> Figure:
     shapes = {"photo": tuple(input_shape[1:]), **stage_shapes(model, input_shape)}
     figure, ax = plt.subplots(figsize=(7.4, 3.4))
     left, tallest = 0.0, np.sqrt(input_shape[-1])
-    first_of_its_size = _first_of_its_size(shapes)
+    last = None  # side of the maps drawn before
     for name, shape in shapes.items():
         if name.startswith(("pool", "norm", "flatten", "dropout")):
             continue
@@ -209,10 +209,11 @@ def draw_network(model: nn.Module, input_shape: tuple[int, ...]) -> Figure:
         room = max(width, 0.62)  # for the name under a narrow box
         middle = left + room / 2
         block = model.get_submodule(name) if name.startswith("inception") else None
-        _tower(ax, middle - width / 2, width, height, _parts(block))
+        _tower(ax, middle - width / 2, width, height, block)
         label = LABELS.get(name, name.removeprefix("inception_"))
         ax.text(middle, -0.03, label, ha="center", va="top", fontsize=9)
-        numbers = f"{side}x{side}\n{channels}" if name in first_of_its_size else f"{channels}"
+        numbers = f"{channels}" if side == last else f"{side}x{side}\n{channels}"
+        last = side
         ax.text(middle, height + 0.015, numbers, ha="center", fontsize=9, linespacing=1.1)
         if name in HEAD_LABELS and getattr(model, "aux1", None) is not None:
             ax.annotate(
@@ -230,32 +231,17 @@ def draw_network(model: nn.Module, input_shape: tuple[int, ...]) -> Figure:
     return figure
 
 
-def _first_of_its_size(shapes: dict[str, tuple[int, ...]]) -> set[str]:
-    """Drawn stages whose map is smaller than the one before."""
-    names, last = set(), None
-    for name, shape in shapes.items():
-        if len(shape) == 3 and not name.startswith(("pool", "norm")) and shape[-1] != last:
-            names.add(name)
-            last = shape[-1]
-    return names
-
-
-def _parts(block: nn.Module | None) -> list[tuple[str, float]]:
-    """(colour, share of the channels) of each branch, from the top; one gray part if no block."""
-    if block is None:
-        return [(COLOURS["gray"], 1.0)]
-    outs = {
-        name.removeprefix("branch_"): [m for m in branch.modules() if isinstance(m, nn.Conv2d)][-1]
-        for name, branch in block.named_children()
-    }
-    total = sum(conv.out_channels for conv in outs.values())
-    return [(BRANCH_COLOURS[name], conv.out_channels / total) for name, conv in outs.items()]
-
-
-def _tower(ax: Axes, x: float, width: float, height: float, parts: list) -> None:
-    left = x
-    for colour, share in parts:
-        ax.add_patch(
-            Rectangle((left, 0), width * share, height, facecolor=colour, edgecolor="white", lw=0.4)
-        )
-        left += width * share
+def _tower(ax: Axes, x: float, width: float, height: float, block: nn.Module | None) -> None:
+    """A box from x to x + width: each branch of a block has its colour and share, else all gray."""
+    parts = [(COLOURS["gray"], 1)]
+    if block is not None:
+        parts = []
+        for name, branch in block.named_children():
+            convs = [layer for layer in branch.modules() if isinstance(layer, nn.Conv2d)]
+            colour = BRANCH_COLOURS[name.removeprefix("branch_")]
+            parts.append((colour, convs[-1].out_channels))
+    unit = width / sum(channels for _, channels in parts)
+    for colour, channels in parts:
+        part = (x, 0), unit * channels, height
+        ax.add_patch(Rectangle(*part, facecolor=colour, edgecolor="white", lw=0.4))
+        x += unit * channels

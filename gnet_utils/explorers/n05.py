@@ -91,14 +91,9 @@ def as_the_net_sees(picture: np.ndarray) -> np.ndarray:
     Each pixel becomes as bright as it stands out from the ground, darker, lighter or in colour;
     then trimmed, the longer edge scaled to 28 pixels, centred. For a garment on white these are
     the steps by which Fashion-MNIST itself was made (arXiv 1708.07747, section 2), but for its
-    sharpening. Raises ValueError when the picture has another form or nothing stands out.
+    sharpening. Raises ValueError when nothing stands out.
     """
     cv2 = opencv()
-    if np.ndim(picture) != 3 or np.shape(picture)[2] != 3:
-        raise ValueError(
-            f"picture must be (H, W, 3) uint8 RGB, got the shape {np.shape(picture)}: "
-            "use load_picture"
-        )
     gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     looks = np.dstack([gray, picture - gray[..., None]])  # brightness; colour without it
     border = np.ones(gray.shape, bool)

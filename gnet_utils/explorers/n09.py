@@ -1,7 +1,7 @@
 """X-ray of notebook 09: a picture -> the four branches' maps in one block, and what each adds.
 
 Also its measurement of what channels answer to (`drawn_probes`, `dealt`, `share_between`), and the
-drawings of its results: `draw_table`, `draw_probes`, `draw_leanings`, `draw_cams`.
+drawings of its results: `draw_table`, `draw_leanings`, `draw_cams`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -16,10 +17,9 @@ from torch import Tensor, nn
 
 from gnet_utils.data import CLASS_NAMES, to_float
 from gnet_utils.explorers.n05 import as_the_net_sees
-from gnet_utils.plotting import BRANCH_COLOURS, COLOURS, counted
+from gnet_utils.plotting import BRANCH_COLOURS, BRANCHES, COLOURS, counted
 from gnet_utils.probing import BLACK, ablate, branch_names, enlarge, feature_maps
 
-BRANCHES = ("1x1", "3x3", "5x5", "pool")
 MAPS = 7  # shown of each branch
 
 
@@ -104,15 +104,10 @@ def draw_maps(ax: Axes, maps: Tensor, note: str) -> None:
 
 def strip(maps: Tensor) -> np.ndarray:
     """The MAPS maps of (C, H, W) with the largest mean side by side, gaps of NaN between."""
-    order = maps.mean((1, 2)).argsort(descending=True)[:MAPS]
-    height, width = maps.shape[1:]
-    gap = max(1, height // 7)
-    count = len(order)  # a narrow branch may have fewer
-    row = np.full((height, count * width + (count - 1) * gap), np.nan, np.float32)
-    for place, index in enumerate(order.tolist()):
-        start = place * (width + gap)
-        row[:, start : start + width] = maps[index].numpy()
-    return row
+    order = maps.mean((1, 2)).argsort(descending=True)[:MAPS]  # a narrow branch may have fewer
+    gap = max(1, maps.shape[1] // 7)
+    padded = F.pad(maps[order], (0, gap), value=torch.nan)
+    return torch.cat(list(padded), dim=1)[:, :-gap].numpy()
 
 
 # Measurements -------------------------------------------------------------------------------------
@@ -122,8 +117,7 @@ def draw_table(
     tables: Mapping[str, Tensor], rows: Sequence[str], columns: Sequence[str], low: float
 ):
     """Tables (R, C) below each other, by title, as colours from `low` (dark) to 0 (bright)."""
-    turn = {"rotation": 35, "ha": "right"} if len(columns) == 10 else {}
-    height = 0.35 + len(tables) * (0.45 + 0.32 * len(rows)) + 0.4 * bool(turn)
+    height = 0.35 + len(tables) * (0.45 + 0.32 * len(rows))
     figure, axes = plt.subplots(len(tables), 1, figsize=(7.2, height), sharex=True, squeeze=False)
     for ax, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
         ax.imshow(table, cmap="cividis", vmin=low, vmax=0, aspect="auto")
@@ -131,21 +125,10 @@ def draw_table(
             colour = "white" if value < 0.45 * low else "black"
             text = f"{value:.1f}".replace("-0.0", "0.0")
             ax.text(column, row, text, color=colour, fontsize=9, ha="center", va="center")
-        ax.set_xticks(range(len(columns)), columns, **turn)
+        ax.set_xticks(range(len(columns)), columns)
         ax.set_yticks(range(len(rows)), rows)
         ax.set_title(title)
         ax.spines[:].set_visible(False)
-    return figure
-
-
-def draw_probes(probes: Mapping[str, Tensor], each: int = 6) -> Figure:
-    """The first drawings of every kind, a row for each kind."""
-    figure, axes = plt.subplots(len(probes), each, figsize=(7.2, 0.95 * len(probes)))
-    for row, (kind, images) in zip(axes, probes.items(), strict=True):
-        for ax, image in zip(row, images, strict=False):
-            ax.imshow(image[0], cmap="gray", vmin=-1, vmax=1)
-            ax.set(xticks=[], yticks=[])
-        row[0].set_ylabel(kind, rotation=0, ha="right", va="center")
     return figure
 
 

@@ -87,20 +87,14 @@ def prices() -> dict[str, dict]:
         reached = [100 * run["validation_accuracy"] for run in same]
         seconds = statistics.mean(run["processor_seconds"] for run in same)
         found[name] = {"accuracies": reached, "mean": statistics.mean(reached), "seconds": seconds}
-    wild = found.pop("constant_rate", None)  # its runs differ several times as much
+    wild = found.pop("constant_rate")  # its runs differ several times as much
     away = [value - one["mean"] for one in found.values() for value in one["accuracies"]]
-    variance = sum(value**2 for value in away) / max(1, len(away) - len(found))
-    base = found["sprint"]
+    common = sum(value**2 for value in away) / (len(away) - len(found))
+    found["constant_rate"], base = wild, found["sprint"]
     for one in found.values():
-        one["error"] = math.sqrt(
-            variance * (1 / len(one["accuracies"]) + 1 / len(base["accuracies"]))
-        )
-    if wild:
-        own = statistics.variance(wild["accuracies"]) / len(wild["accuracies"])
-        wild["error"] = math.sqrt(own + variance / len(base["accuracies"]))
-        found["constant_rate"] = wild
-    for one in found.values():
-        one["difference"] = one["mean"] - base["mean"]
+        variance = statistics.variance(one["accuracies"]) if one is wild else common
+        squared = variance / len(one["accuracies"]) + common / len(base["accuracies"])
+        one["error"], one["difference"] = math.sqrt(squared), one["mean"] - base["mean"]
     return found
 
 
@@ -109,7 +103,7 @@ def price_dots(found: dict[str, dict], words: dict[str, str]) -> Figure:
 
     A mean more than 8 points away is written at the edge.
     """
-    names = [name for name in words if name in found][::-1]
+    names = list(words)[::-1]
     base = found["sprint"]["mean"]
     figure, ax = plt.subplots(figsize=(7.2, 2.9))
     ax.axvline(base, color=COLOURS["gray"], lw=1, ls="--")
@@ -129,12 +123,12 @@ def price_dots(found: dict[str, dict], words: dict[str, str]) -> Figure:
     return figure
 
 
-def circles(orthogonal: Callable[[Tensor, int], Tensor], matrix: Tensor, rounds: int = 3) -> Figure:
-    """What a 2x2 matrix makes of the unit circle, after 0, 1, ... rounds of `orthogonal`."""
+def circles(orthogonal: Callable[[Tensor, int], Tensor], matrix: Tensor) -> Figure:
+    """What a 2x2 matrix makes of the unit circle, after 0 to 3 rounds of `orthogonal`."""
     angle = torch.linspace(0, 2 * math.pi, 200)
     circle = torch.stack([angle.cos(), angle.sin()])
     directions = torch.linalg.svd(matrix)[2]  # those that become the half axes
-    figure, axes = plt.subplots(1, rounds + 1, figsize=(7.4, 2.6), sharey=True)
+    figure, axes = plt.subplots(1, 4, figsize=(7.4, 2.6), sharey=True)
     for steps, ax in enumerate(axes):
         update = orthogonal(matrix, steps)
         ax.plot(*circle, color=COLOURS["gray"], lw=1, ls="--")

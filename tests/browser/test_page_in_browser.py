@@ -20,7 +20,7 @@ START = """
 import os, tempfile
 os.environ["GNET_REMEMBER"] = "1"
 os.environ["GNET_CACHE_DIR"] = {cache!r}
-from gnet_utils.widgets import predict, progress, score
+from gnet_utils.widgets import predict, score
 from gnet_utils.exercises import check
 """
 
