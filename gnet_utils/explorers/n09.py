@@ -86,9 +86,9 @@ def draw_odds(ax: Axes, whole: Tensor, now: Tensor) -> None:
     ax.barh(places, whole.tolist(), fill=False, edgecolor=COLOURS["ink"], lw=1, label="whole net")
     ax.set_yticks(places, CLASS_NAMES)
     ax.set(xlim=(0, 1.02), xticks=[0, 0.5, 1])
-    ax.set_xlabel("probability (outline: whole net)", fontsize=8, loc="right")
+    ax.set_xlabel("probability (outline: whole net)", fontsize=9, loc="right")
     ax.invert_yaxis()
-    ax.tick_params(labelsize=8, length=0)
+    ax.tick_params(labelsize=9, length=0)
     ax.spines[["top", "right"]].set_visible(False)
 
 
@@ -146,6 +146,8 @@ def draw_probes(probes: Mapping[str, Tensor], each: int = 6) -> Figure:
             ax.imshow(image[0], cmap="gray", vmin=-1, vmax=1)
             ax.set(xticks=[], yticks=[])
         row[0].set_ylabel(kind, rotation=0, ha="right", va="center")
+    title = "The drawings differ in form and tone, not in place"
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure
 
 
@@ -172,7 +174,7 @@ def draw_leanings(
         ax.set_title(title, fontsize=10)
         ax.set_xticks(range(len(blocks)), blocks)
     for ax in axes[:, 0]:
-        ax.set_ylabel("branch minus block", fontsize=9)
+        ax.set_ylabel("leaning, branch minus block", fontsize=9)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
@@ -191,7 +193,7 @@ def draw_cams(pictures: Tensor, heats: Mapping[str, Tensor], titles: Sequence[st
                 ax.imshow(shown, cmap="inferno", alpha=0.6, vmin=0)
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
-        axes[0, column].set_title(title, fontsize=8, loc="center")
+        axes[0, column].set_title(title, fontsize=9, loc="center")
     for ax, name in zip(axes[:, 0], ["picture", *heats], strict=True):
         ax.set_ylabel(name, fontsize=9)
     return figure
