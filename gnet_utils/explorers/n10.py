@@ -57,7 +57,7 @@ def draw_times(macs: Mapping, times: Mapping) -> Figure:
 
 def draw_search(runs: Mapping, finals: Mapping[str, np.ndarray], names: Mapping) -> Figure:
     """Best accuracy so far against candidates tried, and the accuracies after new training."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.3))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.8))
     for kind, (name, colour) in LOOKS.items():
         tried = [[c["accuracy"] for c in run["candidates"]] for run in runs[f"{kind}_400k"]]
         best = 100 * np.maximum.accumulate(np.array(tried), axis=1)
@@ -68,13 +68,15 @@ def draw_search(runs: Mapping, finals: Mapping[str, np.ndarray], names: Mapping)
     left.axhline(100 * hand, color=COLOURS["ink"], ls="--", label="hand-made")
     left.set(xlabel="candidates tried", ylabel="validation accuracy (%)")
     left.set_title("Best so far can only rise")
-    left.legend(title="thick: mean of three,\nthin: one search", loc="lower right")
     for row, shares in enumerate(finals.values()):
         right.plot(shares, [row] * len(shares), "o", ms=5, color=COLOURS["gray"], alpha=0.7)
         right.errorbar(shares.mean(), row, xerr=shares.std(ddof=1), fmt="D", color=COLOURS["red"])
     right.set(yticks=range(len(finals)), xlabel="test accuracy (%)", ylim=(len(finals) - 0.5, -0.5))
     right.set_yticklabels([names[key].replace(" of", "\nof") for key in finals], fontsize=9)
     right.set_title("Trained anew, they overlap")
+    lines = "Left, thick: mean of three searches; thin: one search (gray: both methods alike)"
+    handles = left.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower left", ncols=3, title=lines, alignment="left")
     return figure
 
 
