@@ -172,6 +172,7 @@ def draw_leanings(
                 places, leaning[..., k].mean(0), "o-", color=BRANCH_COLOURS[kind], ms=4, label=kind
             )
         ax.set_title(title, fontsize=10)
+        ax.set_ylim(-0.35, 0.35)  # the same in every figure: they are compared
         ax.set_xticks(range(len(blocks)), blocks)
     for ax in axes[:, 0]:
         ax.set_ylabel("leaning, branch minus block", fontsize=9)
