@@ -152,7 +152,7 @@ def draw_probes(probes: Mapping[str, Tensor], each: int = 6) -> Figure:
 
 
 def draw_leanings(
-    panels: Mapping[str, Tensor], bands: Mapping[str, float], blocks: Sequence[str]
+    panels: Mapping[str, Tensor], bands: Mapping[str, float], blocks: Sequence[str], headline: str
 ) -> Figure:
     """How far each branch leans from its block: panels (nets, blocks, branches) by title.
 
@@ -177,10 +177,13 @@ def draw_leanings(
     for ax in axes[:, 0]:
         ax.set_ylabel("leaning, branch minus block", fontsize=9)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.suptitle(headline, fontsize=11, x=0.01, ha="left")
     return figure
 
 
-def draw_cams(pictures: Tensor, heats: Mapping[str, Tensor], titles: Sequence[str]) -> Figure:
+def draw_cams(
+    pictures: Tensor, heats: Mapping[str, Tensor], titles: Sequence[str], headline: str
+) -> Figure:
     """Pictures (N, 28, 28) in the first row, below them a row of heat (N, h, w) for each name."""
     figure, axes = plt.subplots(
         1 + len(heats), len(pictures), figsize=(7.2, 1.3 + 1.2 * len(heats))
@@ -197,6 +200,7 @@ def draw_cams(pictures: Tensor, heats: Mapping[str, Tensor], titles: Sequence[st
         axes[0, column].set_title(title, fontsize=9, loc="center")
     for ax, name in zip(axes[:, 0], ["picture", *heats], strict=True):
         ax.set_ylabel(name, fontsize=9)
+    figure.suptitle(headline, fontsize=11, x=0.01, ha="left")
     return figure
 
 
