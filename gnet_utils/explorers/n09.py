@@ -86,9 +86,9 @@ def draw_odds(ax: Axes, whole: Tensor, now: Tensor) -> None:
     ax.barh(places, whole.tolist(), fill=False, edgecolor=COLOURS["ink"], lw=1, label="whole net")
     ax.set_yticks(places, CLASS_NAMES)
     ax.set(xlim=(0, 1.02), xticks=[0, 0.5, 1])
-    ax.set_xlabel("probability (outline: whole net)", fontsize=8, loc="right")
+    ax.set_xlabel("probability (outline: whole net)", fontsize=9, loc="right")
     ax.invert_yaxis()
-    ax.tick_params(labelsize=8, length=0)
+    ax.tick_params(labelsize=9, length=0)
     ax.spines[["top", "right"]].set_visible(False)
 
 
@@ -133,7 +133,7 @@ def draw_table(
 
 
 def draw_leanings(
-    panels: Mapping[str, Tensor], bands: Mapping[str, float], blocks: Sequence[str]
+    panels: Mapping[str, Tensor], bands: Mapping[str, float], blocks: Sequence[str], headline: str
 ) -> Figure:
     """How far each branch leans from its block: panels (nets, blocks, branches) by title.
 
@@ -153,14 +153,18 @@ def draw_leanings(
                 places, leaning[..., k].mean(0), "o-", color=BRANCH_COLOURS[kind], ms=4, label=kind
             )
         ax.set_title(title, fontsize=10)
+        ax.set_ylim(-0.35, 0.35)  # the same in every figure: they are compared
         ax.set_xticks(range(len(blocks)), blocks)
     for ax in axes[:, 0]:
-        ax.set_ylabel("branch minus block", fontsize=9)
+        ax.set_ylabel("leaning, branch minus block", fontsize=9)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.suptitle(headline, fontsize=11, x=0.01, ha="left")
     return figure
 
 
-def draw_cams(pictures: Tensor, heats: Mapping[str, Tensor], titles: Sequence[str]) -> Figure:
+def draw_cams(
+    pictures: Tensor, heats: Mapping[str, Tensor], titles: Sequence[str], headline: str
+) -> Figure:
     """Pictures (N, 28, 28) in the first row, below them a row of heat (N, h, w) for each name."""
     figure, axes = plt.subplots(
         1 + len(heats), len(pictures), figsize=(7.2, 1.3 + 1.2 * len(heats))
@@ -174,9 +178,10 @@ def draw_cams(pictures: Tensor, heats: Mapping[str, Tensor], titles: Sequence[st
                 ax.imshow(shown, cmap="inferno", alpha=0.6, vmin=0)
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
-        axes[0, column].set_title(title, fontsize=8, loc="center")
+        axes[0, column].set_title(title, fontsize=9, loc="center")
     for ax, name in zip(axes[:, 0], ["picture", *heats], strict=True):
         ax.set_ylabel(name, fontsize=9)
+    figure.suptitle(headline, fontsize=11, x=0.01, ha="left")
     return figure
 
 

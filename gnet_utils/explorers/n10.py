@@ -16,10 +16,10 @@ from gnet_utils.data import to_float
 from gnet_utils.plotting import COLOURS
 
 LOOKS = {"evolve": ("evolution", COLOURS["red"]), "random": ("chance", COLOURS["sky"])}
-BARS = {
-    "MACs": COLOURS["blue"],
-    "ms, default": COLOURS["red"],
-    "ms, channels_last": COLOURS["gray"],
+BARS = {  # told apart without colour too
+    "MACs": {"color": COLOURS["ink"]},
+    "ms, default": {"color": COLOURS["red"]},
+    "ms, channels_last": {"color": "white", "edgecolor": COLOURS["red"], "hatch": "////"},
 }
 
 
@@ -44,20 +44,20 @@ def draw_times(macs: Mapping, times: Mapping) -> Figure:
         kinds = [kind for kind in macs[place] if kind != "5x5"]
         rows = np.arange(len(kinds))
         columns = zip(BARS.items(), (macs[place], *times[place].values()), strict=True)
-        for shift, ((label, colour), values) in zip((-0.27, 0, 0.27), columns, strict=True):
+        for shift, ((label, look), values) in zip((-0.27, 0, 0.27), columns, strict=True):
             shares = [values[kind] / values["5x5"] for kind in kinds]
-            ax.barh(rows + shift, shares, 0.25, color=colour, label=label)
+            ax.barh(rows + shift, shares, 0.25, **look, label=label)
         ax.axvline(1, color=COLOURS["ink"], lw=1)
         ax.set(yticks=rows, yticklabels=kinds, title=f"block {place}", xlabel="with 5x5 = 1")
     axes[0].invert_yaxis()
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.suptitle("Milliseconds fall less than MACs", x=0.02, ha="left")
+    figure.suptitle("Separable: milliseconds fall less than MACs", x=0.01, ha="left")
     return figure
 
 
 def draw_search(runs: Mapping, finals: Mapping[str, np.ndarray], names: Mapping) -> Figure:
     """Best accuracy so far against candidates tried, and the accuracies after new training."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.3))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.8))
     for kind, (name, colour) in LOOKS.items():
         tried = [[c["accuracy"] for c in run["candidates"]] for run in runs[f"{kind}_400k"]]
         best = 100 * np.maximum.accumulate(np.array(tried), axis=1)
@@ -68,13 +68,15 @@ def draw_search(runs: Mapping, finals: Mapping[str, np.ndarray], names: Mapping)
     left.axhline(100 * hand, color=COLOURS["ink"], ls="--", label="hand-made")
     left.set(xlabel="candidates tried", ylabel="validation accuracy (%)")
     left.set_title("Best so far can only rise")
-    left.legend(fontsize=8, loc="lower right")
     for row, shares in enumerate(finals.values()):
         right.plot(shares, [row] * len(shares), "o", ms=5, color=COLOURS["gray"], alpha=0.7)
         right.errorbar(shares.mean(), row, xerr=shares.std(ddof=1), fmt="D", color=COLOURS["red"])
     right.set(yticks=range(len(finals)), xlabel="test accuracy (%)", ylim=(len(finals) - 0.5, -0.5))
-    right.set_yticklabels([names[key].replace(" of", "\nof") for key in finals], fontsize=8)
+    right.set_yticklabels([names[key].replace(" of", "\nof") for key in finals], fontsize=9)
     right.set_title("Trained anew, they overlap")
+    lines = "Left, thick: mean of three searches; thin: one search (gray: both methods alike)"
+    handles = left.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower left", ncols=3, title=lines, alignment="left")
     return figure
 
 
@@ -87,9 +89,9 @@ def draw_recap(pair: float, macs: Mapping, times: Mapping) -> Figure:
     left = {"4e, two 3x3: weights": pair, "3a, separable: MACs": share(macs)}
     left |= {f"3a, separable: ms, {name}": share(of) for name, of in times.items()}
     figure, ax = plt.subplots(figsize=(7.2, 2.2))
-    colours = [COLOURS["green"], *BARS.values()]
-    bars = ax.barh(list(left), list(left.values()), color=colours)
-    ax.bar_label(bars, fmt="%.2f", padding=3)
+    looks = [{"color": COLOURS["green"]}, *BARS.values()]
+    for (name, value), look in zip(left.items(), looks, strict=True):
+        ax.bar_label(ax.barh(name, value, **look), fmt="%.2f", padding=3)
     ax.axvline(1, color=COLOURS["ink"], lw=1)
     ax.set(xlabel="with 5x5 = 1", xlim=(0, 2.1), title="One count rises, one falls far, time less")
     ax.invert_yaxis()
