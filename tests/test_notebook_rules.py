@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 
 import nbformat
 import pytest
+from lesson_minutes import minutes, sizes
 from PIL import Image
 
 from gnet_utils import exercises
-from gnet_utils.course.minutes import minutes, sizes
 from gnet_utils.course.notebooks import (
     COMPARED,
     NOTEBOOKS,
