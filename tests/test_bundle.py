@@ -374,29 +374,6 @@ def test_a_clone_that_fails_says_what_else_to_do(tmp_path):
     assert "fatal: " in done.stderr  # git's own words, above
 
 
-def test_badges_lead_to_the_branch_of_the_repository(course, tmp_path, monkeypatch, capsys):
-    there = tmp_path / "there"
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-C", str(there)]
-    subprocess.run(["git", "init", "-q", "-b", "trunk/2", str(there)], check=True)
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
-    url = "https://github.com/ada/course"
-    settings = {"COUNT": "1", "KEY_0": f"url.{there.as_uri()}.insteadOf", "VALUE_0": url}
-    for name, value in settings.items():
-        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
-    path = lesson(course)
-    bundle.write_repository(url)
-    for file in (path, notebooks.clean_copy(path)):
-        title = notebooks.read(file)["cells"][0]["source"]
-        assert f"/github/ada/course/blob/trunk/2/notebooks/{path.name})" in title
-    assert capsys.readouterr().err == ""
-    shutil.rmtree(there)
-    bundle.write_repository(url)
-    assert f"/blob/main/notebooks/{path.name})" in notebooks.read(path)["cells"][0]["source"]
-    assert f"{url} does not tell its branch: the badges lead to the branch main." in (
-        capsys.readouterr().err
-    )
-
-
 # ---------------------------------------------------------------- the kernel
 
 

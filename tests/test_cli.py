@@ -623,7 +623,7 @@ def test_repository_goes_into_set_up_cells_and_badges_and_can_be_changed(own_cou
     for owner in ("ada", "grace"):
         bundle.write_repository(f"https://github.com/{owner}/course.git")
         notebook = notebooks.read(path)
-        link = f"https://colab.research.google.com/github/{owner}/course/blob/main/notebooks/"
+        link = f"https://colab.research.google.com/github/{owner}/course/blob/HEAD/notebooks/"
         title = notebook["cells"][0]["source"]
         assert title.startswith("# 01 Title\n\n[![Open in Colab](")
         assert title.count(f"]({link}01_some.ipynb)\n\nPromise.") == title.count("badge.svg") == 1

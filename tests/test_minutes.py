@@ -3,9 +3,9 @@
 import re
 
 import pytest
+from lesson_minutes import exercise_minutes, minutes, reading_minutes
 
 from gnet_utils.base import ROOT
-from gnet_utils.course.minutes import exercise_minutes, minutes, reading_minutes
 from gnet_utils.course.notebooks import find_notebooks, read
 
 PATHS = find_notebooks()

@@ -14,10 +14,10 @@ from itertools import pairwise
 
 import nbformat
 import pytest
+from lesson_minutes import minutes, sizes
 from PIL import Image
 
 from gnet_utils import exercises
-from gnet_utils.course.minutes import minutes, sizes
 from gnet_utils.course.notebooks import (
     COMPARED,
     NOTEBOOKS,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 import time
 import zipfile
@@ -95,6 +93,7 @@ def hide_solutions(notebook: dict) -> None:
 def write_repository(url: str) -> None:
     """Write the clone address into every set-up cell, and a Colab badge under every title.
 
+    Badges name HEAD: so they lead to the default branch, whatever its name.
     Raises UsageError when `url` is not of the form https://github.com/OWNER/NAME.
     """
     match = re.fullmatch(r"(https://github\.com/([\w.-]+/[\w.-]+?))(?:\.git)?/?", url)
@@ -102,12 +101,11 @@ def write_repository(url: str) -> None:
         raise UsageError(f"--repo must be https://github.com/OWNER/NAME, got {url!r}")
     source = re.sub(r'REPO_URL = ".*"', f'REPO_URL = "{match[1]}"', notebooks.setup_cell())
     notebooks.setup_file().write_text(f"{source}\n", encoding="utf-8")
-    branch = _default_branch(match[1])
     paths = find_notebooks()
     for path in paths + [clean_copy(path) for path in paths if clean_copy(path).exists()]:
         notebook = notebooks.read(path)
         notebooks.put_setup_cell(notebook)
-        place = f"{COLAB}/github/{match[2]}/blob/{branch}/notebooks/{path.name}"
+        place = f"{COLAB}/github/{match[2]}/blob/HEAD/notebooks/{path.name}"
         badge = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({place})"
         title = notebook["cells"][0]
         lines = [row for row in title["source"].splitlines() if not row.startswith("[![Open in")]
@@ -115,21 +113,3 @@ def write_repository(url: str) -> None:
         title["source"] = f"{lines[0]}\n\n{badge}\n\n{body}"
         notebooks.give_ids(notebook)
         notebooks.write(notebook, path)
-
-
-def _default_branch(url: str) -> str:
-    """The repository's default branch, as git hears it; `main`, and a line about it, without."""
-    command = ["git", "ls-remote", "--symref", url, "HEAD"]
-    env = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # no question for a password
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=env)
-        if found := re.match(r"ref: refs/heads/(\S+)\tHEAD", done.stdout):
-            return found[1]
-    except (OSError, subprocess.TimeoutExpired):
-        pass
-    print(
-        f"{url} does not tell its branch: the badges lead to the branch main. If it has another "
-        "name, run this again when the repository is public and not empty.",
-        file=sys.stderr,
-    )
-    return "main"

@@ -26,7 +26,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -259,7 +258,6 @@ def _build(cpu: bool) -> None:
             _create_venv()
         STAMP.write_text("installing", encoding="utf-8")
         _install(cpu)
-        _verify()
         STAMP.write_text(_wanted(), encoding="utf-8")
     except BaseException:
         if fresh:
@@ -294,43 +292,23 @@ def _install(cpu: bool) -> None:
         _run(command)
 
 
-def _verify() -> None:
-    """Raise CourseError unless torch and torchvision of .venv fit."""
-    check = [venv_python(), "-c", "import torch, torchvision; torchvision.ops.nms"]
-    done = subprocess.run(check, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        raise CourseError(
-            f"torch and torchvision do not work together ({_last_line(done.stderr)}): they must "
-            "come from one index; check the index settings of pip or uv, or run with --cpu"
-        )
-
-
 def _run(command: Sequence[str]) -> None:
     """Run a command: its text goes to LOG, one line tells how far it is; CourseError if it fails.
 
     A terminal shows the line, a file or a pipe does not get it.
     """
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    said, began = [], time.monotonic()
+    said = []
     with (
         LOG.open("a", encoding="utf-8") as log,
         subprocess.Popen(command, cwd=ROOT, text=True, errors="replace", **pipes) as process,
     ):
-
-        def listen() -> None:
-            for line in process.stdout:
-                said.append(line)
-                with contextlib.suppress(OSError):  # the disk is full: what was said is told below
-                    log.write(line)
-
-        listener = threading.Thread(target=listen, daemon=True)
-        listener.start()
-        while listener.is_alive():
-            listener.join(0.5)
-            steps = [line for line in said if STEP.match(line)]
-            if sys.stdout.isatty() and steps:
-                minutes, seconds = divmod(int(time.monotonic() - began), 60)
-                print(f"\r{minutes}:{seconds:02} {steps[-1].strip()[:70]:<70}", end="", flush=True)
+        for line in process.stdout:
+            said.append(line)
+            with contextlib.suppress(OSError):  # the disk is full: what was said is told below
+                log.write(line)
+            if sys.stdout.isatty() and STEP.match(line):
+                print(f"\r{line.strip()[:78]:<78}", end="", flush=True)
     if sys.stdout.isatty():
         print("\r" + 78 * " ", end="\r", flush=True)
     if process.returncode:

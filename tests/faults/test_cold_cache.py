@@ -63,7 +63,7 @@ def test_thirty_processes_on_one_cold_cache_get_equal_data_for_the_work_of_one(t
     got = [path.read_text() for path in tmp_path.glob("*.got")]
     assert len(got) == PROCESSES and len(set(got)) == 1
     assert len(list(tmp_path.glob("*.made"))) == 1
-    assert sorted(path.name for path in cache.iterdir()) == [".lock", "garments-2.safetensors"]
+    assert sorted(path.name for path in cache.iterdir()) == [".lock", "garments-3.safetensors"]
 
 
 def test_what_is_written_has_its_name_only_when_it_is_whole(share, fresh, monkeypatch):

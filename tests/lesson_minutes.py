@@ -1,6 +1,6 @@
 """How long a lesson takes a student: one formula for its head, README, notebook 00 and TEACHING.
 
-    python -m gnet_utils.course.minutes
+    python -m tests.lesson_minutes
 
 100 words of text and 10 lines of code a minute, 2.5 minutes a prediction; an exercise whose answer
 is one value takes 4 minutes, one that is written (a function, a class, a loop) 10. Rounded to 5.
