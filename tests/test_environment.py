@@ -30,6 +30,7 @@ class FakeInstaller:
         monkeypatch.setattr(environment, "STAMP", folder / ".venv" / "stamp")
         monkeypatch.setattr(environment, "_create_venv", self.create)
         monkeypatch.setattr(environment, "_install", self.install)
+        monkeypatch.setattr(environment, "_verify", lambda: self.steps.append("verify"))
 
     def create(self) -> None:
         self.steps.append("create")
@@ -54,9 +55,9 @@ def installer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeInstaller:
 
 def test_a_fresh_folder_gets_a_venv_and_the_next_command_leaves_it_alone(installer):
     environment.complete_venv()
-    assert installer.steps == ["create", "install"]
+    assert installer.steps == ["create", "install", "verify"]
     environment.complete_venv()
-    assert installer.steps == ["create", "install"]
+    assert installer.steps == ["create", "install", "verify"]
 
 
 @pytest.mark.parametrize("changed", ["REQUIREMENTS", "CONSTRAINTS"])
@@ -64,7 +65,7 @@ def test_changed_requirements_are_installed_into_the_same_venv(installer, change
     environment.complete_venv()
     getattr(environment, changed).write_text("numpy>=2.2\n")
     environment.complete_venv()
-    assert installer.steps == ["create", "install", "install"]
+    assert installer.steps == ["create", "install", "verify", "install", "verify"]
 
 
 def test_an_installation_that_was_killed_is_made_anew(installer):
@@ -90,7 +91,7 @@ def test_a_working_venv_made_by_the_reader_is_completed_not_deleted(installer):
     installer.create()
     (environment.VENV / "mine").write_text("keep")
     environment.complete_venv()
-    assert installer.steps == ["create", "install"]
+    assert installer.steps == ["create", "install", "verify"]
     assert (environment.VENV / "mine").exists()
 
 
@@ -119,7 +120,7 @@ def test_cpu_chooses_the_build_when_venv_is_made_and_is_content_with_one_that_is
     environment.complete_venv(cpu=True)
     environment.complete_venv()
     environment.complete_venv(cpu=True)
-    assert installer.steps == ["create", "install cpu"]
+    assert installer.steps == ["create", "install cpu", "verify"]
 
 
 def test_two_processes_at_once_install_once(tmp_path):
@@ -148,7 +149,7 @@ print(fake.steps)
     second = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
     assert second.stdout.readline().startswith("Another process is installing")
     go.touch()
-    assert first.communicate()[0] == "['create', 'install']\n"
+    assert first.communicate()[0] == "['create', 'install', 'verify']\n"
     assert second.communicate()[0] == "[]\n"
 
 
@@ -171,7 +172,7 @@ def test_an_active_environment_that_lacks_a_package_is_not_touched(installer, mo
     monkeypatch.setattr(environment, "replace_process", started.append)
     environment.REQUIREMENTS.write_text(f"{lacking}\n")
     environment.enter(["lab"])
-    assert installer.steps == ["create", "install"]
+    assert installer.steps == ["create", "install", "verify"]
     assert started[0][1:] == ["-m", "gnet_utils", "lab"]
 
 
@@ -316,6 +317,18 @@ def test_pip_takes_over_where_uv_fails(monkeypatch):
     monkeypatch.setattr(environment, "_run", run)
     environment._install(cpu=False)
     assert ran == ["uv", "python"]
+
+
+def test_a_torchvision_that_does_not_fit_torch_is_named(monkeypatch, tmp_path):
+    (tmp_path / "torch.py").touch()
+    torchvision = tmp_path / "torchvision.py"
+    torchvision.write_text("class ops:\n    nms = None")
+    monkeypatch.setattr(environment, "venv_python", lambda: sys.executable)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    environment._verify()  # these fit
+    torchvision.write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    with pytest.raises(CourseError, match=r"nms does not exist\): they must come from one index"):
+        environment._verify()
 
 
 def test_a_folder_that_cannot_be_written_says_so(installer, monkeypatch, capsys):

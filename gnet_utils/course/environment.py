@@ -258,6 +258,7 @@ def _build(cpu: bool) -> None:
             _create_venv()
         STAMP.write_text("installing", encoding="utf-8")
         _install(cpu)
+        _verify()
         STAMP.write_text(_wanted(), encoding="utf-8")
     except BaseException:
         if fresh:
@@ -290,6 +291,17 @@ def _install(cpu: bool) -> None:
             return
     for command in install_commands(cpu, None):
         _run(command)
+
+
+def _verify() -> None:
+    """Raise CourseError unless torch and torchvision of .venv fit."""
+    check = [venv_python(), "-c", "import torch, torchvision; torchvision.ops.nms"]
+    done = subprocess.run(check, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise CourseError(
+            f"torch and torchvision do not work together ({_last_line(done.stderr)}): they must "
+            "come from one index; check the index settings of pip or uv, or run with --cpu"
+        )
 
 
 def _run(command: Sequence[str]) -> None:

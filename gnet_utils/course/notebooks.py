@@ -143,6 +143,7 @@ def execute(notebook: dict, folder: Path, env: dict[str, str] | None = None) -> 
         record_timing=False,
         store_widget_state=False,
         coalesce_streams=True,
+        extra_arguments=["--IPKernelApp.log_level=40"],  # no word about TCP between our processes
         on_cell_execute=lambda cell, cell_index: started.append(cell_index),
     )
     try:
