@@ -38,8 +38,8 @@ def collect(folder: Path, out: Path) -> None:
         raise UsageError(f"{folder} is not a folder: give the one with the notebooks")
     if out.suffix.lower() != ".csv":  # a slip must not write over a notebook
         raise UsageError(f"--out must end with .csv, got {out.name}")
-    lessons = [read(clean_copy(path)) for path in find_notebooks()]
-    cells = [cell for lesson in lessons for cell in lesson["cells"]]
+    lessons = [clean_copy(path) for path in find_notebooks() if clean_copy(path).exists()]
+    cells = [cell for lesson in lessons for cell in read(lesson)["cells"]]
     stubs = {c["metadata"]["exercise"]: _code(c) for c in cells if "exercise" in c["metadata"]}
     found, notes = {}, []
     for path in sorted([*folder.rglob("*.ipynb"), *folder.rglob("*.zip")]):
@@ -47,16 +47,9 @@ def collect(folder: Path, out: Path) -> None:
         if any(part.startswith(".") for part in place.parts):
             continue  # what editors keep for themselves
         try:
-            states = read_states(path, stubs)
+            found[place] = read_states(path, stubs)
         except (CourseError, OSError) as error:
             notes.append(f"{place}: left out, {getattr(error, 'strerror', None) or error}")
-            continue
-        odd = [name for name in states if states[name] in (UNKNOWN, UNANSWERED)]
-        notes += [f"{place}: {name}: {states[name]}" for name in odd]
-        found[place] = {name: state for name, state in states.items() if state != UNKNOWN}
-        if not found[place]:
-            del found[place]
-            notes.append(f"{place}: left out, no exercise of the course is in it")
     if not found:
         raise CourseError("\n  ".join([f"no notebook in {folder} holds an exercise", *notes]))
     table, whose = defaultdict(dict), students(list(found), folder.resolve().name)
@@ -64,7 +57,9 @@ def collect(folder: Path, out: Path) -> None:
         if both := table[student].keys() & found[place].keys():
             notes.append(f"{place}: {student} handed in {min(both)} twice, the better one counts")
         _merge(table[student], found[place])
-    given = {name for row in table.values() for name in row}
+        odd = [name for name, state in found[place].items() if state in (UNKNOWN, UNANSWERED)]
+        notes += [f"{place}: {name}: {found[place][name]}" for name in odd]
+    given = {name for row in table.values() for name in row if row[name] != UNKNOWN}
     columns = [name for name in stubs if name in given] + sorted(given - set(stubs))
     with written_aside(out) as aside, open(aside, "w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL)
@@ -83,7 +78,7 @@ def collect(folder: Path, out: Path) -> None:
 def read_states(path: Path, stubs: dict[str, str]) -> dict[str, str]:
     """By exercise "right", "not yet: REASON", "open" or an oddity; by prediction the option chosen.
 
-    Raises CourseError for what is too large or no notebook.
+    Raises CourseError for what is too large, no notebook, or without exercises.
     """
     if (size := path.stat().st_size) > MOST_BYTES:
         raise CourseError(f"{size / 1e6:.0f} MB, and at most {MOST_BYTES / 1e6:.0f} MB are read")
@@ -99,9 +94,11 @@ def read_states(path: Path, stubs: dict[str, str]) -> dict[str, str]:
                     texts = [label[3:] for label in labels]  # without "a) "
                     if index is not None and texts == list(prediction.options):
                         states[name] = labels[index] + RIGHT * (index == prediction.right)
-        return states
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
         raise CourseError("this is not a readable notebook (unpack a zip first)") from None
+    if not states:
+        raise CourseError("no exercise of the course is in it")
+    return states
 
 
 def _verdicts(cell: dict, stubs: dict[str, str]) -> dict[str, str]:
