@@ -83,10 +83,13 @@ CLASS = {
     "ivo_03.ipynb": answers(naive=("answer = 8", "Not yet: 8 is too \x1b[31msmall.\n")),
     "broken_03.ipynb": '{"cells": [',
     "list.ipynb": "[1, 2]",
+    "no_notebook.ipynb": '{"a": 1}',
     "nothing.ipynb": "",
     "no_cells.ipynb": {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5},
     "foreign.ipynb": alone("print('Right: hello')", "Right: hello\n"),
-    "harmful_03.ipynb": alone("open('ran', 'w')\nraise SystemExit\ncheck('03.naive', 1)", ""),
+    "harmful_03.ipynb": alone(
+        "open('ran', 'w')\nraise SystemExit\ncheck('03.naive', 1)", "Is it Right: yes?\n"
+    ),
     ".ipynb_checkpoints/anna_03-checkpoint.ipynb": answers(),
 }
 
@@ -164,6 +167,8 @@ def test_a_file_that_is_called_as_the_lesson_belongs_to_its_folder(tmp_path):
     names = "anna/03_the_inception_block", "ben/notebooks/03_the_inception_block (1)"
     handed_in(tmp_path, {f"{name}.ipynb": answers() for name in names})
     assert sorted(run_collect(tmp_path)[0]) == ["anna", "ben"]
+    handed_in(tmp_path, {"Carla 03.ipynb": answers()})
+    assert list(run_collect(tmp_path)[0]) == ["Carla", "anna", "ben"]
 
 
 def test_files_that_are_all_called_alike_belong_to_their_folders(tmp_path):
@@ -174,8 +179,9 @@ def test_files_that_are_all_called_alike_belong_to_their_folders(tmp_path):
 def test_of_two_notebooks_of_a_student_the_better_verdict_counts(tmp_path):
     right, wrong = ("1_089_536", RIGHT), ("387_072", NOT_YET)
     files = {"anna_03.ipynb": answers(naive=right), "anna_03-Copy1.ipynb": answers(naive=wrong)}
+    files |= {"ben_03.ipynb": answers(naive=wrong), "ben_03-Copy1.ipynb": answers(naive=right)}
     found, said = run_collect(handed_in(tmp_path, files))
-    assert found["anna"]["03.naive"] == "right"
+    assert found["anna"]["03.naive"] == found["ben"]["03.naive"] == "right"
     assert "anna handed in 03.block twice" in said
 
 
@@ -231,6 +237,7 @@ def test_it_says_what_the_verdicts_are_worth_and_what_to_take_instead(said):
     [
         ("broken_03.ipynb", "left out, this is not a readable notebook"),
         ("list.ipynb", "left out, this is not a readable notebook"),
+        ("no_notebook.ipynb", "left out, this is not a readable notebook"),
         ("nothing.ipynb", "left out, this is not a readable notebook"),
         ("lea.zip", "left out, this is not a readable notebook (unpack a zip first)"),
         ("folder.ipynb", "left out, Is a directory"),
@@ -256,8 +263,10 @@ def test_what_an_editor_keeps_for_itself_is_not_a_hand_in(rows, said):
 
 @pytest.mark.parametrize("start", "=+-@")
 def test_a_name_never_becomes_a_formula(tmp_path, start):
-    handed_in(tmp_path, {f"{start}1+cmd.ipynb": answers(), "ben.ipynb": answers()})
+    handed_in(tmp_path, {f"{start}1+cmd.ipynb": answers(), "ben;=1.ipynb": answers()})
     found, _ = run_collect(tmp_path)
+    text = (tmp_path / "class.csv").read_text("utf-8-sig")
+    assert '"ben;=1"' in text  # nor where a spreadsheet takes ; for the end of a cell
     assert not [name for name in found if name.startswith(start)]
     assert "1+cmd" in " ".join(found)
 
