@@ -167,8 +167,8 @@ def test_a_file_that_is_called_as_the_lesson_belongs_to_its_folder(tmp_path):
     names = "anna/03_the_inception_block", "ben/notebooks/03_the_inception_block (1)"
     handed_in(tmp_path, {f"{name}.ipynb": answers() for name in names})
     assert sorted(run_collect(tmp_path)[0]) == ["anna", "ben"]
-    handed_in(tmp_path, {"Carla 03.ipynb": answers()})
-    assert list(run_collect(tmp_path)[0]) == ["Carla", "anna", "ben"]
+    handed_in(tmp_path, {"a/zoe 03.ipynb": answers()})
+    assert list(run_collect(tmp_path)[0]) == ["anna", "ben", "zoe"]
 
 
 def test_files_that_are_all_called_alike_belong_to_their_folders(tmp_path):
