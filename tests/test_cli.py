@@ -21,7 +21,7 @@ from gnet_utils.course import commands as cli
 from gnet_utils.recipes import RECIPES, build_network
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ["lab", "test", "train", "bench", "data", "render", "bundle", "slides"]
+COMMANDS = ["lab", "test", "train", "bench", "data", "collect", "render", "bundle", "slides"]
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_each_command_has_help(name, capsys):
                 f"gnet_utils {name}: error: unrecognized arguments: --nothing",
             )
             for name in COMMANDS
-            for words in [["--list"] if name == "train" else []]
+            for words in [{"train": ["--list"], "collect": ["FOLDER"]}.get(name, [])]
         ],
     ],
 )
@@ -232,6 +232,7 @@ def test_test_counts_names_and_fails(own_course, monkeypatch, capfd):
     assert "FAILED 01_mixed cell [3] - its output is not the stored one" in said
     assert "FAILED 01_mixed cell [5] - ZeroDivisionError: division by zero" in said
     assert "FAILED 01_mixed solution of 00.pixels - AssertionError: 56: that is" in said
+    assert "This tests the course, not a learner" in said
     assert "Data: THE DRAWN STAND-IN (GNET_DATA_SOURCE asks for it)." in said
     assert re.search(r"^4 failed, 7 passed, 1 skipped in [\d.]+s", said, re.MULTILINE)
     assert not list(own_course.glob(".test-*"))

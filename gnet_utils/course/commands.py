@@ -157,6 +157,25 @@ data_options = _command(data, packages=FEW)
 text = "draw the stand-in for Fashion-MNIST, for a machine without network"
 data_options.add_argument("--stand-in", action="store_true", help=text)
 
+# collect ----------------------------------------------------------------------------------------
+
+
+def collect(options: argparse.Namespace) -> None:
+    """Read the notebooks that a class has handed in: what is right, and the commonest mistakes."""
+    from gnet_utils.course import collect
+
+    folder = Path(options.folder)
+    out = Path(options.out or folder / "collected.csv")
+    sys.stdout.reconfigure(errors="replace")  # names may have letters that a terminal has not
+    collect.collect(folder, out)
+
+
+collect_options = _command(collect, packages=(*FEW, "nbval"))
+text = "where the notebooks are, also in folders of it; they are read, never run"
+collect_options.add_argument("folder", metavar="FOLDER", help=text)
+text = "where the table goes, students x exercises (default: collected.csv in FOLDER)"
+collect_options.add_argument("--out", metavar="FILE.csv", help=text)
+
 # render, bundle, slides -------------------------------------------------------------------------
 
 

@@ -114,4 +114,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"FAILED {cell} - {reason}")
     found = data_source()
     kind = "the real Fashion-MNIST" if found.kind == "real" else "THE DRAWN STAND-IN"
+    terminalreporter.write_line(
+        "This tests the course, not a learner: it is no grade (collect says what a class has done)."
+    )
     terminalreporter.write_line(f"Data: {kind} ({found.why.rstrip('.')}).")
