@@ -13,9 +13,9 @@ from gnet_utils.plotting import COLOURS
 NETS = {  # name in the records -> what it is, and how its lines look
     # A net with heads is a thin line on the thick one of the same net without, often alike.
     "plain": ("neither", {"color": COLOURS["gray"], "lw": 3.6, "alpha": 0.6}),
-    "heads": ("heads", {"color": COLOURS["red"], "lw": 1.4}),
+    "heads": ("heads", {"color": COLOURS["red"], "lw": 1.4, "ls": "--"}),
     "norm": ("batch norm", {"color": COLOURS["blue"], "lw": 3.6, "alpha": 0.6}),
-    "both": ("heads and batch norm", {"color": COLOURS["green"], "lw": 1.4}),
+    "both": ("heads and batch norm", {"color": COLOURS["green"], "lw": 1.4, "ls": "--"}),
 }
 STARTS = {
     "tutorial": "tutorial's Glorot",
@@ -36,7 +36,7 @@ def plateau_steps(losses: list[float]) -> int | None:
 def gradients_at_start() -> Figure:
     """Gradient norms of four nets by stage before training, geometric means over the seeds."""
     runs = recorded("heads")
-    title = "With batch norm nothing vanishes; where it does, heads lift the first half"
+    title = "With batch norm nothing vanishes; without it, heads lift the first half"
     figure, axes = _panels(title)
     for ax, start in zip(axes, STARTS, strict=True):
         for net, (_, look) in NETS.items():
@@ -59,7 +59,7 @@ def losses_by_step() -> Figure:
             curves = np.array([running_mean(run["loss"]) for run in runs[f"{net}_{start}"]])
             steps = np.arange(curves.shape[1])
             draw_band(ax, steps, curves, curves.mean(0), **look)
-        ax.set(xlabel="step", ylim=(0.4, 2.7))
+        ax.set(xlabel="step", ylim=(0.4, 3.0))
     axes[0].set_ylabel("loss of the last classifier")
     axes[0].text(200, 2.33, "ln 10", ha="right", va="bottom", fontsize=9)
     return figure
