@@ -141,7 +141,7 @@ def counted_11() -> dict:
 
 def test_with_two_units_a_separable_conv1_and_two_widths_all_twelve_operations_fit():
     found = counted_11()
-    printed = {name: ops for name, (_, ops) in found["printed"].items()}
+    printed = {name: ops for name, (_, ops) in found["printed"]().items()}
     fits = {
         which: [n for n, ops in printed.items() if f"{found[which][n][1] / 1e6:.0f}M" == ops]
         for which in ("counted", "released")
@@ -158,7 +158,7 @@ def test_parameters_from_4c_to_5b_fit_none_of_four_ways_and_are_off_by_1_to_7_pe
     assert fits["linear"] and fits["inception (3a)"]
     found, off = counted_11(), {}
     for name in GOOGLENET_BLOCKS:
-        value = float(found["printed"][name][0][:-1])
+        value = float(found["printed"]()[name][0][:-1])
         ways = []
         for which, blocks in (
             ("counted", GOOGLENET_BLOCKS),
