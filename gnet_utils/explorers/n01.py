@@ -131,5 +131,5 @@ def explore_mix(picture: str, own: np.ndarray | None, output: str, **weights: fl
         note = (
             'gray is mixed by the three weights "red from ..."; the output "colour" uses all nine'
         )
-        figure.text(0.5, 0.02, note, ha="center", fontsize=8, color=COLOURS["gray"])
+        figure.text(0.5, 0.02, note, ha="center", fontsize=9, color=COLOURS["ink"])
     return figure

@@ -59,7 +59,7 @@ def losses_by_step() -> Figure:
             curves = np.array([running_mean(run["loss"]) for run in runs[f"{net}_{start}"]])
             steps = np.arange(curves.shape[1])
             draw_band(ax, steps, curves, curves.mean(0), **look)
-        ax.set(xlabel="step", ylim=(0.4, 3.0))
+        ax.set(xlabel="step", ylim=(0.4, 3.5))
     axes[0].set_ylabel("loss of the last classifier")
     axes[0].text(200, 2.33, "ln 10", ha="right", va="bottom", fontsize=9)
     return figure
