@@ -132,6 +132,19 @@ def draw_table(
     return figure
 
 
+def draw_probes(probes: Mapping[str, Tensor], each: int = 6) -> Figure:
+    """The first drawings of every kind, a row for each kind."""
+    figure, axes = plt.subplots(len(probes), each, figsize=(7.2, 0.95 * len(probes)))
+    for row, (kind, drawings) in zip(axes, probes.items(), strict=True):
+        for ax, drawing in zip(row, drawings, strict=False):
+            ax.imshow(drawing[0], cmap="gray", vmin=-1, vmax=1)
+            ax.set(xticks=[], yticks=[])
+        row[0].set_ylabel(kind, rotation=0, ha="right", va="center")
+    title = "The drawings differ in form and tone, not in place"
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
 def draw_leanings(
     panels: Mapping[str, Tensor], bands: Mapping[str, float], blocks: Sequence[str], headline: str
 ) -> Figure:
