@@ -53,8 +53,12 @@ def forget() -> None:
     """Forget all predictions and solved exercises of this user, in all notebooks."""
     global _known, _kept
     _known, _kept = None, True
-    if os.environ.get("GNET_REMEMBER") != "0":
-        _file().unlink(missing_ok=True)
+    try:
+        if os.environ.get("GNET_REMEMBER") != "0":
+            _file().unlink(missing_ok=True)
+    except OSError as error:
+        print(f"{_file()} cannot be deleted ({error.strerror}): delete it by hand.")
+        return
     print("Forgotten: all predictions and solved exercises.")
 
 

@@ -92,3 +92,14 @@ def test_progress_shows_what_is_right_tried_and_open(cache, monkeypatch, capsys)
     progress("00")
     assert [each["text/plain"] for each in shown] == ["00: tried", "00: right", "00: right"]
     assert "✓" in shown[1]["text/html"] and "✓" not in shown[0]["text/html"]
+
+
+def test_a_record_that_cannot_be_deleted_is_one_sentence(cache, monkeypatch, capsys):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(memory.Path, "unlink", refuse)
+    memory.forget()
+    said = capsys.readouterr().out
+    assert "cannot be deleted (Permission denied): delete it by hand" in said
+    assert "Forgotten" not in said
