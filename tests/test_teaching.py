@@ -1,6 +1,6 @@
-"""notebooks/TEACHING.md agrees with the notebooks: sections, exercises, predictions, figures.
+"""The teacher's pages agree with the notebooks: sections, exercises, predictions, figures.
 
-Pure text. In that file italics are titles of sections and nothing else.
+Pure text. In these files italics are titles of sections and nothing else.
 """
 
 import json
@@ -16,6 +16,7 @@ from gnet_utils.exercises import number
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 TEACHING = (ROOT / "notebooks" / "TEACHING.md").read_text(encoding="utf-8")
+PAGES = ROOT / "notebooks" / "teaching"
 AT_HOME = {"Common misunderstandings", "Further reading"}
 
 TITLE = re.compile(r"(?<!\*)\*([^*\n]+)\*(?!\*)")
@@ -51,9 +52,8 @@ def sections(text: str) -> dict[str, str]:
 
 
 def advice(path: Path) -> str:
-    """The part of TEACHING.md about one notebook, "" when there is none."""
-    part = re.search(rf"^## {path.stem[:2]} .*?(?=^## |\Z)", TEACHING, re.MULTILINE | re.DOTALL)
-    return part[0] if part else ""
+    """The teacher's page about one notebook."""
+    return (PAGES / f"{path.stem[:2]}.md").read_text(encoding="utf-8")
 
 
 def rows(table: str, header: str) -> list[list[str]]:
@@ -74,14 +74,13 @@ def figures(text: str) -> set[str]:
 
 
 @every_notebook
-def test_the_notebook_has_its_part_with_its_own_title(path):
+def test_the_notebook_has_its_page_with_its_own_title(path):
     title = next(iter(sections(content(path))))
-    assert f"## {title}\n" in advice(path)
+    assert advice(path).startswith(f"# {title}\n")
 
 
-def test_every_part_has_its_notebook():
-    parts = re.findall(r"^## (\d\d) ", TEACHING, re.MULTILINE)
-    assert parts == [path.stem[:2] for path in NOTEBOOKS]
+def test_every_page_has_its_notebook():
+    assert sorted(page.stem for page in PAGES.iterdir()) == [path.stem[:2] for path in NOTEBOOKS]
 
 
 @every_notebook
@@ -89,9 +88,9 @@ def test_every_title_in_italics_is_a_section_of_the_notebook(path):
     assert set(TITLE.findall(advice(path))) <= set(sections(content(path)))
 
 
-def test_titles_before_the_first_notebook_are_sections_of_some_notebook():
+def test_titles_in_the_general_part_are_sections_of_some_notebook():
     known = {title for path in NOTEBOOKS for title in sections(content(path))}
-    assert set(TITLE.findall(TEACHING.split("\n## 00 ")[0])) <= known
+    assert set(TITLE.findall(TEACHING)) <= known
 
 
 @every_notebook

@@ -15,7 +15,7 @@ from gnet_utils.course import notebooks
 from gnet_utils.course.notebooks import as_rendered, clean_copy, find_notebooks, without_folded
 
 COLAB = "https://colab.research.google.com"
-TEACHING = "TEACHING.md"
+TEACHING = ("notebooks/TEACHING.md", "notebooks/teaching/")  # beginnings of names
 BUNDLED = [
     *("README.md", "LICENSE", "CITATION.cff", "requirements.txt", "pyproject.toml"),
     *("gnet_utils", "notebooks", "tests", "data"),
@@ -33,7 +33,8 @@ def bundle(
 
     Its notebooks are those of the last `render`; says on stderr which files of `notebooks` stay
     here. with_solutions=False takes solutions out of the notebooks, and leaves out what else tells
-    them: TEACHING.md and the unit tests. data_set: the cached data set, into the zip's own cache.
+    them: the teacher's pages and the unit tests. data_set: the cached data set, into the zip's
+    own cache.
     """
     packed: dict[str, bytes] = {}  # by the place in the course
     for path in find_notebooks():
@@ -50,17 +51,17 @@ def bundle(
         name, top = place.as_posix(), place.parts[0]
         if SKIPPED & set(place.parts) or file.suffix == ".tmp" or not file.is_file():
             continue
-        tells = file.name == TEACHING or (top == "tests" and file.suffix == ".py")
+        tells = name.startswith(TEACHING) or (top == "tests" and file.suffix == ".py")
         if name in packed or (tells and not with_solutions):
             continue
-        if file.suffix == ".ipynb" or (top == "notebooks" and file.name != TEACHING):
+        if file.suffix == ".ipynb" or (top == "notebooks" and not name.startswith(TEACHING)):
             staying.append(name)
             continue
         packed[name] = file.read_bytes()
     if staying:
         print(
-            f"Not packed: {', '.join(staying)}. From notebooks/ go only {TEACHING} and what "
-            "`python -m gnet_utils render NN` has made.",
+            f"Not packed: {', '.join(staying)}. From notebooks/ go only the teacher's pages and "
+            "what `python -m gnet_utils render NN` has made.",
             file=sys.stderr,
         )
     if not with_solutions:  # no link to what the zip leaves out
