@@ -60,9 +60,9 @@ def prepare(source: str | None = None) -> DataSource:
 
 
 def to_float(images: Tensor) -> Tensor:
-    """Turn uint8 images (N, 1, 28, 28) into float32 with mean 0 and standard deviation 1.
+    """Turn uint8 images (N, 1 or 3, H, W) into float32; Fashion-MNIST's get mean 0, deviation 1.
 
-    The constants MEAN and STD are those of the real training set, for every split and source.
+    The constants MEAN and STD are those of its training set, for all pictures and each colour.
     """
     check_pictures(images)
     return (images.float() / 255 - MEAN) / STD
@@ -73,7 +73,7 @@ def split_train_validation(
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Part (images, labels) at random into (train, validation), the latter of `validation` items.
 
-    images (N, 1, 28, 28) uint8, labels (N,) int64; the same seed gives the same parts.
+    images (N, C, H, W) uint8, labels (N,) int64; the same seed gives the same parts.
     """
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     order = order.to(images.device)
@@ -82,8 +82,10 @@ def split_train_validation(
 
 
 def check_pictures(images: Tensor, name: str = "images") -> None:
-    """Raise ValueError unless `images`, called `name` in it, are (N, 1, 28, 28) uint8."""
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1:] != (1, 28, 28):
+    """Raise ValueError unless `images`, called `name` in it, are (N, 1 or 3, H, W) uint8."""
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
         got = f"{tuple(images.shape)} {str(images.dtype).removeprefix('torch.')}"
         hint = ": add a channel axis with images[:, None]" if images.ndim == 3 else ""
-        raise ValueError(f"{name} must be (N, 1, 28, 28) uint8, got {got}{hint}")
+        if images.ndim == 4 and images.shape[-1] == 3:
+            hint = ": put the colours second with images.permute(0, 3, 1, 2)"
+        raise ValueError(f"{name} must be (N, 1 or 3, H, W) uint8, got {got}{hint}")

@@ -1,6 +1,7 @@
 """Asking a network: `accuracy`, `evaluate`, and the form that data and answers must have.
 
-Data are pairs (images, labels): uint8 (N, 1, 28, 28) and int64 (N,), on the device of the network.
+Data are pairs (images, labels): uint8 (N, 1 or 3, H, W) and int64 (N,), on the device of the
+network; or a DataLoader of batches (images, labels), uint8 or already float and normalised.
 """
 
 from typing import Any
@@ -8,13 +9,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from gnet_utils import augment
 from gnet_utils.data import check_pictures, to_float
 from gnet_utils.passes import evaluating
 from gnet_utils.runs import History, forgetting_mean
 
-Data = tuple[Tensor, Tensor]
+Data = tuple[Tensor, Tensor] | DataLoader
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -31,25 +33,41 @@ def evaluate(
     data: Data,
     *,
     views: int = 1,
-    picture_size: int = 28,
+    picture_size: int | None = None,
     batch_size: int = 250,
 ) -> tuple[float, float]:
     """Mean loss and accuracy of `model` on (images, labels), in eval mode and float32.
 
     views: how many copies of each picture (`augment.views`), probabilities averaged.
+    picture_size: to which the pictures are resized; None leaves them as they are.
     Afterwards each part of the model is in its own mode again. Raises ValueError for data of
     another form, a number of views that does not exist, and a model with too few classes.
     """
     check_data(data, "data")
-    loss, right, classes = 0.0, 0.0, 1 + int(data[1].max())
+    loss, right, count, classes = 0.0, 0.0, 0, classes_of(data)
+    if not isinstance(data, DataLoader):
+        data = zip(*(part.split(batch_size) for part in data), strict=True)
+    device = next(model.parameters()).device
     with evaluating(model):
-        for images, labels in zip(*(part.split(batch_size) for part in data), strict=True):
-            shown = augment.views(resized(to_float(images), picture_size), views)
+        for images, labels in data:
+            images, labels = images.to(device), labels.to(device)
+            shown = augment.views(resized(as_float(images), picture_size), views)
             answers = (answers_of(model(in_layout(view)), classes)[0] for view in shown)
             odds = sum(logits.softmax(1) for logits in answers) / views
             loss += F.nll_loss(odds.clamp_min(1e-12).log(), labels, reduction="sum").item()
             right += accuracy(odds, labels) * len(labels)
-    return loss / len(data[1]), right / len(data[1])
+            count += len(labels)
+    return loss / count, right / count
+
+
+def as_float(images: Tensor) -> Tensor:
+    """`to_float` of uint8 pictures; what is float already stays as it is."""
+    return images if images.is_floating_point() else to_float(images)
+
+
+def classes_of(data: Data) -> int:
+    """How many classes the labels ask for, at the least; a DataLoader's are not known: 1."""
+    return 1 if isinstance(data, DataLoader) else 1 + int(data[1].max())
 
 
 def answers_of(output: Any, classes: int) -> list[Tensor]:
@@ -96,9 +114,9 @@ def no_better_than_guessing(history: History, net: nn.Module, labels: Tensor, st
     )
 
 
-def resized(images: Tensor, size: int) -> Tensor:
-    """Pictures (N, C, H, W) as (N, C, size, size), bilinear."""
-    if images.shape[-1] == size:
+def resized(images: Tensor, size: int | None) -> Tensor:
+    """Pictures (N, C, H, W) as (N, C, size, size), bilinear; None leaves them as they are."""
+    if size in (None, images.shape[-1]):
         return images
     return F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
 
@@ -109,12 +127,17 @@ def in_layout(images: Tensor) -> Tensor:
 
 
 def check_data(data: Data, name: str, fewest: int = 1) -> None:
-    """Raise ValueError unless `data` is (images, labels) of the form this module expects."""
+    """Raise ValueError unless `data` is (images, labels) of the form this module expects.
+
+    A DataLoader is not looked into: it may take minutes to read.
+    """
+    if isinstance(data, DataLoader):
+        return
     pair = isinstance(data, (tuple, list)) and len(data) == 2
     if not (pair and all(isinstance(part, Tensor) for part in data)):
         kinds = [type(part).__name__ for part in data] if pair else [type(data).__name__]
         raise ValueError(
-            f"{name} must be two tensors, images (N, 1, 28, 28) and labels (N,), got "
+            f"{name} must be two tensors, images (N, 1 or 3, H, W) and labels (N,), got "
             f"{' and '.join(kinds)}: turn each into one with torch.as_tensor"
         )
     images, labels = data
@@ -126,6 +149,5 @@ def check_data(data: Data, name: str, fewest: int = 1) -> None:
         )
     if len(images) < fewest:
         raise ValueError(f"{name} must hold {fewest} or more pictures, got {len(images)}")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high > 9:
-        raise ValueError(f"{name} labels must be 0 to 9, got {low} to {high}")
+    if int(labels.min()) < 0:
+        raise ValueError(f"{name} labels must be 0 or more, got {int(labels.min())}")

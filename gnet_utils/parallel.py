@@ -12,17 +12,19 @@ import torch.distributed as dist
 from torch import nn
 
 from gnet_utils.base import CourseError, UsageError
+from gnet_utils.devices import best_device
 
 
-def start() -> torch.device:
+def start(wanted: str = "auto") -> torch.device:
     """Join the other processes, when there are any; returns the device of this one.
 
-    CUDA with nccl where there is a GPU for each process of the machine, else CPU with gloo.
+    One process: `best_device(wanted)`. Several: CUDA with nccl where there is a GPU for each of
+    them, else CPU with gloo.
     Raises CourseError when there are GPUs, but fewer than processes.
     """
     gpus = torch.cuda.device_count()
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return torch.device("cuda" if gpus else "cpu")
+        return best_device(wanted)
     if "LOCAL_RANK" not in os.environ:
         raise CourseError(
             "WORLD_SIZE is set, but not LOCAL_RANK: start several processes with torchrun, or "

@@ -31,7 +31,8 @@ class Recipe:
         falls in a straight line to zero ("one-cycle"), or stays there ("constant").
     weight_decay: of weights only, not of biases and norms, nor of Muon's convolutions, whose size
         Muon sets.
-    shift: pixels; erase: share of pictures with an erased square; picture_size: pixels.
+    shift: pixels; erase: share of pictures with an erased square; picture_size: pixels to
+        which pictures are resized, None: as they come.
     merged: train the blocks with their sibling 1x1 convolutions merged: same outputs, faster. SGD
         takes the same steps; Muon does not, since it sees the joined kernels as one matrix.
     channels_last: lay tensors out with the channels of a pixel side by side, which is faster.
@@ -54,7 +55,7 @@ class Recipe:
     mirror: bool = False
     shift: int = 0
     erase: float = 0.0
-    picture_size: int = 28
+    picture_size: int | None = 28
     merged: bool = True
     channels_last: bool = True
     precision: str = "auto"

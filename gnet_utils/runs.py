@@ -23,6 +23,7 @@ from gnet_utils.base import ROOT, CourseError, UsageError, written_aside
 from gnet_utils.recipes import Recipe, bfloat16_is_fast, build_network, get_recipe, other_settings
 
 CHECKPOINTS = ROOT / "data" / "checkpoints"  # the stored networks of the course
+HEAD = "linear."  # how the names of the last layer begin
 
 
 @dataclass
@@ -113,18 +114,21 @@ def _halved(tensor: Tensor) -> Tensor:
     return half if half.isfinite().all() else tensor
 
 
-def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
+def load_checkpoint(model: nn.Module, path: str | os.PathLike, head: bool = True) -> dict:
     """Bring stored weights into `model`; returns what was stored about them.
 
+    head=False leaves the last layer, `linear`, as it is in `model`: for other classes.
     Only numbers are read, no code is run, and nothing is read before names, shapes and types fit.
     Raises CourseError for a file that is missing, broken or made for another network; the network
     is then as it was.
     """
     own = model.state_dict()
+    if not head:
+        own = {name: tensor for name, tensor in own.items() if not name.startswith(HEAD)}
     try:
         with safetensors.safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-            misfit = _misfit(file, own)
+            misfit = _misfit(file, own, () if head else HEAD)
             tensors = {} if misfit else {n: file.get_tensor(n).to(t.dtype) for n, t in own.items()}
     except Exception as error:  # there is no end to what a broken or forged file can raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -136,16 +140,28 @@ def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
         raise CourseError(
             f"{path} was made for another network ({misfit}): build the network that it names"
         )
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, strict=head)
     return about
 
 
-def _misfit(file: Any, own: dict[str, Tensor]) -> str:
+def freeze(*modules: nn.Module) -> None:
+    """Keep modules as they are while the rest of a network in train mode learns.
+
+    Their weights get no gradient, and their batch norms keep their running statistics: in eval
+    mode they use those, and `fit` leaves parts in eval mode alone.
+    """
+    for module in modules:
+        module.requires_grad_(False).eval()
+
+
+def _misfit(file: Any, own: dict[str, Tensor], without: str | tuple = ()) -> str:
     """The first difference between an open safetensors file and the tensors `own`, or "".
 
-    Looks at the header only: a file may claim anything, and be as large as the disk.
+    without: how names begin that do not count. Looks at the header only: a file may claim
+    anything, and be as large as the disk.
     """
-    if differing := own.keys() ^ set(file.keys()):
+    theirs = {name for name in set(file.keys()) if not name.startswith(without)}
+    if differing := own.keys() ^ theirs:
         return f"only one of the two has {min(differing)!r:.60}"
     for name, tensor in own.items():
         part = file.get_slice(name)

@@ -1,8 +1,9 @@
 """Training: `train_epoch`, the loop of the whole course, and `fit`, which stands around it.
 
-Data are pairs (images, labels): uint8 (N, 1, 28, 28) and int64 (N,), on the device of the network,
-where they stay; a batch is cut out of them, normalised and augmented there. How a network is asked
-is in evaluation.py, what is kept of a run in runs.py.
+Data are pairs (images, labels): uint8 (N, 1 or 3, H, W) and int64 (N,), on the device of the
+network, where they stay; a batch is cut out of them, normalised and augmented there. What does not
+fit into memory comes as a DataLoader. How a network is asked is in evaluation.py, what is kept of a
+run in runs.py.
 """
 
 import math
@@ -11,19 +12,22 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import date
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from gnet_utils import augment, parallel
 from gnet_utils.base import Timer, is_quick  # noqa: F401 - for notebooks
-from gnet_utils.data import to_float
 from gnet_utils.evaluation import (  # noqa: F401 - notebooks import some of them from here
     Data,
     accuracy,
     answers_of,
+    as_float,
     check_data,
+    classes_of,
     evaluate,
     in_layout,
     no_better_than_guessing,
@@ -50,14 +54,13 @@ from gnet_utils.runs import (  # noqa: F401 - notebooks import some of them from
 BY_HAND = "stopped by hand"  # how History.stopped begins after the stop button
 QUICK_STEPS = 12  # with GNET_QUICK a run ends after so many steps
 # Steps between two looks at loss and accuracy: to look, a GPU has to be waited for.
-LOOK_EVERY = {"cuda": 20, "cpu": 1}
+LOOK_EVERY = {"cpu": 1}
 HEAD_WEIGHT = 0.3  # of the loss of each auxiliary head (arXiv 1409.4842, section 5)
 
 
 def train_epoch(
     net: nn.Module,
-    data: Data,
-    batches: Iterable[Tensor],
+    batches: Iterable[tuple[Tensor, Tensor]],
     rates: Iterable[float],
     optimiser: torch.optim.Optimizer,
     *,
@@ -72,28 +75,32 @@ def train_epoch(
     Yields (losses, logits, labels) between `backward` and the step, when the gradients lie in the
     weights and can be looked at; the step is made when the next batch is asked for.
 
-    data: uint8 images (N, 1, 28, 28) and labels (N,).
-    batches, rates: which pictures each batch has, (B,), and the learning rate of its step.
+    batches, rates: (images, labels) of each step, uint8 (B, C, H, W) and int64 (B,), and its
+        learning rate; `cut` makes such batches.
     prepare: makes of uint8 images what the network reads: to float, augmented, resized.
     losses: the last head's loss, then those of the auxiliary heads, which count `head_weight`.
     half: compute the forward pass in bfloat16.
     classes: how many logits the network must give; ValueError for fewer.
     """
-    images, labels = data
-    for rows, rate in zip(batches, rates, strict=True):
-        batch, answers = prepare(images[rows]), labels[rows]
+    for (images, labels), rate in zip(batches, rates, strict=True):
+        pictures = prepare(images)
         for group in optimiser.param_groups:
             group["lr"] = rate
         with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-            heads = answers_of(net(batch), classes)
+            heads = answers_of(net(pictures), classes)
         losses = [
-            F.cross_entropy(logits.float(), answers, label_smoothing=label_smoothing)
+            F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
             for logits in heads
         ]
         optimiser.zero_grad()
         (losses[0] + head_weight * sum(losses[1:])).backward()
-        yield losses, heads[0], answers
+        yield losses, heads[0], labels
         optimiser.step()
+
+
+def cut(data: tuple[Tensor, Tensor], batches: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """(images, labels) of each batch, of which `batches` has the rows, (B,)."""
+    return ((data[0][rows], data[1][rows]) for rows in batches)
 
 
 @leaves_as_found
@@ -113,7 +120,9 @@ def fit(
     model: gives logits (N, classes), or with auxiliary heads a `GoogLeNetOutput`; each head's loss
         then counts HEAD_WEIGHT. Parts in eval mode stay so when the model itself is in train mode;
         a model in eval mode is trained whole.
-    train, val: (images, labels) on the model's device; val may be None.
+    train, val: (images, labels) on the model's device, or a DataLoader, whose batch size then
+        counts in place of the recipe's; val may be None. Pictures are resized to the recipe's
+        `picture_size`.
     seed: of batch order, augmentation and dropout; on a CPU the same seed repeats exactly. The
         caller's own random numbers go on after `fit` as if it had drawn none.
     state: a file that keeps everything after each epoch; when it exists, training goes on from it,
@@ -128,9 +137,10 @@ def fit(
     """
     recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
     classes = _checked(model, train, val)
-    batch_size = min(recipe.batch_size, len(train[0]))
+    loads, device = isinstance(train, DataLoader), next(model.parameters()).device
+    batch_size = train.batch_size if loads else min(recipe.batch_size, len(train[0]))
     parallel.check_share(batch_size)
-    epoch_steps = len(train[0]) // batch_size
+    epoch_steps = len(train) if loads else len(train[0]) // batch_size
     if is_quick():
         recipe = replace(recipe, epochs=min(recipe.epochs, QUICK_STEPS / epoch_steps))
     total = max(1, round(recipe.epochs * epoch_steps))
@@ -141,11 +151,11 @@ def fit(
         recipe=asdict(recipe),
         seed=seed,
         parameters=sum(p.numel() for p in model.parameters()),
-        machine=parallel.broadcast(this_machine(train[0].device)),
+        machine=parallel.broadcast(this_machine(device)),
         date=date.today().isoformat(),
     )
     if state is not None:
-        pictures = fingerprint(train)
+        pictures = [len(train.dataset)] if loads else fingerprint(train)
         history = load_state(state, net, optimiser, history, pictures)
         parallel.agree(len(history.epochs), "numbers of epochs to go on from")
     good = snapshot(net, optimiser)  # to go back to when the loss goes astray
@@ -164,8 +174,7 @@ def fit(
                 watch = _Watch(history, shown, last=steps.stop)
                 for losses, logits, labels in train_epoch(
                     shared,
-                    train,
-                    _batches(train, batch_size, seed, epoch)[: len(steps)],
+                    _batches(train, batch_size, seed, epoch, len(steps), device),
                     [learning_rate(recipe, step, total) for step in steps],
                     optimiser,
                     prepare=lambda images: _prepared(images, recipe),
@@ -190,7 +199,7 @@ def fit(
     if progress and leads:
         if history.stopped:
             print(f"Training ended early: {history.stopped}.")
-        elif words := no_better_than_guessing(history, net, train[1], total):
+        elif not loads and (words := no_better_than_guessing(history, net, train[1], total)):
             print(words)
     return history
 
@@ -205,7 +214,7 @@ def _checked(model: nn.Module, train: Data, val: Data | None) -> int:
     check_data(train, "train", fewest=2)
     if val is not None:
         check_data(val, "val")
-    return 1 + max(int(data[1].max()) for data in (train, val) if data is not None)
+    return max(classes_of(data) for data in (train, val) if data is not None)
 
 
 def _in_fast_form(model: nn.Module, recipe: Recipe) -> nn.Module:
@@ -216,22 +225,28 @@ def _in_fast_form(model: nn.Module, recipe: Recipe) -> nn.Module:
     return net.to(memory_format=torch.channels_last) if recipe.channels_last else net
 
 
-def _batches(data: Data, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
-    """The rows of each batch of an epoch; of several processes, this one's share of each.
+def _batches(
+    train: Data, batch_size: int, seed: int, epoch: int, steps: int, device: torch.device
+) -> Iterable[tuple[Tensor, Tensor]]:
+    """(images, labels) of each step of an epoch; of several processes, this one's share of each.
 
     One seed for each epoch: a run that was cut off between epochs repeats exactly.
     """
     chance, rank = 1_000_003 * seed + epoch, parallel.rank()
     torch.manual_seed(chance)
-    order = torch.randperm(len(data[0])).to(data[0].device)
+    if isinstance(train, DataLoader):  # it shuffles by itself
+        loaded = islice(train, steps)
+        return ((images.to(device), labels.to(device)) for images, labels in loaded)
+    order = torch.randperm(len(train[0])).to(device)
     if rank:  # the same order in all processes, augmentation of its own in each
         torch.manual_seed(chance + 7919 * rank)
-    return [rows[rank :: parallel.world()] for rows in order.split(batch_size)]
+    batches = order.split(batch_size)[:steps]
+    return cut(train, [rows[rank :: parallel.world()] for rows in batches])
 
 
 def _prepared(images: Tensor, recipe: Recipe) -> Tensor:
-    """What a network reads of uint8 pictures: float, augmented and resized as the recipe says."""
-    batch = to_float(images)
+    """What a network reads of a batch: float, augmented and resized as the recipe says."""
+    batch = as_float(images)
     if recipe.mirror:
         batch = augment.random_mirror(batch)
     if recipe.shift:
@@ -259,7 +274,7 @@ class _Watch:
         """Count a step; look at it, and those before it, when it is time."""
         self.shown.step()
         self.unseen.append((loss.detach(), (logits.argmax(1) == labels).sum(), len(labels)))
-        if self.shown.done == self.last or len(self.unseen) == LOOK_EVERY.get(loss.device.type, 1):
+        if self.shown.done == self.last or len(self.unseen) == LOOK_EVERY.get(loss.device.type, 20):
             self.look()
 
     def look(self) -> None:

@@ -206,7 +206,7 @@ def test_to_float_gives_pixels_around_zero() -> None:
     [
         ((5, 28, 28), torch.uint8, r"got \(5, 28, 28\) uint8: add a channel axis with images\["),
         ((5, 1, 28, 28), torch.float32, r"got \(5, 1, 28, 28\) float32"),
-        ((5, 3, 28, 28), torch.uint8, r"must be \(N, 1, 28, 28\) uint8, got \(5, 3, 28, 28\)"),
+        ((5, 2, 28, 28), torch.uint8, r"be \(N, 1 or 3, H, W\) uint8, got \(5, 2, 28, 28\)"),
     ],
 )
 def test_images_of_another_form_are_named(shape: tuple, dtype: torch.dtype, message: str) -> None:

@@ -488,8 +488,8 @@ GOOD = torch.zeros(8, 1, 28, 28, dtype=torch.uint8), torch.zeros(8, dtype=torch.
         ((GOOD[0].float(), GOOD[1]), "uint8, got .* float32"),
         ((GOOD[0], GOOD[1][:5]), "labels must be \\(8,\\) int64, got \\(5,\\)"),
         ((GOOD[0], GOOD[1].float()), "got \\(8,\\) float32"),
-        ((GOOD[0], GOOD[1] + 10), "labels must be 0 to 9, got 10 to 10"),
-        ((GOOD[0], GOOD[1] - 1), "labels must be 0 to 9, got -1 to -1"),
+        ((GOOD[0], GOOD[1] + 10), "\\(N, 11\\) logits or more for labels up to 10"),
+        ((GOOD[0], GOOD[1] - 1), "labels must be 0 or more, got -1"),
         ((GOOD[0][:0], GOOD[1][:0]), "must hold 2 or more pictures, got 0"),
     ],
 )

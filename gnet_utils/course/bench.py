@@ -21,6 +21,7 @@ from torch import nn
 from gnet_utils.base import ROOT, CourseError, is_quick, written_aside
 from gnet_utils.counting import count_macs, format_table
 from gnet_utils.data import load_fashion_mnist
+from gnet_utils.devices import best_device
 from gnet_utils.experiments.tricks import TRICKS, changed
 from gnet_utils.models import GoogLeNet, fused
 from gnet_utils.recipes import Recipe, bfloat16_is_fast, build_network, get_recipe
@@ -32,22 +33,22 @@ YARDSTICK_PICTURES = 10 * TRAINING_PICTURES  # what the tutorials' recipe takes 
 CPU_RECIPES = ("sprint", "minute", "five_minutes", "full")
 
 
-def bench(out: Path, quick: bool = False) -> None:
+def bench(out: Path, quick: bool = False, device: str = "auto") -> None:
     """Measure, print the tables and write the figures to the file `out` as JSON."""
-    figures = measure(quick)
+    figures = measure(quick, device)
     print("\n" + report(figures))
     with written_aside(out) as aside:
         aside.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print(f"\nwritten to {out} after {figures['seconds']:.0f} s")
 
 
-def measure(quick: bool = False) -> dict:
+def measure(quick: bool = False, device: str = "auto") -> dict:
     """All figures of this machine as a dictionary that JSON can hold.
 
     quick: fewer pairs, shorter each. Raises CourseError when the data cannot be had.
     """
     pairs, seconds = (1, 1.5) if quick else (3, 8.0)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device(device)
     began = time.perf_counter()
     print("loading the data ...", flush=True)
     data = load_fashion_mnist("train", device=str(device))  # fetched at the first call, if need be
@@ -144,7 +145,7 @@ def training_rate(recipe: Recipe, data: tuple, seconds: float) -> float:
 
 def peak(kind: torch.dtype, device: torch.device) -> float:
     """The most floating-point operations per second that a matrix product reaches here."""
-    size = 8192 if device.type == "cuda" else 2048  # large enough to keep it busy
+    size = 8192 if device.type != "cpu" else 2048  # large enough to keep it busy
     a, b = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
     times = [timed(lambda: a @ b, device) for _ in range(7)]
     return 2 * size**3 / min(times)
@@ -190,7 +191,7 @@ def inference(batch: int, pairs: int, device: torch.device) -> dict:
 
 def timed(call: Callable[[], object], device: torch.device) -> float:
     """Seconds that `call` takes."""
-    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    wait = (lambda: None) if device.type == "cpu" else torch.accelerator.synchronize
     wait()
     began = time.perf_counter()
     call()

@@ -138,7 +138,7 @@ def bench(options: argparse.Namespace) -> None:
     if out.is_dir():
         raise UsageError(f"--out must be a file, got the folder {out}: name a file in it")
     _check_folder(out.parent)
-    bench.bench(out, options.quick)
+    bench.bench(out, options.quick, options.device)
 
 
 bench_options = _command(bench)
@@ -146,6 +146,9 @@ text = "fewer rounds: under three minutes"
 bench_options.add_argument("--quick", action="store_true", help=text)
 text = "where the figures go as JSON (default: data/cache/bench.json)"
 bench_options.add_argument("--out", default=CACHE / "bench.json", metavar="FILE", help=text)
+for command in (train_options, bench_options):
+    text = "cuda, mps (Apple), xpu (Intel) or cpu (default: the fastest that is here)"
+    command.add_argument("--device", default="auto", metavar="NAME", help=text)
 
 
 def data(options: argparse.Namespace) -> None:

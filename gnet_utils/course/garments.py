@@ -132,28 +132,39 @@ def draw_dataset(train: int = 60_000, test: int = 10_000, seed: int = 0) -> dict
 
 def draw(label: int, rng: Generator) -> np.ndarray:
     """Draw one garment of a class (0 to 9, in the order of Fashion-MNIST): uint8 (28, 28)."""
-    cut = np.zeros((CANVAS, CANVAS), np.uint8)  # where there is fabric
-    tone = np.full((CANVAS, CANVAS), 128, np.uint8)  # less: darker fabric, more: lighter
+    where, cloth = drawn(KINDS[label], label not in SHOES, rng)
+    small = opencv().resize(where * cloth, (SIDE, SIDE), interpolation=opencv().INTER_AREA)
+    return _lit(small, rng)
+
+
+def drawn(
+    variants: list[list[Shape]], mirrored: bool, rng: Generator, canvas: int = CANVAS
+) -> tuple[np.ndarray, np.ndarray]:
+    """One garment, `mirrored` when the shapes are its right half: where it is, and its cloth.
+
+    Both float (canvas, canvas): 0 to 1, and around 1.
+    """
+    cut = np.zeros((canvas, canvas), np.uint8)  # where there is fabric
+    tone = np.full((canvas, canvas), 128, np.uint8)  # less: darker fabric, more: lighter
     pose = _pose(rng)
     size = rng.random(2)  # between the small and the large outline, across and along
-    for shape in KINDS[label][rng.integers(len(KINDS[label]))]:
+    for shape in variants[rng.integers(len(variants))]:
         if rng.random() > shape.often:
             continue
         small, large = np.array(shape.small), np.array(shape.large)
         points = small + (large - small) * (size + rng.random(2)) / 2
         points += rng.normal(0, 0.006, points.shape)
         colour = rng.choice([rng.uniform(40, 110), rng.uniform(160, 220)]) if shape.seam else 255
-        for side in (1,) if label in SHOES else (1, -1):
+        for side in (1, -1) if mirrored else (1,):
             placed = (points * (side, 1) - (0, 0.5)) @ pose[:2] + pose[2]
-            pixels = (placed * 16 * (CANVAS - 1)).astype(np.int32)  # in sixteenths
+            pixels = (placed * 16 * (canvas - 1)).astype(np.int32)  # in sixteenths
             smooth = {"lineType": opencv().LINE_AA, "shift": 4}
             if shape.line:
-                on = tone if shape.seam else cut
-                opencv().polylines(on, [pixels], False, colour, shape.line, **smooth)
+                on, width = tone if shape.seam else cut, shape.line * canvas // CANVAS
+                opencv().polylines(on, [pixels], False, colour, width, **smooth)
             else:
                 opencv().fillPoly(cut, [pixels], colour, **smooth)
-    picture = _fabric(rng) * tone * cut / (255 * 128)
-    return _lit(opencv().resize(picture, (SIDE, SIDE), interpolation=opencv().INTER_AREA), rng)
+    return cut / 255, _fabric(rng, canvas) * tone / 128
 
 
 def _pose(rng: Generator) -> np.ndarray:
@@ -163,11 +174,11 @@ def _pose(rng: Generator) -> np.ndarray:
     return np.vstack([np.diag(rng.uniform(0.78, 0.99, 2)) @ turned, rng.normal(0.5, 0.025, 2)])
 
 
-def _fabric(rng: Generator) -> np.ndarray:
-    """Cloth (56, 56), around 1: plain, or striped across, along or both."""
-    cloth = 1 + 0.06 * opencv().resize(rng.standard_normal((14, 14)), (CANVAS, CANVAS))
-    for axis in ((CANVAS, 1), (1, CANVAS)):
-        place = np.arange(CANVAS) / rng.uniform(4, 14) + rng.random()
+def _fabric(rng: Generator, canvas: int) -> np.ndarray:
+    """Cloth (canvas, canvas), around 1: plain, or striped across, along or both."""
+    cloth = 1 + 0.06 * opencv().resize(rng.standard_normal((14, 14)), (canvas, canvas))
+    for axis in ((canvas, 1), (1, canvas)):
+        place = np.arange(canvas) * (CANVAS / canvas) / rng.uniform(4, 14) + rng.random()
         contrast = rng.uniform(0.1, 0.35) * (rng.random() < 0.15)
         cloth *= 1 + contrast * np.sin(2 * np.pi * place).reshape(axis)
     return cloth

@@ -28,7 +28,7 @@ def train(options: argparse.Namespace) -> int:
     """
     recipe = get_recipe(options.recipe)
     files = Path(options.out) / f"{recipe.name}-seed{options.seed}"
-    device = parallel.start()
+    device = parallel.start(options.device)
     lock = FileLock(files.with_suffix(".lock"), timeout=0)
     try:  # of several processes only the first writes
         with lock if parallel.rank() == 0 else contextlib.nullcontext():

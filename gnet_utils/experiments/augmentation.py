@@ -17,7 +17,7 @@ from gnet_utils.data import load_fashion_mnist, split_train_validation, to_float
 from gnet_utils.evaluation import Data, evaluate, in_layout
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.passes import evaluating
-from gnet_utils.training import train_epoch
+from gnet_utils.training import cut, train_epoch
 
 AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda images: images,
@@ -71,7 +71,7 @@ def train(
         return in_layout(augmented(to_float(images)))
 
     net.train()
-    for losses, _, _ in train_epoch(net, data, batches, rates, optimiser, prepare=prepare):
+    for losses, _, _ in train_epoch(net, cut(data, batches), rates, optimiser, prepare=prepare):
         yield losses[0].item()
 
 

@@ -23,7 +23,7 @@ from gnet_utils.data import load_fashion_mnist, to_float
 from gnet_utils.evaluation import Data, evaluate, in_layout, resized
 from gnet_utils.models import FashionGoogLeNet, FashionResNet
 from gnet_utils.recipes import Recipe, bfloat16_is_fast, learning_rate, optimiser_of
-from gnet_utils.training import fit, train_epoch
+from gnet_utils.training import cut, fit, train_epoch
 
 SIDE = 14  # pixels: pictures of 28 averaged over 2x2
 DEPTHS = (8, 20, 44)
@@ -127,7 +127,7 @@ def train(
     def prepare(images: Tensor) -> Tensor:
         return in_layout(resized(to_float(images), SIDE))
 
-    training = train_epoch(net, data, batches, rates, optimiser, prepare=prepare, half=half)
+    training = train_epoch(net, cut(data, batches), rates, optimiser, prepare=prepare, half=half)
     seconds, began = 0.0, time.process_time()
     for step, (losses, _, _) in enumerate(training):
         seconds += time.process_time() - began

@@ -23,7 +23,7 @@ from gnet_utils.models.layers import ConvUnit, initialise
 from gnet_utils.passes import evaluating
 from gnet_utils.probing import gradient_norms
 from gnet_utils.runs import load_checkpoint, save_checkpoint
-from gnet_utils.training import train_epoch
+from gnet_utils.training import cut, train_epoch
 
 HEADS = {"aux1": "inception_4a", "aux2": "inception_4d"}  # head -> the block that it reads
 CHECKPOINT = experiments.RUNS / "heads" / "exits-seed0.safetensors"
@@ -197,8 +197,7 @@ def train_with_heads(
     net.train()
     training = train_epoch(
         net,
-        data,
-        experiments.cycled(len(data[0]), setting.batch, steps, seed),
+        cut(data, experiments.cycled(len(data[0]), setting.batch, steps, seed)),
         experiments.up_and_down(highest, steps) if falling else [highest] * steps,
         optimiser,
         prepare=lambda images: in_layout(to_float(images)),

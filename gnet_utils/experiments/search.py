@@ -19,7 +19,7 @@ from gnet_utils.evaluation import Data, accuracy
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, fused
 from gnet_utils.models.inception import BlockWidths
 from gnet_utils.models.layers import ConvUnit, initialise
-from gnet_utils.training import train_epoch
+from gnet_utils.training import cut, train_epoch
 
 Widths = tuple[int, ...]  # six of the first block, six of the second, in the order of BlockWidths
 Score = Callable[[Widths], float]
@@ -165,7 +165,7 @@ def trained_accuracy(
     optimiser = torch.optim.SGD(net.parameters(), lr=RATE, momentum=0.9)
     batches = experiments.cycled(len(train[0]), BATCH, steps, seed)
     rates = experiments.up_and_down(RATE, steps)
-    for _ in train_epoch(net, train, batches, rates, optimiser, prepare=to_float):
+    for _ in train_epoch(net, cut(train, batches), rates, optimiser, prepare=to_float):
         pass
     net.eval()
     with torch.no_grad():

@@ -13,7 +13,7 @@ from gnet_utils.evaluation import Data, resized
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.passes import hooked
 from gnet_utils.recipes import tutorial_network
-from gnet_utils.training import train_epoch
+from gnet_utils.training import cut, train_epoch
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def first_steps(net: nn.Module, data: Data, start: Start, seed: int = 0) -> Iter
         return resized(images.float() / 255, start.size)
 
     net.train()
-    for losses, _, _ in train_epoch(net, data, batches, rates, optimiser, prepare=prepare):
+    for losses, _, _ in train_epoch(net, cut(data, batches), rates, optimiser, prepare=prepare):
         yield losses[0].item()
 
 
