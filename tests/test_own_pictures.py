@@ -98,7 +98,8 @@ def test_fit_and_evaluate_take_any_size_colours_and_number_of_classes(channels, 
     net = FashionGoogLeNet(0.125, classes, channels, stem="patch", dropout=0.0)
     history = fit(net, (images, labels), (images, labels), RECIPE, progress=False)
     assert len(history.epochs) == 2 and not history.stopped
-    assert evaluate(net, (images, labels))[1] == history.epochs[-1]["val_accuracy"]
+    _, share = evaluate(net, (images, labels))
+    assert round(share, 5) == history.epochs[-1]["val_accuracy"]
 
 
 def test_a_loader_trains_as_the_pair_does_that_it_reads(tmp_path):
@@ -122,7 +123,7 @@ def test_a_stored_network_gets_a_head_for_other_classes():
     file = CHECKPOINTS / "minute-seed0.safetensors"
     net = FashionGoogLeNet(0.25, 5, stem="patch", multiple_of=16)
     before = net.linear.weight.clone()
-    with pytest.raises(CourseError, match="linear.weight is"):
+    with pytest.raises(CourseError, match=r"linear\.weight is"):
         load_checkpoint(net, file)
     load_checkpoint(net, file, head=False)
     whole = FashionGoogLeNet(0.25, stem="patch", multiple_of=16)
