@@ -42,7 +42,7 @@ check("{id}", answer)
 
 
 def add(path: Path, name: str) -> None:
-    """Write the exercise `name` below the last exercise of a notebook, and say what to change.
+    """Write the exercise `name` into a notebook, at the end of the section of its last exercise.
 
     Raises UsageError for a name that cannot be one or is taken, CourseError for a lesson without
     exercises and a table of checks that is not Python; then nothing is written.
@@ -83,7 +83,10 @@ def add(path: Path, name: str) -> None:
 
     words = {"id": f"{lesson}.{name}", "name": name, "place": f"{int(lesson)}.{len(solved) + 1}"}
     new = nbformat.v4
-    notebook["cells"][solved[-1] + 1 : solved[-1] + 1] = [
+    cells = notebook["cells"]
+    after = range(solved[-1], len(cells))
+    end = next((i for i in after if cells[i]["source"].startswith("## ")), len(cells))
+    cells[end:end] = [
         new.new_markdown_cell(QUESTION.format(**words)),
         new.new_code_cell(STUB.format(**words), metadata={"exercise": words["id"]}),
         new.new_markdown_cell(SOLUTION.format(**words), metadata={"solution": words["id"]}),
