@@ -121,8 +121,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(f"Data: {kind} ({found.why.rstrip('.')}).")
     if authors := sum("authors" in report.keywords for report in failed):
         terminalreporter.write_line(
-            f"{authors} of the failed tests are rules for the course's authors alone (its lengths, "
-            "its words, its teacher's pages): a lesson that you have changed need not keep them."
+            f"{authors} of the failed tests hold the lessons to what their authors wrote (figures, "
+            "lengths, words, the teacher's pages): a lesson that you have changed need not keep it."
         )
     if changed:
         names = " ".join(sorted(changed))
