@@ -21,7 +21,10 @@ from gnet_utils.course import commands as cli
 from gnet_utils.recipes import RECIPES, build_network
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ["lab", "test", "train", "bench", "data", "collect", "render", "bundle", "slides"]
+COMMANDS = ["lab", "test", "train", "bench", "data", "collect", "render"]
+COMMANDS += ["new-exercise", "bundle", "slides"]
+
+WORDS = {"train": ["--list"], "collect": ["FOLDER"], "new-exercise": ["03", "own"]}  # they need
 
 
 @pytest.fixture
@@ -86,7 +89,7 @@ def test_each_command_has_help(name, capsys):
                 f"gnet_utils {name}: error: unrecognized arguments: --nothing",
             )
             for name in COMMANDS
-            for words in [{"train": ["--list"], "collect": ["FOLDER"]}.get(name, [])]
+            for words in [WORDS.get(name, [])]
         ],
     ],
 )
@@ -221,6 +224,7 @@ def test_test_counts_names_and_fails(own_course, monkeypatch, capfd):
         "@pytest.mark.data\n"
         "def test_good(): pass\n"
         "@pytest.mark.data\n"
+        "@pytest.mark.authors\n"
         "def test_bad(): assert 1 + 1 == 3\n"
         "@pytest.mark.data\n"
         "def test_skipped(): pytest.skip('for a reason')\n"
@@ -234,6 +238,9 @@ def test_test_counts_names_and_fails(own_course, monkeypatch, capfd):
     assert "FAILED 01_mixed solution of 00.pixels - AssertionError: 56: that is" in said
     assert "This tests the course, not a learner" in said
     assert "Data: THE DRAWN STAND-IN (GNET_DATA_SOURCE asks for it)." in said
+    assert "1 of the failed tests hold the lessons to what their authors wrote" in said
+    meant = "If you meant this change, store the new output: python3 -m gnet_utils render 01\n"
+    assert said.count("If you meant") == said.count(meant) == 1
     assert re.search(r"^4 failed, 7 passed, 1 skipped in [\d.]+s", said, re.MULTILINE)
     assert not list(own_course.glob(".test-*"))
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from gnet_utils.course.notebooks import said
-from gnet_utils.exercises import number
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -147,11 +146,3 @@ def test_every_figure_stands_in_the_notebook_or_in_its_checks(path):
 @pytest.mark.parametrize("part", ["Aim:", "Ask:", "Stuck:", "Skip:", "Print:"])
 def test_nothing_that_a_teacher_looks_for_is_missing(path, part):
     assert part in advice(path)
-
-
-def test_the_own_exercise_of_the_chapter_works_as_it_stands():
-    entry = re.search(r"```python\n(.*?)```", TEACHING, re.DOTALL)[1]
-    own = eval(f"{{{entry}}}", {"number": number})["own"]
-    assert own.judge(36) is None
-    assert own.judge(18) == "18: that is one branch of two."
-    assert own.judge(72) == "72: each branch is counted twice."

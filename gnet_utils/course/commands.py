@@ -32,7 +32,7 @@ COMMANDS = PARSER.add_subparsers(title="commands", metavar="COMMAND", required=T
 def _command(function, packages=(), cpu=False) -> argparse.ArgumentParser:
     """Add a command with the name and the docstring of `function`; returns it, for its options."""
     command = COMMANDS.add_parser(
-        function.__name__, help=function.__doc__, description=function.__doc__
+        function.__name__.replace("_", "-"), help=function.__doc__, description=function.__doc__
     )
     command.set_defaults(function=function, usage=command, cpu=False, packages=packages)
     if cpu:
@@ -179,7 +179,7 @@ collect_options.add_argument("folder", metavar="FOLDER", help=text)
 text = "where the table goes, students x exercises (default: collected.csv in FOLDER)"
 collect_options.add_argument("--out", metavar="FILE.csv", help=text)
 
-# render, bundle, slides -------------------------------------------------------------------------
+# render, new-exercise, bundle, slides -------------------------------------------------------------
 
 
 def render(options: argparse.Namespace) -> None:
@@ -201,6 +201,21 @@ def render(options: argparse.Namespace) -> None:
 
 
 _notebooks(_command(render))
+
+
+def new_exercise(options: argparse.Namespace) -> None:
+    """Write an exercise of your own into a lesson, a small example to be changed."""
+    from gnet_utils.course.new_exercise import add
+    from gnet_utils.course.notebooks import find_notebooks
+
+    add(find_notebooks([options.notebook])[0], options.name)
+
+
+new_exercise_options = _command(new_exercise)
+text = "the lesson, by number or name"
+new_exercise_options.add_argument("notebook", metavar="NN", help=text)
+text = "the exercise's name in that lesson: small letters, digits and _"
+new_exercise_options.add_argument("name", metavar="NAME", help=text)
 
 
 def bundle(options: argparse.Namespace) -> None:
