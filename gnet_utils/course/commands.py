@@ -234,7 +234,7 @@ def bundle(options: argparse.Namespace) -> None:
     print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)")
     if options.no_solutions:
         print(
-            "No solutions in its notebooks, no TEACHING.md, no unit tests. "
+            "No solutions in its notebooks, no teacher's pages, no unit tests. "
             "The checks in gnet_utils/exercises know the answers still."
         )
 
