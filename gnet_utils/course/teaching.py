@@ -141,8 +141,8 @@ class Page:
     def taught(self, notebook: dict, cut: str | None) -> tuple[list[dict], list[str]]:
         """The pieces of `notebook` that are in a cut (None: all), and the headings that are not.
 
-        Metadata "notes", Markdown paragraphs, is on the first piece of a section, on a question and
-        on an exercise.
+        Metadata "notes", Markdown paragraphs, says when the section is, and on its first piece, on
+        a question and on an exercise what to do and to say.
         """
         sections = {section.title: section for section in self.sections if section.title}
         now = None if self.sections[0].title else self.sections[0]
@@ -169,7 +169,7 @@ class Page:
             elif asks:
                 question = asks not in left
             if section and part and exercise and question:
-                notes = self._notes(piece, now, cut) if title or asks else []
+                notes = self._notes(piece, now, cut)
                 taken.append({**piece, "metadata": {**piece["metadata"], "notes": notes}})
             elif title:
                 dropped.append(title)
@@ -181,7 +181,7 @@ class Page:
         asks = piece["metadata"]["asks"]
         if asks in self.answers:
             return [*notes, piece["source"].split("\n\n")[0].lstrip("# "), *self.answers[asks]]
-        if section and not asks:
+        if section and piece["metadata"]["title"] and not asks:
             notes.append(for_cut(section.advice, cut))
             for where, answer in self.answers.items():
                 if where in section.advice and not ASKED.match(where):
