@@ -5,10 +5,11 @@ One HTML file per notebook in `slides/`, with reveal.js beside it (the folder `r
 there are the course's).
 
 A rule makes slides out of cells: a heading starts a slide, `##` also a new column, and what
-follows a prediction comes on the next one. Left out: the set-up cell, folded code and code that does nothing but draw
-(its picture stays), imports, whatever is folded in a text, what a check prints and where its hints
-are. Metadata {"slideshow": {"slide_type": ...}} overrules: "slide" and "subslide" start a slide,
-"fragment" appears on a key, "skip" leaves out, "notes" goes to the speaker.
+follows a prediction comes on the next one. Left out: the set-up cell, folded code and code that
+does nothing but draw (its picture stays), imports, whatever is folded in a text, what a check
+prints and where its hints are. Metadata {"slideshow": {"slide_type": ...}} overrules: "slide" and
+"subslide" start a slide, "fragment" appears on a key, "skip" leaves out, "notes" goes to the
+speaker.
 With a cut, the teacher's page says what is left out (teaching.py), and its plan is the first slide.
 In the browser, `deck.js` divides what is longer than a slide and shrinks what cannot be divided.
 
@@ -20,6 +21,7 @@ With all its blocks overridden it did no more than join the sections below.
 
 from __future__ import annotations
 
+import ast
 import html
 import re
 import shutil
@@ -44,12 +46,8 @@ REVEAL = ROOT / "gnet_utils" / "course" / "reveal"
 LEFT_OUT = re.compile(r"# Set-up|score\(")
 VOTE = re.compile(r'<ol type="a">.*</ol>')
 HINT = re.compile(r"\s*`hint\([^)]*\)`[^.\n]*\.")
-NOT_READ = re.compile(  # imports, and what only a notebook can do
-    r"^(?:(?:import|from) [^(\n]*(?:\([^)]*\))?|use_course_style\(.*|answer = None.*|.*"
-    + CHECK.pattern
-    + r".*)$",
-    re.MULTILINE,
-)
+DRAWING = {"plt", "Figure", "figure", "fig", "axes", "show", "use_course_style"}
+TO_FILL_IN = {"check", "hint", "answer"}
 
 
 @dataclass
@@ -241,11 +239,23 @@ def _code_and_outputs(cell: dict) -> list[str]:
 
 
 def _shown_code(cell: dict) -> str:
-    """The code of a cell that a class reads: what is not folded and not helper code."""
+    """The statements of a cell that a class reads: not folded, no imports, drawings and checks."""
+    source = cell["source"]
     folded = cell["metadata"].get("jupyter", {}).get("source_hidden")
-    if folded or PREDICTED.search(cell["source"]):
+    if folded or PREDICTED.search(source):
         return ""
-    return re.sub("\n{3,}", "\n\n", NOT_READ.sub("", cell["source"])).strip()
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:  # a teacher's %magic
+        return source
+    lines: list[str | None] = [*source.splitlines()]
+    for statement in statements:
+        names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+        if isinstance(statement, ast.Import | ast.ImportFrom) or names & (DRAWING | TO_FILL_IN):
+            length = statement.end_lineno - statement.lineno + 1
+            lines[statement.lineno - 1 : statement.end_lineno] = [None] * length
+    left = "\n".join(line for line in lines if line is not None)
+    return re.sub("\n{3,}", "\n\n", left).strip()
 
 
 def _code(source: str) -> str:
