@@ -35,6 +35,16 @@ function squeezed(block, space) {
   return space >= least;
 }
 
+const isText = (block) => block?.matches("p, ul, ol, .together:has(.vote)");
+
+// Makes a picture lower, so that the text below it is on the same slide.
+function madeRoom(block, bottom) {
+  let before = block;
+  while (isText(before)) before = before.previousElementSibling;
+  if (before === block || !before?.matches("figure")) return false;
+  return squeezed(before, box(before).height - (box(block).bottom - bottom));
+}
+
 // Sets code with less space between its lines; false, and as before, where that does not help.
 function tightened(block, bottom) {
   const code = block.matches(CODE) ? [block] : [...block.querySelectorAll(CODE)];
@@ -73,9 +83,8 @@ function cut(block, bottom) {
 
 // Where the text around a block begins, that it be read in one: 0 would leave the slide empty.
 function paragraph(blocks, first) {
-  const prose = (block) => block?.matches("p, ul, ol");
   let begin = first;
-  while (prose(blocks[first]) && prose(blocks[begin - 1])) begin -= 1;
+  while (isText(blocks[first]) && isText(blocks[begin - 1])) begin -= 1;
   return begin || first;
 }
 
@@ -86,7 +95,8 @@ function fit(section) {
   const bottom = box(frame).top + SPACE.height;
   const blocks = [...content.children].filter((block) => block !== heading);
   const first = blocks.findIndex((block) => box(block).bottom > bottom
-    && !squeezed(block, bottom - box(block).top) && !tightened(block, bottom));
+    && !squeezed(block, bottom - box(block).top) && !tightened(block, bottom)
+    && !madeRoom(block, bottom));
   if (first >= 0) {
     const moved = blocks.slice(paragraph(blocks, Math.max(first, 1)));
     if (first === 0) {
