@@ -320,7 +320,7 @@ def test_links_within_the_course_become_text():
 
 
 def test_the_folder_is_complete_and_lists_its_decks(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(slides.make_slides, "__defaults__", (tmp_path / "slides",))
+    monkeypatch.setattr(slides.make_slides, "__defaults__", (tmp_path / "slides", None))
     assert cli.main(["slides", "00"]) == 0
     (page,) = (tmp_path / "slides").glob("0*.html")
     needed = re.findall(r'(?:src|href)="(?!data:|https?:)([^"]+)"', page.read_text())
@@ -331,3 +331,15 @@ def test_the_folder_is_complete_and_lists_its_decks(tmp_path, monkeypatch, capsy
     assert (page.parent / "reveal" / "LICENSE").is_file()
     assert f'href="{page.name}">00 ' in (page.parent / "index.html").read_text()
     assert "index.html" in capsys.readouterr().out
+    assert cli.main(["slides", "00", "--cut", "45"]) == 0
+    index = (page.parent / "index.html").read_text()
+    assert f'href="{page.name}"' in index and f'href="{page.stem}_45.html"' in index
+    assert "Not in 00_start_here_45.html: Words you will meet" in capsys.readouterr().out
+
+
+def test_a_cut_needs_the_teachers_page_and_slides_do_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(teaching, "NOTEBOOKS", tmp_path)
+    paths = notebooks.find_notebooks(["00"])
+    assert len(slides.make_slides(paths, tmp_path)) == 1
+    with pytest.raises(CourseError, match=r"no notebooks/teaching/00.md.*leave out --cut"):
+        slides.make_slides(paths, tmp_path, "90")

@@ -26,7 +26,7 @@ QUESTION = "**Prediction.**"
 PREDICTED = re.compile(r"^predict\([\"'](.+?)[\"']", re.MULTILINE)
 EXERCISE = re.compile(r"Exercise \d+\.\d+")
 ID = re.compile(r"\b\d\d\.[a-z]\w*")
-ASKED = re.compile(rf"{EXERCISE.pattern}|`{ID.pattern}`")
+ASKED = re.compile(rf"{EXERCISE.pattern}|`?{ID.pattern}`?")
 ONE_CUT = re.compile(r"(?<!\S)(45|90): ([^;]*)(?:; |$)")
 
 
