@@ -95,7 +95,7 @@ def opened(browser, tmp_path, monkeypatch):
 
     def open_cells(*cells):
         path = tmp_path / "99_own.ipynb"
-        title = new.new_markdown_cell("# 99 Own")
+        title = new.new_markdown_cell("# 99 Own\n\nA text.")
         notebooks.write(new.new_notebook(cells=[title, *cells]), path)
         monkeypatch.setattr("gnet_utils.course.slides.as_rendered", notebooks.read)
         (deck,) = make_slides([path], tmp_path / "slides")
