@@ -253,12 +253,19 @@ def slides(options: argparse.Namespace) -> None:
     from gnet_utils.course.notebooks import find_notebooks
     from gnet_utils.course.slides import make_slides
 
-    pages = make_slides(find_notebooks(options.notebooks))
+    made = make_slides(find_notebooks(options.notebooks), cut=options.cut)
+    pages = list(made)
+    for page in pages:
+        if made[page]:
+            print(f"Not in {page.name}: {'; '.join(made[page])}")
     index = pages[0].with_name("index.html")
     print(f"Slides of {len(pages)} notebook{'s' * (len(pages) > 1)}: open {index} in a browser")
 
 
-_notebooks(_command(slides))
+slides_options = _command(slides)
+_notebooks(slides_options)
+text = "only what the teacher's page of a lesson has time for in so many minutes"
+slides_options.add_argument("--cut", choices=("45", "90"), help=text)
 
 # What several commands need, and the start ------------------------------------------------------
 
