@@ -1,0 +1,87 @@
+""".binder and .devcontainer: they parse, agree with requirements.txt, run what the tests run."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from tiny_wheels import write_wheel
+
+ROOT = Path(__file__).resolve().parents[1]
+BINDER = ROOT / ".binder"
+DEVCONTAINER = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+
+
+def wanted(name: str) -> dict[str, Requirement]:
+    """Name -> what a requirements file asks of this Python."""
+    lines = re.findall(r"^\w[^#\n]*", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+    found = [Requirement(line) for line in lines]
+    return {one.name: one for one in found if not one.marker or one.marker.evaluate()}
+
+
+def test_binder_installs_what_the_tests_run_with_and_pytorch_without_cuda(tmp_path):
+    """pip reads the file itself; where both builds of a version are there, it takes "+cpu"."""
+    pins = wanted("tests/constraints.txt")
+    expected = {name: "99.1+cpu" for name in ("torch", "torchvision")}
+    for name in wanted("requirements.txt"):
+        if name not in expected:
+            expected[name] = str(pins[name].specifier).removeprefix("==")
+            write_wheel(tmp_path, name, "99.1")  # newer than that of the tests
+        write_wheel(tmp_path, name, expected[name])
+        write_wheel(tmp_path, name, expected[name].removesuffix("+cpu"))
+    options = ["--dry-run", "--ignore-installed", "--no-deps", "--quiet", "--report", "-"]
+    command = [sys.executable, "-m", "pip", "install", *options, "-r", BINDER / "requirements.txt"]
+    variables = {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(tmp_path),
+        "PIP_CONFIG_FILE": os.devnull,
+    }
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, **variables}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    report = [one["metadata"] for one in json.loads(done.stdout)["install"]]
+    assert {one["name"]: one["version"] for one in report} == expected
+
+
+def test_the_libraries_are_those_that_the_checks_install():
+    names = (BINDER / "apt.txt").read_text().split()
+    assert " ".join(["--no-install-recommends", *names]) in (ROOT / ".ci" / "run").read_text()
+
+
+def test_both_take_a_python_that_is_tested():
+    from gnet_utils.course.environment import NEWEST_TESTED
+
+    version = (BINDER / "runtime.txt").read_text().strip().removeprefix("python-")
+    assert DEVCONTAINER["image"] == f"python:{version}"
+    assert (3, 10) <= tuple(map(int, version.split("."))) <= NEWEST_TESTED
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shell scripts, for containers")
+def test_binder_prepares_the_data_and_starts_with_the_settings_of_the_course(tmp_path):
+    (tmp_path / "python3").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "python3").chmod(0o755)
+    variables = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    run = {
+        "cwd": tmp_path,
+        "env": variables,
+        "text": True,
+    }  # both files can be executed as they are
+    assert subprocess.check_output([BINDER / "postBuild"], **run) == "-m gnet_utils data\n"
+    place = "echo $JUPYTER_CONFIG_PATH/jupyter_server_config.py"
+    settings = subprocess.check_output([BINDER / "start", "sh", "-c", place], **run).strip()
+    assert Path(settings).samefile(ROOT / "gnet_utils" / "course" / "jupyter_server_config.py")
+
+
+def test_the_dev_container_uses_one_environment_and_files_that_are_there():
+    text = json.dumps(DEVCONTAINER)
+    assert set(re.findall(r"/opt/\w+", text)) == {"/opt/course"}
+    assert set(re.findall(r"\.binder/[\w.]+", text)) == {
+        ".binder/apt.txt",
+        ".binder/requirements.txt",
+    }
+    assert DEVCONTAINER["postCreateCommand"] == "/opt/course/bin/python -m gnet_utils data"
