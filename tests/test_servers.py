@@ -1,4 +1,4 @@
-""".binder and .devcontainer: they parse, agree with requirements.txt, run what the tests run."""
+"""Class servers: .binder and .devcontainer, wheels for a room, updates by nbgitpuller."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 from packaging.requirements import Requirement
 from tiny_wheels import write_wheel
@@ -85,3 +86,74 @@ def test_the_dev_container_uses_one_environment_and_files_that_are_there():
         ".binder/requirements.txt",
     }
     assert DEVCONTAINER["postCreateCommand"] == "/opt/course/bin/python -m gnet_utils data"
+
+
+# ---------------------------------------------------------------- a folder of wheels, as TEACHING
+
+
+def test_the_line_in_teaching_fills_a_folder_with_the_versions_of_the_tests(tmp_path):
+    """As a teacher copies it, with an index that is a folder; a package that needs another."""
+    text = (ROOT / "notebooks" / "TEACHING.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^\.venv/bin/python (-m pip download .* -r requirements.*)$", text, re.M)
+    pins = wanted("tests/constraints.txt")
+    expected = {"needed_by_numpy-1.0-py3-none-any.whl"}
+    write_wheel(tmp_path / "index", "needed-by-numpy", "1.0")
+    for name in wanted("requirements.txt"):
+        version = str(pins[name].specifier).removeprefix("==") if name in pins else "99.1"
+        needs = ["needed-by-numpy"] if name == "numpy" else []
+        expected.add(write_wheel(tmp_path / "index", name, version, requires=needs).name)
+    for name in ("requirements.txt", "tests/constraints.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "index", "PIP_CONFIG_FILE": os.devnull}
+    done = subprocess.run(
+        [sys.executable, *line.split()],
+        cwd=tmp_path,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "wheels").iterdir()} == expected
+
+
+# ---------------------------------------------------------------- an update of the course
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")), ids=lambda p: p.stem[:2]
+)
+def test_answers_survive_an_update_and_the_new_text_arrives(path, tmp_path):
+    """As nbgitpuller merges: line by line, the student's where both have changed."""
+
+    def stir(by: str, first: int) -> dict:
+        """All outputs and counts as after another run."""
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        for count, cell in enumerate(code, first):
+            cell["execution_count"] = count
+            for output in cell["outputs"]:
+                if "text" in output:
+                    output["text"] = [f"{by} {line}" for line in output["text"]] + [f"{by}\n"]
+        return notebook
+
+    def write(name: str, notebook: dict) -> Path:
+        file = tmp_path / name
+        text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    student, teacher = stir("student", 500), stir("teacher", 900)
+    exercises = [cell for cell in student["cells"] if "exercise" in cell["metadata"]]
+    for number, cell in enumerate(exercises):
+        cell["source"] = [f"answer = 'mine {number}'"]
+    student["cells"][-1]["source"] = ["My note."]
+    teacher["cells"][2]["source"] = ["A new text.\n"]
+    teacher["cells"].insert(3, nbformat.v4.new_markdown_cell(["A new cell."]))
+    command = ["git", "merge-file", "-p", "--ours", write("student", student), path]
+    done = subprocess.run([*command, write("teacher", teacher)], capture_output=True, check=True)
+    merged = nbformat.reads(done.stdout.decode("utf-8"), 4)
+    nbformat.validate(merged)
+    sources = [cell["source"] for cell in merged["cells"]]
+    assert {f"answer = 'mine {number}'" for number in range(len(exercises))} <= set(sources)
+    assert {"My note.", "A new text.\n", "A new cell."} <= set(sources)
