@@ -194,6 +194,24 @@ def test_lab_opens_notebook_00_and_keeps_the_token(monkeypatch, capsys, own_cour
     assert "no notebook '7': choose from" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--port", "0", "--port must be a number from 1 to 65535, got 0"),
+        ("--port", "65536", "--port must be a number from 1 to 65535, got 65536"),
+        ("--ip", "1.2.3.999", "--ip must be an address of this machine, got 1.2.3.999 ("),
+        ("--ip", "192.0.2.1", "--ip must be an address of this machine, got 192.0.2.1 ("),
+        ("--ip", "2001:db8::1", "--ip must be an address of this machine, got 2001:db8::1 ("),
+    ],
+)
+def test_a_lab_at_an_address_that_is_not_here_is_one_sentence(
+    option, value, said, own_course, capsys
+):
+    make_notebook(own_course, "00_start_here")
+    assert cli.main(["lab", option, value]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
 def test_lab_without_notebooks_says_so(own_course, capsys):
     assert cli.main(["lab"]) == 1
     said = capsys.readouterr().err

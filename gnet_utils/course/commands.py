@@ -14,6 +14,7 @@ import argparse
 import errno
 import importlib.util
 import os
+import socket
 import tempfile
 from pathlib import Path
 
@@ -59,6 +60,16 @@ def lab(options: argparse.Namespace) -> None:
     from gnet_utils.course.notebooks import find_notebooks
 
     opened = find_notebooks([options.notebook])[0]
+    if options.port is not None and not 0 < options.port < 65_536:
+        raise UsageError(f"--port must be a number from 1 to 65535, got {options.port}")
+    try:  # Jupyter ends with a traceback
+        family = socket.AF_INET6 if ":" in options.ip else socket.AF_INET
+        socket.create_server((options.ip, 0), family=family).close()
+    except OSError as error:
+        raise UsageError(
+            f"--ip must be an address of this machine, got {options.ip} ({error.strerror}): "
+            "without --ip only this machine is served, with 0.0.0.0 all that can reach it"
+        ) from None
     _report_data()
     command = [sys.executable, "-m", "gnet_utils.course.start_jupyterlab"]
     command += [f"--ServerApp.ip={options.ip}", f"--ServerApp.root_dir={ROOT}"]

@@ -61,8 +61,8 @@ CAUSES = {
     r"|ConnectTimeout|ReadTimeout|Read timed out|dns error|error sending request"
     r"|Failed to fetch|tcp connect error": (
         "the package index cannot be reached: connect to the internet (or set up your proxy), or "
-        "add --wheels FOLDER, a folder that somebody filled with the packages (\"Without a "
-        'network" in notebooks/TEACHING.md), then run the same command again'
+        'add --wheels FOLDER, a folder that somebody filled with the packages ("Without a network" '
+        "in notebooks/TEACHING.md), then run the same command again"
     ),
     r"No matching distribution found for torch|torch[^\n]* has no wheels|no wheels? with a": (
         f"no PyTorch was found for Python {platform.python_version()} on this system "
