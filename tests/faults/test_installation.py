@@ -99,7 +99,9 @@ def pack_installed(folder: Path) -> None:
     for package in importlib.metadata.distributions(path=[str(SITE)]):
         name, version = package.metadata["Name"], package.version
         if LARGE.fullmatch(name):
-            write_wheel(folder, name, version, {"links.pth": str(links)} if name == "torch" else {})
+            files = {"links.pth": str(links)} if name == "torch" else {}
+            needs = [need for need in package.requires or [] if "extra ==" not in need]
+            write_wheel(folder, name, version, files, requires=needs)
             continue
         stem = f"{re.sub('[-_.]+', '_', name)}-{version}"
         with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
