@@ -14,6 +14,7 @@ import argparse
 import errno
 import importlib.util
 import os
+import socket
 import tempfile
 from pathlib import Path
 
@@ -29,15 +30,20 @@ PARSER = argparse.ArgumentParser(prog="python -m gnet_utils", description=__doc_
 COMMANDS = PARSER.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 
-def _command(function, packages=(), cpu=False) -> argparse.ArgumentParser:
+def _command(function, packages=(), sets_up=False) -> argparse.ArgumentParser:
     """Add a command with the name and the docstring of `function`; returns it, for its options."""
     command = COMMANDS.add_parser(
         function.__name__.replace("_", "-"), help=function.__doc__, description=function.__doc__
     )
-    command.set_defaults(function=function, usage=command, cpu=False, packages=packages)
-    if cpu:
+    command.set_defaults(
+        function=function, usage=command, cpu=False, wheels=None, packages=packages
+    )
+    if sets_up:
+        either = command.add_mutually_exclusive_group()
         text = "install PyTorch without GPU support: smaller, when .venv is made"
-        command.add_argument("--cpu", action="store_true", help=text)
+        either.add_argument("--cpu", action="store_true", help=text)
+        text = "install from this folder of wheels alone, without a network, when .venv is made"
+        either.add_argument("--wheels", metavar="FOLDER", help=text)
     return command
 
 
@@ -54,14 +60,26 @@ def lab(options: argparse.Namespace) -> None:
     from gnet_utils.course.notebooks import find_notebooks
 
     opened = find_notebooks([options.notebook])[0]
+    if options.port is not None and not 0 < options.port < 65_536:
+        raise UsageError(f"--port must be a number from 1 to 65535, got {options.port}")
+    try:  # Jupyter ends with a traceback
+        family = socket.AF_INET6 if ":" in options.ip else socket.AF_INET
+        socket.create_server((options.ip, 0), family=family).close()
+    except OSError as error:
+        raise UsageError(
+            f"--ip must be an address of this machine, got {options.ip} ({error.strerror}): "
+            "without --ip only this machine is served, with 0.0.0.0 all that can reach it"
+        ) from None
     _report_data()
     command = [sys.executable, "-m", "gnet_utils.course.start_jupyterlab"]
-    command += ["--ServerApp.ip=localhost", f"--ServerApp.root_dir={ROOT}"]
+    command += [f"--ServerApp.ip={options.ip}", f"--ServerApp.root_dir={ROOT}"]
     command += [f"--LabApp.default_url=/lab/tree/notebooks/{opened.name}"]
     # The settings in gnet_utils/course: no question about news at the first start, and explorers
     # are saved with their pictures. The reader's own settings win.
     paths = [str(ROOT / "gnet_utils" / "course"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
+    if options.port:
+        command.append(f"--ServerApp.port={options.port}")
     if options.no_browser:
         command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container; else Jupyter refuses
@@ -69,10 +87,14 @@ def lab(options: argparse.Namespace) -> None:
     environment.replace_process(command)
 
 
-lab_options = _command(lab, cpu=True)
+lab_options = _command(lab, sets_up=True)
 text = "the lesson to open, by number or name (default: 00)"
 lab_options.add_argument("notebook", nargs="?", default="00", metavar="NN", help=text)
 lab_options.add_argument("--no-browser", action="store_true", help="print the address only")
+text = "address of this machine to listen at; 0.0.0.0: all (default: localhost, nobody else)"
+lab_options.add_argument("--ip", default="localhost", metavar="ADDRESS", help=text)
+text = "port to listen at; where it is taken, Jupyter takes another (default: 8888)"
+lab_options.add_argument("--port", type=int, metavar="N", help=text)
 
 # test -------------------------------------------------------------------------------------------
 
@@ -84,7 +106,7 @@ def test(options: argparse.Namespace) -> int:
     return run_tests(options)
 
 
-test_options = _command(test, cpu=True)
+test_options = _command(test, sets_up=True)
 _notebooks(test_options)
 text = "run what depends on data, on the drawn stand-in for Fashion-MNIST"
 test_options.add_argument("--stand-in", action="store_true", help=text)
@@ -297,7 +319,7 @@ def main(arguments=None) -> int:
     if unknown:  # parse_args would show the general usage, not that of the command
         options.usage.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
-        environment.enter(arguments, cpu=options.cpu, names=options.packages)
+        environment.enter(arguments, options.cpu, options.wheels, options.packages)
         return options.function(options) or 0
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
