@@ -110,9 +110,9 @@ def note_explorers() -> None:
     real, real_show = widgets.explore, widgets._show
     boxes = []
 
-    def show(box, *more):
+    def show(box, *more, **named):
         boxes.append(box)
-        real_show(box, *more)
+        real_show(box, *more, **named)
 
     def explore(draw, alt, controls, *presets, **named):
         drawn = []
