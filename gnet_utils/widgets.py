@@ -5,6 +5,7 @@ shown by `explore`. Where a kernel runs, the picture follows the controls; on Gi
 on paper it is a picture. Only what ipywidgets 7.7 (Colab) and 8 share is used.
 """
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -209,6 +210,10 @@ def explore(
         control.observe(take if name == file else redraw, names="value")
 
     draw_now()
+    # What was imported and made so far is not searched for garbage again at each picture: that
+    # takes longer than to draw one.
+    gc.collect()
+    gc.freeze()
     alone = [[name] for name in controls if name not in [n for column in columns for n in column]]
     grid = [ipywidgets.VBox([controls[name] for name in column]) for column in (*columns, *alone)]
     parts = [ipywidgets.Box(buttons, layout=ROW), ipywidgets.Box(grid, layout=GRID)]
