@@ -6,7 +6,9 @@ on paper it is a picture. Only what ipywidgets 7.7 (Colab) and 8 share is used.
 """
 
 import gc
+import io
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from html import escape
 from typing import Any
 
@@ -285,9 +287,10 @@ def predict(name: str) -> None:
         box.add_class("gnet-open")
 
     def note(_) -> None:
-        remember("predictions", name, texts[options.value])
+        with redirect_stdout(io.StringIO()) as trouble:  # what a callback prints is on no page
+            remember("predictions", name, texts[options.value])
         box.remove_class("gnet-open")
-        reply.value = "Noted. Read on to see."
+        reply.value = f"Noted. Read on to see. {escape(trouble.getvalue())}"
 
     options.observe(note, names="value")
     listed = "".join(f"<li>{escape(text)}</li>" for text in texts)
