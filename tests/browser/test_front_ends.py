@@ -13,7 +13,7 @@ import time
 import zipfile
 
 import pytest
-from conftest import Lab, free_port, wait_for
+from conftest import Lab, free_port, wait_for, whole_pages
 from test_lab_in_browser import by_drawing, explorers, make_notebook, picture
 
 from gnet_utils.course import bundle
@@ -54,6 +54,7 @@ def front_end(tmp_path_factory):
     command += ["--no-browser", "--allow-root", f"--port={port}", f"--ServerApp.token={token}"]
     env = {**os.environ, "JUPYTER_CONFIG_DIR": str(folder / "config")}
     env |= {"JUPYTERLAB_WORKSPACES_DIR": str(folder), "IPYTHONDIR": str(folder / "ipython")}
+    env["JUPYTERLAB_SETTINGS_DIR"] = str(whole_pages(folder / "settings"))
     course = folder / "gnet-course"
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=course, env=env, stdout=output, stderr=output)
