@@ -13,7 +13,7 @@ export default {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", "Sheet to draw a garment on");
     canvas.style.cssText =
-      "touch-action: none; cursor: crosshair; border: 1px solid gray; width: 190px";
+      "touch-action: none; cursor: crosshair; border: 1px solid gray; width: 180px";
     const paper = canvas.getContext("2d");
 
     function clear() {
@@ -73,8 +73,10 @@ export default {
     });
     model.on("change:value", show);
     show();
-    const row = document.createElement("div");
-    row.append(label, wipe);
-    el.append(canvas, row);
+    const beside = document.createElement("div");
+    beside.style.cssText = "display: flex; flex-direction: column; gap: 8px";
+    beside.append(label, wipe);
+    el.style.cssText = "display: flex; flex-wrap: wrap; gap: 8px; align-items: flex-start";
+    el.append(canvas, beside);
   },
 };
