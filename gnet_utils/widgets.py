@@ -293,8 +293,9 @@ def predict(name: str) -> None:
         reply.value = f"Noted. Read on to see. {escape(trouble.getvalue())}"
 
     options.observe(note, names="value")
-    listed = "".join(f"<li>{escape(text)}</li>" for text in texts)
-    page = f'<p>Your prediction:</p><ol type="a">{listed}</ol>'
+    # The letters are text: a page may have its own idea of how a list is counted.
+    listed = "".join(f"<li>{escape(text)}</li>" for text in lettered)
+    page = f'<p>Your prediction:</p><ul style="list-style: none">{listed}</ul>'
     _show(box, "\n".join(["Your prediction:", *lettered]), page=page)
 
 
