@@ -76,7 +76,7 @@ export default {
     const beside = document.createElement("div");
     beside.style.cssText = "display: flex; flex-direction: column; gap: 8px";
     beside.append(label, wipe);
-    el.style.cssText = "display: flex; flex-wrap: wrap; gap: 8px; align-items: flex-start";
+    el.style.cssText = "display: flex; flex-flow: row wrap; gap: 8px; align-items: flex-start";
     el.append(canvas, beside);
   },
 };
