@@ -13,7 +13,7 @@ export default {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", "Sheet to draw a garment on");
     canvas.style.cssText =
-      "touch-action: none; cursor: crosshair; border: 1px solid gray; width: 180px";
+      "touch-action: none; cursor: crosshair; border: 1px solid gray; width: 160px";
     const paper = canvas.getContext("2d");
 
     function clear() {

@@ -14,7 +14,7 @@ import zipfile
 
 import pytest
 from conftest import Lab, free_port, wait_for, whole_pages
-from test_lab_in_browser import by_drawing, explorers, make_notebook, picture
+from test_lab_in_browser import by_drawing, changes, explorers, make_notebook, picture, returns
 
 from gnet_utils.course import bundle
 
@@ -106,11 +106,9 @@ def test_explorer_prediction_sheet_and_memory_work(browser, front_end, tmp_path)
     page.mouse.down()
     page.mouse.move(place["x"] + 120, place["y"] + 5, steps=4)
     page.mouse.up()
-    page.wait_for_timeout(3000)
-    assert picture(box) != first, "the picture does not follow the slider"
+    assert changes(box, first), "the picture does not follow the slider"
     box.get_by_text("reset", exact=True).click()
-    page.wait_for_timeout(3000)
-    assert picture(box) == first
+    assert returns(box, first)
     for hand in ("mouse", "touch"):
         by_drawing(page, box, hand)
     with page.expect_file_chooser() as chosen:

@@ -133,9 +133,17 @@ def picture(box) -> str:
 
 
 def changes(box, before: str, seconds: float = 12) -> bool:
+    return _comes(lambda: picture(box) != before, seconds)
+
+
+def returns(box, wanted: str) -> bool:
+    return _comes(lambda: picture(box) == wanted, 30)
+
+
+def _comes(is_there, seconds: float) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if picture(box) != before:
+        if is_there():
             return True
         time.sleep(0.1)
     return False
@@ -225,7 +233,7 @@ def by_drawing(page, box, hand: str) -> None:
     assert changes(box, empty), f"the picture does not follow a drawing by {hand}"
     drawing = picture(box)
     box.get_by_text("new sheet").click()
-    assert changes(box, drawing) and picture(box) == empty
+    assert changes(box, drawing) and returns(box, empty)
 
 
 def badly_shown(page, boxes: list) -> list[tuple[int, str]]:
