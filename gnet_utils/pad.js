@@ -76,7 +76,9 @@ export default {
     const beside = document.createElement("div");
     beside.style.cssText = "display: flex; flex-direction: column; gap: 8px";
     beside.append(label, wipe);
-    el.style.cssText = "display: flex; flex-flow: row wrap; gap: 8px; align-items: flex-start";
-    el.append(canvas, beside);
+    const pad = document.createElement("div"); // of its own: ipywidgets sets the style of `el`
+    pad.style.cssText = "display: flex; flex-wrap: wrap; gap: 8px; align-items: flex-start";
+    pad.append(canvas, beside);
+    el.append(pad);
   },
 };
