@@ -98,14 +98,16 @@ def colab(session: nox.Session) -> None:
 def pages(session: nox.Session, front_end: str) -> None:
     """An explorer, a prediction, the sheet to draw on: Notebook 7; Colab's kernel and widgets.
 
-    Colab's own page runs only there. JupyterLab 3 is the one that belongs to its ipywidgets.
+    Colab's own page runs only there. JupyterLab 3 is the one that belongs to its ipywidgets, with
+    the older jupyterlab_widgets: a newer one loads, and shows no control.
     """
     if front_end == "notebook":
         _install(session, "-r", "requirements.txt", "notebook>=7")
     else:
         pins = [f"{name}=={version}" for name, version in COLAB.items()]
         others = ("safetensors", "tqdm", "pillow", "filelock", "pytest", "playwright", "anywidget")
-        _install(session, "torch", "torchvision", *pins, *others, "jupyterlab==3.*", "setuptools")
+        page = ("jupyterlab==3.*", "jupyterlab_widgets<3", "setuptools")
+        _install(session, "torch", "torchvision", *pins, *others, *page)
     env = {"GNET_FRONT_END": "notebook" if front_end == "notebook" else "lab"}
     session.run(
         *("python", "-m", "pytest", "-q", "-m", "browser", "tests/browser/test_front_ends.py"),
