@@ -41,8 +41,8 @@ def write(folder: Path) -> None:
     The same commit and packages give the same bytes. Raises CourseError when the runtime is not in
     the cache and cannot be fetched, OSError when a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     dist = runtime_folder() / "package" / "dist"
+    folder.mkdir(parents=True, exist_ok=True)
     glue, wasm = dist / "ort.wasm.bundle.min.mjs", dist / "ort-wasm-simd-threaded.wasm"
     about = facts()
     parts = {"runtime": {"glue": packed(glue.read_bytes()), "wasm": packed(wasm.read_bytes())}}
@@ -191,7 +191,7 @@ def facts() -> dict:
 
 def _title(name: str, about: dict) -> str:
     recipe, _, seed = name.rpartition("-seed")
-    return f"{recipe}, seed {seed}: {about['test_accuracy']:.1%} of the test pictures right"
+    return f"recipe {recipe}, seed {seed}: {about['test_accuracy']:.1%} of the test pictures right"
 
 
 def runtime_folder() -> Path:

@@ -1,6 +1,23 @@
 // A picture as the net sees it: the steps of `as_the_net_sees` in explorers/n05.py, with the same
 // numbers. `asTheNetSees` takes ImageData and gives 784 bytes; it throws where nothing stands out.
 const SIDE = 28;
+const LONGEST_SIDE = 1024; // larger photos are made smaller, as `load_picture` does
+
+async function pixels(address) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  const scale = Math.min(1, LONGEST_SIDE / Math.max(image.naturalWidth, image.naturalHeight));
+  const paper = document.createElement("canvas");
+  paper.width = Math.max(1, Math.round(image.naturalWidth * scale));
+  paper.height = Math.max(1, Math.round(image.naturalHeight * scale));
+  const brush = paper.getContext("2d");
+  brush.imageSmoothingQuality = "high";
+  brush.fillStyle = "white"; // under what is transparent
+  brush.fillRect(0, 0, paper.width, paper.height);
+  brush.drawImage(image, 0, 0, paper.width, paper.height);
+  return brush.getImageData(0, 0, paper.width, paper.height);
+}
 
 function asTheNetSees({ data, width, height }) {
   const looks = new Float32Array(4 * width * height); // brightness; red, green, blue without it
@@ -13,7 +30,7 @@ function asTheNetSees({ data, width, height }) {
     if (x === 0 || y === 0 || x === width - 1 || y === height - 1) border.push(i);
   }
   const { off, noise } = plainGround(looks, border, width, height);
-  const tone = Uint8Array.from({ length: width * height }, (_, i) => Math.min(255, Math.round(off(i))));
+  const tone = Uint8ClampedArray.from({ length: width * height }, (_, i) => off(i)); // rounds
   const brightest = tone.reduce((a, b) => Math.max(a, b));
   const seen = tone.map((value) => value > Math.max(0.2 * brightest, noise));
   const { labels, areas } = connected(seen, width, height);
@@ -125,7 +142,7 @@ function connected(seen, width, height) {
   return { labels, areas };
 }
 
-// For each pixel of the new size the old pixels that it is made of, each with its share; as OpenCV's
+// For each pixel of the new size the old pixels that it is made of, each with its share, as OpenCV's
 // INTER_AREA: means when it gets smaller, between two neighbours when it gets larger.
 function shares(from, to) {
   const scale = from / to;

@@ -1,10 +1,9 @@
 // The page with the network: what the reader gives it becomes 28x28 pixels, probabilities, maps.
 // `write` of network.py puts before this ABOUT (names, test pictures), PAD (the sheet of pad.js) and
-// garment.js, and all of it into one function. Nets and runtime are scripts that are loaded when asked for.
+// garment.js, and all into one function. Nets and runtime are scripts, loaded when asked for.
 const root = document.getElementById("gnet-network");
 const here = document.currentScript.src.replace(/[^/]*$/, "");
 const part = (name) => root.querySelector(`.${name}`);
-const LONGEST_SIDE = 1024; // as in pictures.py: larger photos are made smaller
 const SHOWN = 7; // maps of each branch
 window.gnetNetwork = {}; // each of the scripts adds its own
 
@@ -24,7 +23,7 @@ async function loaded(name) {
       script.src = `${here}network-${name}.js`;
       script.onload = done;
       script.onerror = () =>
-        failed(Error(`network-${name}.js did not arrive: try again, or copy the site's whole folder`));
+        failed(Error(`network-${name}.js did not arrive: copy the site's whole folder`));
       document.head.append(script);
     });
   }
@@ -49,23 +48,9 @@ async function session(name) {
   return sessions[name];
 }
 
-// What the reader gives ----------------------------------------------------------------------------
+// What the reader gives ---------------------------------------------------------------------------
 
-async function pixels(address) {
-  const image = new Image();
-  image.src = address;
-  await image.decode();
-  const scale = Math.min(1, LONGEST_SIDE / Math.max(image.naturalWidth, image.naturalHeight));
-  const size = [image.naturalWidth, image.naturalHeight].map((n) => Math.max(1, Math.round(n * scale)));
-  const paper = Object.assign(document.createElement("canvas"), { width: size[0], height: size[1] });
-  const brush = paper.getContext("2d");
-  brush.imageSmoothingQuality = "high";
-  brush.fillStyle = "white"; // under what is transparent
-  brush.fillRect(0, 0, ...size);
-  brush.drawImage(image, 0, 0, ...size);
-  return brush.getImageData(0, 0, ...size);
-}
-
+// What pad.js draws on takes its place among the sources of pictures.
 const sheet = {
   value: "",
   heard: [],
@@ -102,18 +87,20 @@ function say(trouble) {
 
 // One after the other: the runtime takes one picture at a time.
 function take(getPicture = () => picture) {
-  turn = turn
-    .then(async () => {
+  root.setAttribute("aria-busy", "true");
+  const mine = (turn = turn.then(async () => {
+    try {
       picture = await getPicture();
       part("trouble").textContent = "";
       await show();
-    })
-    .catch((error) => say(error.message));
+    } catch (error) {
+      say(error.message);
+    }
+    if (turn === mine) root.setAttribute("aria-busy", "false");
+  }));
 }
 
-function percent(share) {
-  return `${(100 * share).toFixed(0)}%`;
-}
+const percent = (share) => `${(100 * share).toFixed(0)}%`;
 
 async function show() {
   const block = Number(part("block").value);
@@ -141,7 +128,7 @@ async function show() {
   const winner = now.indexOf(Math.max(...now));
   part("says").textContent =
     `The net says ${ABOUT.classes[winner]}, ${percent(now[winner])}. ` +
-    `${settings.length} settings of the switches took ${time.toFixed(0)} ms here.`;
+    `Six answers (all branches on, as switched, without each) took ${time.toFixed(0)} ms here.`;
   part("odds").querySelectorAll("li").forEach((line, n) => {
     line.dataset.now = now[n];
     line.querySelector(".now").style.width = percent(now[n]);
@@ -206,7 +193,7 @@ for (const { kind, colour } of ABOUT.branches) {
 for (const name of ABOUT.classes) {
   const track = make("span", { className: "track" }, make("i", { className: "now" }));
   track.append(make("i", { className: "whole" }));
-  root.querySelector(".odds ul").append(make("li", {}, make("span", {}, name), track, make("span")));
+  part("list").append(make("li", {}, make("span", {}, name), track, make("span")));
 }
 ABOUT.labels.forEach((label, n) => {
   const image = stored.subarray(n * SIDE * SIDE, (n + 1) * SIDE * SIDE);
@@ -216,7 +203,7 @@ ABOUT.labels.forEach((label, n) => {
   part("stored").append(button);
   paint(button.firstChild, SIDE, [image]);
 });
-for (const { name, title } of ABOUT.nets) part("net").append(make("option", { value: name }, title));
+for (const { name: value, title } of ABOUT.nets) part("net").append(make("option", { value }, title));
 ABOUT.blocks.forEach((name, n) =>
   part("block").append(make("option", { value: n }, name.replace("inception_", ""))),
 );
@@ -226,6 +213,7 @@ PAD.render({ model: sheet, el: part("sheet") });
 for (const control of [...switches, part("block"), part("everywhere"), part("net")]) {
   control.addEventListener("change", () => take());
 }
+part("photo").addEventListener("click", ({ target }) => (target.value = "")); // the same one again
 part("photo").addEventListener("change", ({ target }) => {
   const [file] = target.files;
   if (file) take(() => opened(file));
@@ -233,7 +221,7 @@ part("photo").addEventListener("change", ({ target }) => {
 part("start").textContent += ` (loads ${ABOUT.megabytes} MB, then works without the internet)`;
 part("start").addEventListener("click", async () => {
   if (!window.WebAssembly || !window.DecompressionStream) {
-    return say("This browser cannot run the network (no WebAssembly): use a current one.");
+    return say("This browser has no WebAssembly, which runs the network: use a current one.");
   }
   part("start").disabled = true;
   part("loading").textContent = "Loading ...";
