@@ -11,6 +11,7 @@ import io
 import json
 import shutil
 import subprocess
+import tarfile
 import tempfile
 import warnings
 from pathlib import Path
@@ -30,8 +31,8 @@ from gnet_utils.runs import load_trained
 STATIC = Path(__file__).parent / "static"
 PAD = ROOT / "gnet_utils" / "pad.js"
 NETS = ("minute-seed0", "five_minutes-seed0")
-RUNTIME = "onnxruntime-web"
-VERSION = "1.30.0"
+PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
+RUNTIME = {"glue": "ort.wasm.bundle.min.mjs", "wasm": "ort-wasm-simd-threaded.wasm"}
 PICTURES_OF_EACH_CLASS = 2
 
 
@@ -41,11 +42,10 @@ def write(folder: Path) -> None:
     The same commit and packages give the same bytes. Raises CourseError when the runtime is not in
     the cache and cannot be fetched, OSError when a file cannot be written.
     """
-    dist = runtime_folder() / "package" / "dist"
+    runtime = runtime_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    glue, wasm = dist / "ort.wasm.bundle.min.mjs", dist / "ort-wasm-simd-threaded.wasm"
     about = facts()
-    parts = {"runtime": {"glue": packed(glue.read_bytes()), "wasm": packed(wasm.read_bytes())}}
+    parts = {"runtime": {part: packed((runtime / RUNTIME[part]).read_bytes()) for part in RUNTIME}}
     parts |= {name: {"model": packed(to_onnx(load_trained(name)[0]))} for name in NETS}
     lines = {name: f'gnetNetwork["{name}"] = {json.dumps(part)};\n' for name, part in parts.items()}
     for name, line in lines.items():
@@ -183,6 +183,7 @@ def facts() -> dict:
         "colours": _text(np.uint8(255 * matplotlib.colormaps["viridis"](range(256))[:, :3])),
         "pictures": _text(images[chosen].numpy()),
         "labels": labels[chosen].tolist(),
+        "runtime": f"Runs on ONNX Runtime Web {VERSION}, Microsoft, MIT licence",
         "source": "Fashion-MNIST, Zalando Research, MIT licence"
         if real
         else "drawn for the course",
@@ -195,29 +196,35 @@ def _title(name: str, about: dict) -> str:
 
 
 def runtime_folder() -> Path:
-    """The unpacked npm package of the runtime, in the cache; fetched at the first call.
+    """The folder of the cache with the files of the runtime; fetched at the first call.
 
-    Raises CourseError when it cannot be fetched.
+    Raises CourseError when they cannot be fetched.
     """
-    folder = cache_folder() / f"{RUNTIME}-{VERSION}"
-    if not folder.is_dir():
-        npm = shutil.which("npm")
-        if not npm:
+    folder = cache_folder() / f"{PACKAGE}-{VERSION}"
+    if folder.is_dir():
+        return folder
+    npm = shutil.which("npm")
+    if not npm:
+        raise CourseError(
+            f"{PACKAGE} is fetched with npm, which is not here: install Node.js and try again"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
+        command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--silent"]
+        done = subprocess.run(command, cwd=aside, capture_output=True, text=True)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise CourseError(
-                f"{RUNTIME} is fetched with npm, which is not here: install Node.js and try again"
+                f"{PACKAGE} {VERSION} could not be fetched by npm ({reason}): connect to the "
+                "internet and try again"
             )
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
-            command = [npm, "pack", f"{RUNTIME}@{VERSION}", "--silent"]
-            done = subprocess.run(command, cwd=aside, capture_output=True, text=True)
-            if done.returncode:
-                reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-                raise CourseError(
-                    f"{RUNTIME} {VERSION} could not be fetched by npm ({reason}): connect to the "
-                    "internet and try again"
-                )
-            shutil.unpack_archive(Path(aside, f"{RUNTIME}-{VERSION}.tgz"), Path(aside, "whole"))
-            Path(aside, "whole").rename(folder)
+        whole = Path(aside, "whole")
+        whole.mkdir()
+        with tarfile.open(Path(aside, f"{PACKAGE}-{VERSION}.tgz")) as archive:
+            for name in RUNTIME.values():
+                content = archive.extractfile(f"package/dist/{name}").read()
+                (whole / name).write_bytes(content)
+        whole.rename(folder)
     return folder
 
 

@@ -129,7 +129,7 @@ async function show() {
   part("says").textContent =
     `The net says ${ABOUT.classes[winner]}, ${percent(now[winner])}. ` +
     `Six answers (all branches on, as switched, without each) took ${time.toFixed(0)} ms here.`;
-  part("odds").querySelectorAll("li").forEach((line, n) => {
+  part("list").querySelectorAll("li").forEach((line, n) => {
     line.dataset.now = now[n];
     line.querySelector(".now").style.width = percent(now[n]);
     line.querySelector(".whole").style.width = percent(whole[n]);
@@ -147,7 +147,7 @@ async function show() {
     const strongest = own.sort((a, b) => b.sum - a.sum).slice(0, SHOWN);
     paint(canvases[k], side, strongest.map(({ map }) => map), colours);
     notes[k].textContent =
-      `${width} maps of ${side}x${side}; without it ${ABOUT.classes[best]} ` +
+      `${width} maps of ${side}x${side}; without it in this block ${ABOUT.classes[best]} ` +
       `${percent(whole[best])} → ${percent(without[k][best])}`;
   });
   part("result").hidden = false;
@@ -208,6 +208,7 @@ ABOUT.blocks.forEach((name, n) =>
   part("block").append(make("option", { value: n }, name.replace("inception_", ""))),
 );
 part("source").textContent = ABOUT.source;
+part("runtime").textContent = ABOUT.runtime;
 PAD.render({ model: sheet, el: part("sheet") });
 
 for (const control of [...switches, part("block"), part("everywhere"), part("net")]) {
