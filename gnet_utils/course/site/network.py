@@ -180,7 +180,7 @@ def facts() -> dict:
         "blocks": block_names(first),
         "widths": widths(first),
         "branches": [{"kind": kind, "colour": BRANCH_COLOURS[kind]} for kind in BRANCHES],
-        "colours": _text(np.uint8(255 * matplotlib.colormaps["viridis"](range(256))[:, :3])),
+        "colours": _text(np.uint8(255 * matplotlib.colormaps["viridis"](range(256)))),
         "pictures": _text(images[chosen].numpy()),
         "labels": labels[chosen].tolist(),
         "runtime": f"Runs on ONNX Runtime Web {VERSION}, Microsoft, MIT licence",

@@ -23,16 +23,21 @@ function asTheNetSees({ data, width, height }) {
   const looks = new Float32Array(4 * width * height); // brightness; red, green, blue without it
   const border = [];
   for (let i = 0; i < width * height; i++) {
-    const [red, green, blue] = data.subarray(4 * i, 4 * i + 3);
-    const gray = (9798 * red + 19235 * green + 3735 * blue + 16384) >> 15;
-    looks.set([gray, red - gray, green - gray, blue - gray], 4 * i);
-    const [x, y] = [i % width, Math.floor(i / width)];
-    if (x === 0 || y === 0 || x === width - 1 || y === height - 1) border.push(i);
+    const [red, green, blue] = [data[4 * i], data[4 * i + 1], data[4 * i + 2]];
+    const gray = (9798 * red + 19235 * green + 3735 * blue + 16384) >> 15; // as OpenCV rounds
+    looks[4 * i] = gray;
+    looks[4 * i + 1] = red - gray;
+    looks[4 * i + 2] = green - gray;
+    looks[4 * i + 3] = blue - gray;
+    const x = i % width;
+    if (x === 0 || x === width - 1 || i < width || i >= looks.length / 4 - width) border.push(i);
   }
   const { off, noise } = plainGround(looks, border, width, height);
-  const tone = Uint8ClampedArray.from({ length: width * height }, (_, i) => off(i)); // rounds
+  const tone = new Uint8ClampedArray(width * height); // which rounds
+  for (let i = 0; i < tone.length; i++) tone[i] = off(i);
   const brightest = tone.reduce((a, b) => Math.max(a, b));
-  const seen = tone.map((value) => value > Math.max(0.2 * brightest, noise));
+  const limit = Math.max(0.2 * brightest, noise);
+  const seen = tone.map((value) => value > limit);
   const { labels, areas } = connected(seen, width, height);
   const largest = Math.max(...areas);
   if (brightest < 25 || largest < 0.001 * seen.length) {
@@ -45,9 +50,10 @@ function asTheNetSees({ data, width, height }) {
   seen.forEach((value, i) => {
     if (!value) return;
     if (!garment[labels[i]]) return (tone[i] = 0);
-    const [x, y] = [i % width, Math.floor(i / width)];
-    [left, right] = [Math.min(left, x), Math.max(right, x + 1)];
-    [top, bottom] = [Math.min(top, y), Math.max(bottom, y + 1)];
+    left = Math.min(left, i % width);
+    right = Math.max(right, (i % width) + 1);
+    top = Math.min(top, Math.floor(i / width));
+    bottom = Math.max(bottom, Math.floor(i / width) + 1);
   });
   const scale = SIDE / Math.max(right - left, bottom - top);
   const columns = shares(right - left, Math.max(1, Math.round((right - left) * scale)));
@@ -73,7 +79,8 @@ function plainGround(looks, border, width, height) {
   const middle = [0, 1, 2, 3].map((k) => quantile(border.map((i) => looks[4 * i + k]), 0.5));
   let plane = [middle, [0, 0, 0, 0], [0, 0, 0, 0]]; // at the corner; by row; by column
   const off = (i) => {
-    const [row, column] = [Math.floor(i / width) / longest, (i % width) / longest];
+    const row = Math.floor(i / width) / longest;
+    const column = (i % width) / longest;
     let most = 0;
     for (let k = 0; k < 4; k++) {
       const ground = plane[0][k] + row * plane[1][k] + column * plane[2][k];
@@ -127,7 +134,8 @@ function connected(seen, width, height) {
     let area = 0;
     for (; waiting.length; area++) {
       const i = waiting.pop();
-      const [x, y] = [i % width, Math.floor(i / width)];
+      const x = i % width;
+      const y = Math.floor(i / width);
       for (let row = Math.max(0, y - 1); row <= Math.min(height - 1, y + 1); row++) {
         for (let column = Math.max(0, x - 1); column <= Math.min(width - 1, x + 1); column++) {
           const j = row * width + column;
@@ -142,8 +150,8 @@ function connected(seen, width, height) {
   return { labels, areas };
 }
 
-// For each pixel of the new size the old pixels that it is made of, each with its share, as OpenCV's
-// INTER_AREA: means when it gets smaller, between two neighbours when it gets larger.
+// For each pixel of the new size the old pixels that it is made of, each with its share, as in
+// OpenCV's INTER_AREA: means when it gets smaller, between two neighbours when it gets larger.
 function shares(from, to) {
   const scale = from / to;
   return Array.from({ length: to }, (_, n) => {

@@ -1,6 +1,6 @@
 // The page with the network: what the reader gives it becomes 28x28 pixels, probabilities, maps.
-// `write` of network.py puts before this ABOUT (names, test pictures), PAD (the sheet of pad.js) and
-// garment.js, and all into one function. Nets and runtime are scripts, loaded when asked for.
+// `write` of network.py puts before this ABOUT (names, test pictures), PAD (the sheet of pad.js)
+// and garment.js, and all into one function. Nets and runtime are scripts, loaded when asked for.
 const root = document.getElementById("gnet-network");
 const here = document.currentScript.src.replace(/[^/]*$/, "");
 const part = (name) => root.querySelector(`.${name}`);
@@ -161,10 +161,8 @@ function paint(canvas, side, maps, palette = grays) {
   const brush = canvas.getContext("2d");
   maps.forEach((map, n) => {
     const tile = brush.createImageData(side, side);
-    map.forEach((value, i) => {
-      const colour = Math.round((255 * value) / largest);
-      tile.data.set([...palette.subarray(3 * colour, 3 * colour + 3), 255], 4 * i);
-    });
+    const inked = new Uint32Array(tile.data.buffer);
+    map.forEach((value, i) => (inked[i] = palette[Math.round((255 * value) / largest)]));
     brush.putImageData(tile, n * (side + gap), 0);
   });
 }
@@ -176,8 +174,8 @@ const make = (kind, looks, ...inside) => {
   element.append(...inside);
   return element;
 };
-const grays = Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3));
-const colours = bytes(ABOUT.colours);
+const grays = Uint32Array.from({ length: 256 }, (_, i) => 0xff000000 + 0x010101 * i);
+const colours = new Uint32Array(bytes(ABOUT.colours).buffer);
 const stored = bytes(ABOUT.pictures);
 const [switches, canvases, notes] = [[], [], []];
 
@@ -203,7 +201,9 @@ ABOUT.labels.forEach((label, n) => {
   part("stored").append(button);
   paint(button.firstChild, SIDE, [image]);
 });
-for (const { name: value, title } of ABOUT.nets) part("net").append(make("option", { value }, title));
+for (const { name, title } of ABOUT.nets) {
+  part("net").append(make("option", { value: name }, title));
+}
 ABOUT.blocks.forEach((name, n) =>
   part("block").append(make("option", { value: n }, name.replace("inception_", ""))),
 );
