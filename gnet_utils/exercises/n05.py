@@ -92,7 +92,7 @@ def judge_evaluate(answer: Any) -> str | None:
 
 # 05.loop ------------------------------------------------------------------------------------------
 
-STEPS, RATE = 8, 0.1
+STEPS, RATE = 8, 0.07  # a rate that stands nowhere in the lesson
 
 
 class Witness:
@@ -192,7 +192,10 @@ def _rates_wrong(rates: list[float]) -> str | None:
             "all steps: total_steps=steps."
         )
     if rates[0] > 0.5 * RATE:
-        return f"the first rate is {rates[0]:.3g}: OneCycleLR begins with a small one and rises."
+        return (
+            f"the first rate is {rates[0]:.3g}: OneCycleLR begins with a small one. "
+            "schedule.step() comes after optimiser.step()."
+        )
     return None
 
 
@@ -258,7 +261,7 @@ EXERCISES = {
     ),
     "overfit": Exercise(
         judge=judge_overfit,
-        right="it knows all ten by heart, so the loop, the labels and the gradients work.",
+        right="it knows all ten by heart, so the loop and the gradients work.",
         hints=[
             "Make the network, then call train on ten pictures; `answer` is the network.",
             "images[:10], labels[:10] is the data. Each step shows all ten.",

@@ -59,7 +59,7 @@ class Untrained(nn.Sequential):
         nn.init.zeros_(self[1].weight)
 
 
-SGD = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
+SGD = {"momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
 
 
 def loop_with(
@@ -73,7 +73,7 @@ def loop_with(
     """The loop that exercise 5.2 asks for, its lines in some order, with some schedule."""
 
     def train(net, data, steps, learning_rate, half=False, look=None):
-        optimiser = torch.optim.SGD(net.parameters(), **SGD)
+        optimiser = torch.optim.SGD(net.parameters(), lr=learning_rate, **SGD)
         options = {"max_lr": learning_rate, "total_steps": steps} | arguments
         rates = schedule(optimiser, **options) if schedule else None
         net.train(mode)
@@ -179,6 +179,8 @@ WRONG = {
         (loop_with("clear loss backward step", after="schedule"), "once after each batch"),
         (loop_with(total_steps=800), "total_steps=steps"),
         (loop_with(max_lr=1.0), "max_lr=learning_rate"),
+        (loop_with(max_lr=0.1), "max_lr=learning_rate"),
+        (loop_with("clear loss backward schedule step"), "comes after optimiser.step()"),
         (loop_with(mode=False), "call net.train()"),
         (
             loop_with(of=lambda logits, labels: F.cross_entropy(logits.softmax(1), labels)),
