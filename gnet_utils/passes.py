@@ -1,9 +1,10 @@
 """Forward passes that leave a network as it was: modes restored, hooks taken off again.
 
-Offers `evaluating`, `hooked`, `leaves_as_found`, `graphed` and `run_zeros`; counting, receptive fields,
-probing and training stand on them.
+Offers `evaluating`, `hooked`, `leaves_as_found`, `graphed` and `run_zeros`; counting, receptive
+fields, probing and training stand on them.
 """
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -71,6 +72,7 @@ def graphed(net: nn.Module, images: Tensor, half: bool) -> nn.Module:
     For batches with the shape and layout of `images`, on an NVIDIA GPU; half: in bfloat16. Weights
     and running statistics stay those of `net`, and as they were.
     """
+    gc.collect()  # graphs of earlier runs, and their memory, are freed by nothing else
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     # Without the cache: a cast kept from the recording would be that of the first weights for ever.
     with torch.autocast(images.device.type, torch.bfloat16, enabled=half, cache_enabled=False):

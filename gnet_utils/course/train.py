@@ -81,6 +81,7 @@ def run(
     pictures: training.Data,
     measured: training.Data,
     validation: training.Data | None = None,
+    progress: bool = True,
 ) -> History:
     """Train by `recipe`; keep record, state while it lasts, and weights as `files` plus a suffix.
 
@@ -105,6 +106,7 @@ def run(
         validation,
         recipe,
         seed=seed,
+        progress=progress,
         state=state,
         after_epoch=record if first else None,
     )
