@@ -66,6 +66,11 @@ def leaves_as_found(train_by: Callable) -> Callable:
     return wrapped
 
 
+def has_graphs(device: torch.device) -> bool:
+    """Whether `graphed` works there: on GPUs of NVIDIA."""
+    return device.type == "cuda"
+
+
 def graphed(net: nn.Module, images: Tensor, half: bool) -> nn.Module:
     """`net` in training mode with its two passes as CUDA graphs: launched as a whole.
 

@@ -35,7 +35,7 @@ from gnet_utils.evaluation import (  # noqa: F401 - notebooks import some of the
 )
 from gnet_utils.live import Progress
 from gnet_utils.models import fused
-from gnet_utils.passes import graphed, leaves_as_found
+from gnet_utils.passes import graphed, has_graphs, leaves_as_found
 from gnet_utils.recipes import Recipe, get_recipe, learning_rate, optimiser_of
 from gnet_utils.runs import (  # noqa: F401 - notebooks import some of them from here
     CHECKPOINTS,
@@ -166,7 +166,7 @@ def fit(
             fused.unmerge_into(net, model)
 
     half = recipe.precision == "auto" and history.machine["bfloat16"]
-    if recipe.cuda_graph and device.type == "cuda" and not loads and parallel.world() == 1:
+    if recipe.cuda_graph and not loads and has_graphs(device) and parallel.world() == 1:
         shared = graphed(net, _prepared(train[0][:batch_size], recipe), half)
     leads = parallel.rank() == 0
     done = min(len(history.epochs) * epoch_steps, total)

@@ -36,13 +36,13 @@ class Change:
     alternating: each picture is mirrored in every second epoch, at first in half of the cases, so
         that two epochs show both forms of it; not by chance each time.
     first_size: pixels to which pictures are resized during the first `FIRST` of the run.
-    last_batch: pictures of a batch in the `LAST` of the run.
+    last_batch: pictures of a batch in the `LAST` of the run; None: as many as before.
     averaged: the weights are the mean of those of all steps of the last epoch.
     """
 
     alternating: bool = False
     first_size: int = 28
-    last_batch: int = 128
+    last_batch: int | None = None
     averaged: bool = False
 
 
@@ -77,7 +77,7 @@ def steps_of(pictures: int, recipe: Recipe, change: Change, budget: float | None
             share = seen / (recipe.epochs * pictures)
             if budget is not None:
                 share = (time.process_time() - began) / budget
-            size = change.last_batch if share > 1 - LAST else recipe.batch_size
+            size = (share > 1 - LAST and change.last_batch) or recipe.batch_size
             if share >= 1 or start + size > pictures:
                 break
             yield Step(share, epoch, order[start : start + size])
