@@ -129,7 +129,7 @@ def test_the_shortest_run_that_reaches_a_goal_held_out_is_repeated_on_test(small
         seconds = recipe.epochs * (2.0 if recipe.optimiser == "sgd" else 2.5)
         return {"accuracy": shares[recipe.optimiser, recipe.epochs], "seconds": seconds}
 
-    def run(work, recipe, files, seed, progress):
+    def run(work, recipe, files, seed):
         ran.append((recipe.optimiser, recipe.epochs, seed))
         return {"seconds": 1.0, "test_accuracy": 0.9}
 

@@ -166,7 +166,7 @@ def seconds(work: Bench, until: float) -> Iterator[dict]:
                 work.recipe("gpu_seconds"), epochs=chosen["epochs"], **CHANGES[chosen["change"]]
             )
             files = work.folder / f"to_{goal}" / f"{recipe.name}-seed{seed}"
-            found[goal]["runs"].append(_run(work, recipe, files, seed, progress=False))
+            found[goal]["runs"].append(_run(work, recipe, files, seed))
             yield found
 
 
@@ -227,16 +227,14 @@ def _tried(recipe: Recipe, pictures: tuple, held_out: tuple) -> dict:
     }
 
 
-def _run(work: Bench, recipe: Recipe, files: Path, seed: int, progress: bool = True) -> dict:
+def _run(work: Bench, recipe: Recipe, files: Path, seed: int) -> dict:
     """Seconds and test accuracies of a whole run, of which record and weights are kept."""
     log = files.with_suffix(".json")
     history = History.load(log) if log.is_file() else None
     if history is None or not history.results:
         if work.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        history = bench.ended(
-            train.run(recipe, files, seed, work.train, work.test, progress=progress)
-        )
+        history = bench.ended(train.run(recipe, files, seed, work.train, work.test, progress=False))
     found = {"seconds": round(history.seconds, 3), **history.results}
     if work.device.type == "cuda":
         found["megabytes"] = round(torch.cuda.max_memory_allocated() / 1e6)
