@@ -302,11 +302,11 @@ class _Watch:
 
     def end_epoch(self, net: nn.Module, val: Data | None) -> None:
         """Note the epoch in the record, when the last step is made."""
-        history = self.history
-        history.seconds = time.perf_counter() - self.began
-        # The loss was that of the weights before the last step: look at those after it.
-        state = net.state_dict()
+        history, state = self.history, net.state_dict()
+        # The loss was that of the weights before the last step: look at those after it. A GPU is
+        # waited for here, so the seconds are those of the last step too.
         finite = torch.stack([tensor.isfinite().all() for tensor in state.values()]).tolist()
+        history.seconds = time.perf_counter() - self.began
         astray = [name for name, good in zip(state, finite, strict=True) if not good]
         where = f"after step {self.shown.done}"
         self.stop_if(f"{astray[0]} is no longer finite {where}" if astray else "")
