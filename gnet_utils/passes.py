@@ -1,9 +1,10 @@
 """Forward passes that leave a network as it was: modes restored, hooks taken off again.
 
-Offers `evaluating`, `hooked`, `leaves_as_found` and `run_zeros`; counting, receptive fields,
-probing and training stand on them.
+Offers `evaluating`, `hooked`, `leaves_as_found`, `graphed` and `run_zeros`; counting, receptive
+fields, probing and training stand on them.
 """
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -63,6 +64,27 @@ def leaves_as_found(train_by: Callable) -> Callable:
                     parameter.data = parameter.data.contiguous()
 
     return wrapped
+
+
+def has_graphs(device: torch.device) -> bool:
+    """Whether `graphed` works there: on GPUs of NVIDIA."""
+    return device.type == "cuda"
+
+
+def graphed(net: nn.Module, images: Tensor, half: bool) -> nn.Module:
+    """`net` in training mode with its two passes as CUDA graphs: launched as a whole.
+
+    For batches with the shape and layout of `images`, on an NVIDIA GPU; half: in bfloat16. Weights
+    and running statistics stay those of `net`, and as they were.
+    """
+    gc.collect()  # graphs of earlier runs, and their memory, are freed by nothing else
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    # Without the cache: a cast kept from the recording would be that of the first weights for ever.
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
+        # The outer module gets another `forward`, `net` keeps its own.
+        whole = torch.cuda.make_graphed_callables(nn.Sequential(net), (images,))
+    net.load_state_dict(before)  # recording runs the passes, and norms count what they see
+    return whole
 
 
 @torch.no_grad()

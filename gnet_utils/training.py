@@ -35,7 +35,7 @@ from gnet_utils.evaluation import (  # noqa: F401 - notebooks import some of the
 )
 from gnet_utils.live import Progress
 from gnet_utils.models import fused
-from gnet_utils.passes import leaves_as_found
+from gnet_utils.passes import graphed, has_graphs, leaves_as_found
 from gnet_utils.recipes import Recipe, get_recipe, learning_rate, optimiser_of
 from gnet_utils.runs import (  # noqa: F401 - notebooks import some of them from here
     CHECKPOINTS,
@@ -53,7 +53,8 @@ from gnet_utils.runs import (  # noqa: F401 - notebooks import some of them from
 
 BY_HAND = "stopped by hand"  # how History.stopped begins after the stop button
 QUICK_STEPS = 12  # with GNET_QUICK a run ends after so many steps
-# Steps between two looks at loss and accuracy: to look, a GPU has to be waited for.
+# Steps between two looks at loss and accuracy: to look, a GPU has to be waited for. With batches of
+# 1,024 an epoch has 58 steps, so it is looked at once, at the end.
 LOOK_EVERY = {"cpu": 1}
 HEAD_WEIGHT = 0.3  # of the loss of each auxiliary head (arXiv 1409.4842, section 5)
 
@@ -164,6 +165,9 @@ def fit(
         if recipe.merged:
             fused.unmerge_into(net, model)
 
+    half = recipe.precision == "auto" and history.machine["bfloat16"]
+    if recipe.cuda_graph and not loads and has_graphs(device) and parallel.world() == 1:
+        shared = graphed(net, _prepared(train[0][:batch_size], recipe), half)
     leads = parallel.rank() == 0
     done = min(len(history.epochs) * epoch_steps, total)
     with Progress(total, epoch_steps, done, bar=progress and leads) as shown:
@@ -179,7 +183,7 @@ def fit(
                     optimiser,
                     prepare=lambda images: _prepared(images, recipe),
                     label_smoothing=recipe.label_smoothing,
-                    half=recipe.precision == "auto" and history.machine["bfloat16"],
+                    half=half,
                     classes=classes,
                 ):
                     watch.step(losses[0], logits, labels)
@@ -274,7 +278,8 @@ class _Watch:
         """Count a step; look at it, and those before it, when it is time."""
         self.shown.step()
         self.unseen.append((loss.detach(), (logits.argmax(1) == labels).sum(), len(labels)))
-        if self.shown.done == self.last or len(self.unseen) == LOOK_EVERY.get(loss.device.type, 20):
+        every = LOOK_EVERY.get(loss.device.type, 58)
+        if self.shown.done == self.last or len(self.unseen) == every:
             self.look()
 
     def look(self) -> None:
@@ -297,10 +302,12 @@ class _Watch:
 
     def end_epoch(self, net: nn.Module, val: Data | None) -> None:
         """Note the epoch in the record, when the last step is made."""
-        history = self.history
+        history, state = self.history, net.state_dict()
+        # The loss was that of the weights before the last step: look at those after it. A GPU is
+        # waited for here, so the seconds are those of the last step too.
+        finite = torch.stack([tensor.isfinite().all() for tensor in state.values()]).tolist()
         history.seconds = time.perf_counter() - self.began
-        # The loss was that of the weights before the last step: look at those after it.
-        astray = [name for name, t in net.state_dict().items() if not t.isfinite().all()]
+        astray = [name for name, good in zip(state, finite, strict=True) if not good]
         where = f"after step {self.shown.done}"
         self.stop_if(f"{astray[0]} is no longer finite {where}" if astray else "")
         loss, right, pictures = parallel.summed([self.loss, self.right, self.pictures])

@@ -82,13 +82,13 @@ def test_figures_that_cannot_be_kept_are_told_before_measuring_and_cost_no_old_o
     monkeypatch, tmp_path, capsys
 ):
     figures = json.loads(STORED.read_text(encoding="utf-8"))
-    monkeypatch.setattr(bench, "measure", lambda quick: pytest.fail("it measured"))
+    monkeypatch.setattr(bench, "measure", lambda *_: pytest.fail("it measured"))
     (tmp_path / "file").touch()
     for out in (tmp_path, tmp_path / "file" / "figures.json"):
         assert cli.main(["bench", "--out", str(out)]) == 1
         said = capsys.readouterr().err
         assert said.startswith("error: ") and said.count("\n") == 1
-    monkeypatch.setattr(bench, "measure", lambda quick: figures)
+    monkeypatch.setattr(bench, "measure", lambda *_: figures)
     out = tmp_path / "new" / "figures.json"
     assert cli.main(["bench", "--out", str(out)]) == 0
     assert json.loads(out.read_text()) == figures

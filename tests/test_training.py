@@ -553,7 +553,7 @@ def test_a_recipe_that_cannot_work_is_one_sentence(field, value):
 
 
 def test_recipes_by_name():
-    names = {"tutorial", "sprint", "minute", "five_minutes", "full", "gpu_seconds"}
+    names = {"tutorial", "sprint", "minute", "five_minutes", "full", "gpu_seconds", "gpu_best"}
     assert set(RECIPES) == names
     with pytest.raises(ValueError, match="recipe must be one of tutorial, sprint"):
         get_recipe("quick")

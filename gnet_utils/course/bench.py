@@ -54,13 +54,10 @@ def measure(quick: bool = False, device: str = "auto") -> dict:
     data = load_fashion_mnist("train", device=str(device))  # fetched at the first call, if need be
     loading = timed(lambda: load_fashion_mnist("train", device=str(device)), device)
     print("matrix products ...", flush=True)
-    # Where bfloat16 is slower it may be so by far: one product can take a minute.
-    kinds = [torch.float32] + [torch.bfloat16] * bfloat16_is_fast(device)
-    peaks = {str(kind).removeprefix("torch."): peak(kind, device) / 1e12 for kind in kinds}
-    recipes = {}
+    peaks, recipes, yardstick = peaks_of(device), {}, get_recipe("tutorial")
     for name in CPU_RECIPES if device.type == "cpu" else (*CPU_RECIPES, "gpu_seconds"):
         print(f"training by {name}, against the yardstick ...", flush=True)
-        found = against_yardstick(name, data, pairs, seconds)
+        found = against_yardstick(get_recipe(name), yardstick, data, pairs, seconds)
         recipes[name] = found | {"share_of_peak": round(found["tflops"] / max(peaks.values()), 3)}
     print("training by sprint, without one trick at a time ...", flush=True)
     tricks = gains(data, pairs, seconds)
@@ -78,10 +75,11 @@ def measure(quick: bool = False, device: str = "auto") -> dict:
     }
 
 
-def against_yardstick(name: str, data: tuple, pairs: int, seconds: float) -> dict:
-    """Images per second of recipe `name` and of the yardstick, medians of `pairs` in turn."""
-    recipe = get_recipe(name)
-    yardsticks, rates = in_turn(get_recipe("tutorial"), recipe, data, pairs, seconds)
+def against_yardstick(
+    recipe: Recipe, yardstick: Recipe, data: tuple, pairs: int, seconds: float
+) -> dict:
+    """Images per second of `recipe` and of the yardstick, medians of `pairs` in turn."""
+    yardsticks, rates = in_turn(yardstick, recipe, data, pairs, seconds)
     macs = count_macs(build_network(recipe), (1, 1, recipe.picture_size, recipe.picture_size))
     rate = statistics.median(rates)
     return {
@@ -132,15 +130,31 @@ def training_rate(recipe: Recipe, data: tuple, seconds: float) -> float:
     def run(steps: int) -> float:
         part = tuple(tensor[: steps * recipe.batch_size] for tensor in data)
         history = fit(network, part, None, recipe, progress=False)
-        if history.stopped.startswith(BY_HAND):
-            raise KeyboardInterrupt
-        if history.stopped:
-            raise CourseError(f"recipe {recipe.name} cannot be timed: {history.stopped}")
-        return len(part[0]) / history.seconds
+        return len(part[0]) / ended(history).seconds
 
     run(1)  # the first step fills memory and chooses algorithms
     steps = round(seconds * run(1) / recipe.batch_size)
     return run(min(max(steps, 2), most))
+
+
+def ended(history: History) -> History:
+    """The record of a run that came to its end.
+
+    Raises KeyboardInterrupt for one that was stopped by hand, CourseError for one that went astray.
+    """
+    if history.stopped.startswith(BY_HAND):
+        raise KeyboardInterrupt
+    if history.stopped:
+        name = history.recipe.get("name")
+        raise CourseError(f"recipe {name} cannot be timed: {history.stopped}")
+    return history
+
+
+def peaks_of(device: torch.device) -> dict[str, float]:
+    """The largest matrix products in TFLOP/s, by kind of number."""
+    # Where bfloat16 is slower it may be so by far: one product can take a minute.
+    kinds = [torch.float32] + [torch.bfloat16] * bfloat16_is_fast(device)
+    return {str(kind).removeprefix("torch."): peak(kind, device) / 1e12 for kind in kinds}
 
 
 def peak(kind: torch.dtype, device: torch.device) -> float:
@@ -156,7 +170,8 @@ def inference(batch: int, pairs: int, device: torch.device) -> dict:
     """Pictures per second of the 224x224 GoogLeNet: ours as read, ours folded, torchvision's.
 
     All three in turn, medians of `pairs` rounds. `difference` is the largest between the outputs
-    of the network as read and as folded.
+    of the network as read and as folded. On an NVIDIA GPU also the most memory that a pass takes,
+    without the weights, in megabytes.
     """
     from torchvision.models import googlenet
 
@@ -180,12 +195,21 @@ def inference(batch: int, pairs: int, device: torch.device) -> dict:
         for name, call in calls.items():
             times[name].append(timed(call, device))
     rates = {name: batch / statistics.median(found[1:]) for name, found in times.items()}
-    outputs = calls["as_read"](), calls["folded"]()
+    # A GPU multiplies with fewer digits where it may; the question here is whether they are equal.
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        outputs = calls["as_read"](), calls["folded"]()
+    memory = {}
+    for name, call in calls.items() if device.type == "cuda" else ():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        call()
+        memory[f"{name}_megabytes"] = round((torch.cuda.max_memory_allocated() - before) / 1e6, 1)
     return {
         "batch": batch,
         **{f"{name}_images_per_s": round(rate, 2) for name, rate in rates.items()},
         "folded_against_torchvision": round(rates["folded"] / rates["torchvision"], 2),
         "difference": float(f"{(outputs[0] - outputs[1]).abs().max().item():.2e}"),
+        **memory,
     }
 
 

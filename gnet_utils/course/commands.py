@@ -152,22 +152,34 @@ train_options.add_argument("--out", default=CACHE / "training", metavar="FOLDER"
 # bench and data ---------------------------------------------------------------------------------
 
 
-def bench(options: argparse.Namespace) -> None:
+def bench(options: argparse.Namespace) -> int | None:
     """Measure how fast this machine trains and infers, against what tutorials do."""
-    from gnet_utils.course import bench
+    from gnet_utils.course import bench, bench_gpu
 
-    out = Path(options.out)
+    if options.gpu:
+        folder = Path(options.out or CACHE / "bench_gpu")
+        _check_folder(folder)
+        minutes = 9 if options.minutes is None else options.minutes
+        return bench_gpu.bench_gpu(folder, minutes, options.device)
+    if options.minutes is not None:
+        raise UsageError("--minutes goes with --gpu: leave it out, or take --quick")
+    out = Path(options.out or CACHE / "bench.json")
     if out.is_dir():
         raise UsageError(f"--out must be a file, got the folder {out}: name a file in it")
     _check_folder(out.parent)
     bench.bench(out, options.quick, options.device)
 
 
-bench_options = _command(bench)
+bench_options = _command(bench, packages=FEW)
+either = bench_options.add_mutually_exclusive_group()
 text = "fewer rounds: under three minutes"
-bench_options.add_argument("--quick", action="store_true", help=text)
-text = "where the figures go as JSON (default: data/cache/bench.json)"
-bench_options.add_argument("--out", default=CACHE / "bench.json", metavar="FILE", help=text)
+either.add_argument("--quick", action="store_true", help=text)
+text = "instead: all that a GPU can tell, also the time to 89%% and 94%%; --out is a folder"
+either.add_argument("--gpu", action="store_true", help=text)
+text = "with --gpu: how long all may take (default: 9)"
+bench_options.add_argument("--minutes", type=float, metavar="M", help=text)
+text = "where the figures go as JSON (default: data/cache/bench.json, data/cache/bench_gpu)"
+bench_options.add_argument("--out", metavar="FILE", help=text)
 for command in (train_options, bench_options):
     text = "cuda, mps (Apple), xpu (Intel) or cpu (default: the fastest that is here)"
     command.add_argument("--device", default="auto", metavar="NAME", help=text)

@@ -58,8 +58,41 @@ def _train(recipe: Recipe, device: torch.device, files: Path, options: argparse.
     if options.minutes is not None:
         begun = begun_with(state, recipe)
         recipe = begun or lasting(options.minutes, recipe, pictures)
-    torch.manual_seed(options.seed)
-    network = build_network(recipe).to(device)
+    measured = validation or data.load_fashion_mnist("test", str(device))
+    history = run(recipe, files, options.seed, pictures, measured, validation)
+    if not first:
+        return int(history.stopped != "")
+    if history.stopped:
+        on = ""
+        if history.stopped.startswith(training.BY_HAND):  # else it would end there again
+            kept = f"goes on after epoch {len(history.epochs)}"
+            on = f"; the same command {kept if state.exists() else 'begins again'}"
+        print(f"error: {history.stopped}{on}", file=sys.stderr)
+        return 1
+    accuracy, weights = history.results[f"{name}_accuracy"], files.with_suffix(".safetensors")
+    print(f"{name} accuracy {accuracy:.4f} after {history.seconds:.0f} s of training: {weights}")
+    return 0
+
+
+def run(
+    recipe: Recipe,
+    files: Path,
+    seed: int,
+    pictures: training.Data,
+    measured: training.Data,
+    validation: training.Data | None = None,
+    progress: bool = True,
+) -> History:
+    """Train by `recipe`; keep record, state while it lasts, and weights as `files` plus a suffix.
+
+    pictures: to learn from; measured: to measure the trained network on, test pictures unless
+    `validation` is given, which is looked at after each epoch. All on the device that trains.
+    A run that was stopped has no results and no weights.
+    """
+    state, log = files.with_suffix(".state"), files.with_suffix(".json")
+    first, name = parallel.rank() == 0, "validation" if validation else "test"
+    torch.manual_seed(seed)
+    network = build_network(recipe).to(pictures[0].device)
 
     def record(so_far: History) -> None:
         try:
@@ -72,21 +105,16 @@ def _train(recipe: Recipe, device: torch.device, files: Path, options: argparse.
         pictures,
         validation,
         recipe,
-        seed=options.seed,
+        seed=seed,
+        progress=progress,
         state=state,
         after_epoch=record if first else None,
     )
     if not first:
-        return int(history.stopped != "")
+        return history
     if history.stopped:
         record(history)
-        on = ""
-        if history.stopped.startswith(training.BY_HAND):  # else it would end there again
-            kept = f"goes on after epoch {len(history.epochs)}"
-            on = f"; the same command {kept if state.exists() else 'begins again'}"
-        print(f"error: {history.stopped}{on}", file=sys.stderr)
-        return 1
-    measured = validation or data.load_fashion_mnist("test", str(device))
+        return history
     loss, accuracy = evaluate(network, measured, picture_size=recipe.picture_size)
     history.results = {
         "data": data.data_source().kind,
@@ -98,11 +126,10 @@ def _train(recipe: Recipe, device: torch.device, files: Path, options: argparse.
         _, share = evaluate(network, measured, views=views, picture_size=recipe.picture_size)
         history.results[f"{name}_accuracy_{views}_views"] = round(share, 4)
     weights = files.with_suffix(".safetensors")
-    save_checkpoint(network, weights, recipe=recipe.name, seed=options.seed, **history.results)
+    save_checkpoint(network, weights, recipe=recipe.name, seed=seed, **history.results)
     history.save(log)  # with results: from here on the run is finished
     state.unlink(missing_ok=True)
-    print(f"{name} accuracy {accuracy:.4f} after {history.seconds:.0f} s of training: {weights}")
-    return 0
+    return history
 
 
 def _finished(log: Path, recipe: Recipe, name: str) -> str:

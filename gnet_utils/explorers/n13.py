@@ -35,6 +35,22 @@ def bench() -> dict:
     return json.loads((ROOT / "data" / "bench.json").read_text(encoding="utf-8"))
 
 
+def on_a_gpu() -> str:
+    """What `bench --gpu` recorded in data/gpu.json of the way to 94%, in a sentence."""
+    path = ROOT / "data" / "gpu.json"
+    if not path.is_file():
+        return "on a GPU: not measured"
+    figures = json.loads(path.read_text(encoding="utf-8"))
+    runs = figures["seconds"]["94"]["runs"]
+    seconds, reached = (
+        statistics.mean(run[name] for run in runs) for name in ("seconds", "test_accuracy")
+    )
+    card = figures["machine"]["name"]
+    return (
+        f"recorded on a GPU, {card}: {100 * reached:.2f}% after {seconds:.1f} s ({len(runs)} runs)"
+    )
+
+
 def race(figures: dict) -> Figure:
     """Test accuracy against seconds of training: the tutorials' recipe and three of the course."""
     yardstick = statistics.median(
