@@ -12,6 +12,7 @@ from torch import nn
 
 from gnet_utils import live, models, recipes, runs, training
 from gnet_utils.base import CourseError
+from gnet_utils.data import to_float
 from gnet_utils.recipes import RECIPES, Recipe, build_network, get_recipe
 from gnet_utils.training import (
     History,
@@ -414,7 +415,7 @@ def test_a_tiny_step_of_muon_changes_no_network(data):
     )
     for weight in (net[3].weight, net[5].weight):
         nn.init.normal_(weight)
-    images, before = training.to_float(data[0]), copy.deepcopy(net)
+    images, before = to_float(data[0]), copy.deepcopy(net)
     recipe = dataclasses.replace(RECIPE, optimiser="muon", learning_rate=1e-12)
     run(data, net, recipe)
     torch.testing.assert_close(net(images), before(images), rtol=1e-4, atol=1e-3)
@@ -423,7 +424,7 @@ def test_a_tiny_step_of_muon_changes_no_network(data):
 def test_evaluate_is_the_plain_mean_over_all_pictures(data):
     model, (images, labels) = network().eval(), data
     with torch.no_grad():
-        logits = model(training.to_float(images))
+        logits = model(to_float(images))
     expected = nn.functional.cross_entropy(logits, labels).item(), accuracy(logits, labels)
     model.train()
     assert evaluate(model, data, batch_size=37) == pytest.approx(expected, abs=1e-4)

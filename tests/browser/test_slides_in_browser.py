@@ -200,7 +200,7 @@ def test_the_key_s_opens_the_speakers_view_with_what_to_say(browser, tmp_path):
     with page.expect_popup() as popup:
         page.keyboard.press("s")
     notes = popup.value.locator(".speaker-controls-notes .value")
-    notes.locator("text=6 minutes, 2 to 8 of 45").wait_for()
+    notes.locator("text=5 minutes, 2 to 7 of 45").wait_for()
     assert "Likely wrong: stronger, it adds 25 pixels" in notes.inner_text()
     assert "How strong is its answer" in notes.inner_text()
     page.keyboard.press("ArrowRight")
