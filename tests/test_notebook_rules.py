@@ -28,13 +28,15 @@ from gnet_utils.course.notebooks import (
     code_cells,
     put_setup_cell,
     read,
+    said,
     setup_cell,
     solutions,
 )
 
 MAX_LINES = 40  # of a code cell
-# Of a lesson; words and lines as the formula for its minutes counts them.
+# Of a lesson: words with those of its folded solutions, lines with the set-up cell as eight.
 LIMITS = {"cells": 60, "words": 2300, "lines of code": 320, "exercises": 5}
+SETUP_LINES = 8
 MAX_MINUTES = (60, 90)  # reading and running, and with all exercises
 MAX_HEIGHT = 530  # of an explorer's picture, in pixels
 MAX_BYTES = 1_500_000  # GitHub shows larger notebooks slowly or not at all
@@ -177,7 +179,8 @@ def same_setup_cell(notebook: dict) -> list[str]:
 
 
 def within_limits(notebook: dict) -> list[str]:
-    words, lines, _ = sizes(notebook)
+    words = sum(len(cell["source"].split()) for cell in markdown(notebook))
+    lines = sizes(notebook)[1] + SETUP_LINES
     asked = sum(_is(cell, "exercise") for cell in notebook["cells"])
     found = dict(zip(LIMITS, (len(notebook["cells"]), words, lines, asked), strict=True))
     over = [f"{found[what]} {what}, at most {n}" for what, n in LIMITS.items() if found[what] > n]
@@ -280,7 +283,7 @@ def names_that_say_something(notebook: dict) -> list[str]:
     for cell in code_cells(notebook):
         lines = cell["source"].splitlines()
         for name, line in _set_names(ast.parse(cell["source"])):
-            empty = name in ("x", "goog", "mine", "few", "sure")
+            empty = name in ("x", "goog", "mine", "few", "sure", "optimizer")
             if empty or (name == "answer" and not _is(cell, "exercise")):
                 found.append(f"{name!r} in {lines[line - 1].strip()!r}")
     return found
@@ -379,15 +382,50 @@ def predictions_are_answered(notebook: dict) -> list[str]:
     return found
 
 
+def predictions_cannot_be_read_off(notebook: dict) -> list[str]:
+    """A figure that is the right answer does not stand above the question: 42%, 56 million, 864."""
+    known, found, above = exercises.predictions_of(number(notebook)), [], ""
+    for cell in notebook["cells"]:
+        asked = re.findall(r"^predict\(\s*[\"']([^\"']*)", cell["source"], re.MULTILINE)
+        for name in asked if cell["cell_type"] == "code" else ():
+            prediction = known[name]
+            right = prediction.options[prediction.right]
+            figure = re.search(r"\d[\d.,]*(%| \w+)|^\d{3,}$", right)
+            if figure and re.search(rf"(?<![\d.,]){re.escape(figure[0])}(?!\d|\.\d)", above):
+                found.append(f"{figure[0]!r}, the answer of {name}, stands above it")
+        above += f"{cell['source']}\n{said(cell)}\n" if cell["source"] != setup_cell() else ""
+    return found
+
+
+def recap_of_three_lines(notebook: dict) -> list[str]:
+    """Three sentences to remember, and no figure that is too long for that."""
+    text = "\n".join(cell["source"] for cell in markdown(notebook))
+    recap = re.search(r"^## Recap\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    lines = re.findall(r"^\d\. (.*)", recap[1] if recap else "", re.MULTILINE)
+    figures = re.findall(r"\d[\d.,]*", " ".join(lines))
+    long = [figure for figure in figures if sum(map(str.isdigit, figure)) > 3]
+    found = [f"the recap has the figure {figure}: nobody remembers it" for figure in long]
+    return found if len(lines) == 3 else [f"{len(lines)} lines in the recap, not 3", *found]
+
+
 def style(notebook: dict) -> list[str]:
-    """One word for one thing, none of those that say nothing, no emoji."""
+    """One word for one thing, none of those that say nothing, no emoji; also in what code shows."""
     words = r"\b(simply|obviously|powerful|in this tutorial|grey|pink|colors?|optimizers?)\b"
     pattern = re.compile(rf"{words}|[\U0001f300-\U0001faff✅✨❌⚡]", re.IGNORECASE)
+    text = [(cell, own_words(cell["source"])) for cell in markdown(notebook)]
+    text += [(cell, _texts_of_code(cell["source"])) for cell in code_cells(notebook)]
     return [
         f"{short(cell)} says {match[0]!r}"
-        for cell in markdown(notebook)
-        for match in pattern.finditer(own_words(cell["source"]))
+        for cell, words in text
+        for match in pattern.finditer(words)
     ]
+
+
+def _texts_of_code(source: str) -> str:
+    """Comments, and strings of more than one word."""
+    nodes = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)]
+    strings = [value for value in nodes if isinstance(value, str) and " " in value]
+    return "\n".join(strings + re.findall(r"#.*", source))
 
 
 # ---------------------------------------------------------------- exercises
@@ -496,6 +534,8 @@ RULES = [
     headings_in_order,
     asks_for_predictions,
     predictions_are_answered,
+    predictions_cannot_be_read_off,
+    recap_of_three_lines,
     style,
     score_comes_with_predict,
     exercises_have_solutions,
@@ -559,7 +599,8 @@ def good(monkeypatch: pytest.MonkeyPatch) -> dict:
             new.new_code_cell(stub, metadata={"exercise": name}),
             new.new_markdown_cell(solved, metadata={"solution": name}),
         ]
-    cells.append(new.new_markdown_cell("## Recap\n## Common misunderstandings\n## Further reading"))
+    closing = "## Recap\n\n1. One.\n2. Two.\n3. Three.\n\n## Common misunderstandings\n"
+    cells.append(new.new_markdown_cell(f"{closing}\n## Further reading"))
     notebook = new.new_notebook(cells=cells)
     put_setup_cell(notebook)
     notebook["cells"].insert(3, new.new_markdown_cell("Why?"))
@@ -614,7 +655,11 @@ BREACHES: list[tuple[Callable, Callable[[dict], object]]] = [
     (same_setup_cell, lambda nb: nb["cells"][SETUP].update(metadata={})),
     (within_limits, lambda nb: nb["cells"].extend(nb["cells"][PRINT] for _ in range(60))),
     (within_limits, lambda nb: nb["cells"][1].update(source="word " * 2301)),
-    (within_limits, lambda nb: nb["cells"][PRINT].update(source="print(5)\n" * 321)),
+    (  # in a folded solution
+        within_limits,
+        lambda nb: _sources(nb, {SOLUTION: f"<details>{'word ' * 2301}</details>"}),
+    ),
+    (within_limits, lambda nb: _sources(nb, {PRINT: "print(5)\n" * 306})),  # 15 are elsewhere
     (within_limits, lambda nb: nb["cells"].extend(nb["cells"][STUB] for _ in range(3))),
     (
         within_limits,
@@ -656,7 +701,25 @@ BREACHES: list[tuple[Callable, Callable[[dict], object]]] = [
         lambda nb: _sources(nb, {PRINT: 'predict("02.p1")', 3: "It is (b), so it is."}),
     ),
     (predictions_are_answered, lambda nb: _sources(nb, {PRINT: 'predict("02.p1")'})),
+    (
+        predictions_cannot_be_read_off,
+        lambda nb: _sources(nb, {1: "This saves 42%.", PRINT: 'predict("02.p1")'}),
+    ),
+    (
+        predictions_cannot_be_read_off,
+        lambda nb: (
+            _output(nb, PRINT).update(text="saved 42%")
+            or _sources(nb, {PICTURE: 'predict("02.p1")'})
+        ),
+    ),
+    (recap_of_three_lines, lambda nb: _sources(nb, {-1: "## Recap\n\n1. One.\n2. Two."})),
+    (
+        recap_of_three_lines,
+        lambda nb: _sources(nb, {-1: "## Recap\n\n1. One.\n2. It is 41.67%.\n3. Three."}),
+    ),
     (style, lambda nb: nb["cells"][3].update(source="Simply look.")),
+    (style, lambda nb: _sources(nb, {PRINT: 'print("a grey map")'})),
+    (style, lambda nb: _sources(nb, {PRINT: "print(5)  # the optimizer"})),
     (style, lambda nb: nb["cells"][3].update(source="A grey map.")),
     (style, lambda nb: nb["cells"][3].update(source="Well done \U0001f680")),
     (

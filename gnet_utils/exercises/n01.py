@@ -106,14 +106,14 @@ def learn(
     layer: nn.Module, pictures: Tensor, targets: Tensor, steps: int = 4000, rate: float = 1.0
 ) -> tuple[list[float], list[list[float]]]:
     """The course's own loop: losses and weights before each step of gradient descent."""
-    optimizer = torch.optim.SGD(layer.parameters(), lr=rate)
+    optimiser = torch.optim.SGD(layer.parameters(), lr=rate)
     losses, path = [], []
     for _ in range(steps):
         path.append(layer.weight.flatten().tolist())
         loss = ((layer(pictures) - targets) ** 2).mean()
-        optimizer.zero_grad()
+        optimiser.zero_grad()
         loss.backward()
-        optimizer.step()
+        optimiser.step()
         losses.append(loss.item())
     return losses, path
 
@@ -156,7 +156,7 @@ def _judge_learn(answer: Any) -> str | None:
                 "the weights do not move, and there is no gradient: loss.backward() is missing, "
                 "or the gradients are cleared after it."
             )
-        return "there are gradients, but no step uses them: optimizer.step() after backward."
+        return "there are gradients, but no step uses them: optimiser.step() after backward."
     if torch.allclose(weights, wanted, atol=1e-5):
         return None
     if np.allclose(got[1][1], path[1], atol=1e-5):  # the first step is right, later ones are not
@@ -212,10 +212,10 @@ EXERCISES = {
         right="same start, same weights after four steps as the course's loop.",
         hints=[
             "Read the four comments aloud; the first is a formula, the other three are calls.",
-            "layer(pictures) is the guess. The optimizer clears and steps, the loss computes "
+            "layer(pictures) is the guess. The optimiser clears and steps, the loss computes "
             "gradients.",
-            "One number w that should become 3: loss = (w - 3) ** 2, optimizer.zero_grad(), "
-            "loss.backward(), optimizer.step().",
+            "One number w that should become 3: loss = (w - 3) ** 2, optimiser.zero_grad(), "
+            "loss.backward(), optimiser.step().",
         ],
         course=lambda: learn,
     ),
