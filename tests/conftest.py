@@ -1,6 +1,7 @@
 """Settings for all tests: short training runs, no windows, no GPU."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,14 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what is compared is what a CPU computes
 
 ROOT = Path(__file__).resolve().parents[1]
+# Modules that hold the lessons to what their authors wrote: a teacher's lesson may differ.
+AUTHORS = re.compile(r"_notebook|notebook_rules|_claims|answers|minutes|readme|teaching")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if AUTHORS.search(item.path.stem):
+            item.add_marker("authors")
 
 
 @pytest.fixture

@@ -21,7 +21,10 @@ from gnet_utils.course import commands as cli
 from gnet_utils.recipes import RECIPES, build_network
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ["lab", "test", "train", "bench", "data", "collect", "render", "bundle", "slides"]
+COMMANDS = ["lab", "test", "train", "bench", "data", "collect", "render"]
+COMMANDS += ["new-exercise", "bundle", "slides"]
+
+WORDS = {"train": ["--list"], "collect": ["FOLDER"], "new-exercise": ["03", "own"]}  # they need
 
 
 @pytest.fixture
@@ -79,6 +82,9 @@ def test_each_command_has_help(name, capsys):
         ([], "gnet_utils: error: the following arguments are required: COMMAND"),
         (["nothing"], "gnet_utils: error: argument COMMAND: invalid choice: 'nothing'"),
         (["train"], "gnet_utils train: error: one of the arguments --recipe --list is required"),
+        (["lab", "--cpu", "--wheels", "."], "gnet_utils lab: error: argument --wheels: not allow"),
+        (["test", "--wheels"], "gnet_utils test: error: argument --wheels: expected one argument"),
+        (["lab", "--port", "x"], "gnet_utils lab: error: argument --port: invalid int value: 'x'"),
         (["train", "--list", "--recipe", "minute"], "gnet_utils train: error: argument --recipe: "),
         *[
             (
@@ -86,7 +92,7 @@ def test_each_command_has_help(name, capsys):
                 f"gnet_utils {name}: error: unrecognized arguments: --nothing",
             )
             for name in COMMANDS
-            for words in [{"train": ["--list"], "collect": ["FOLDER"]}.get(name, [])]
+            for words in [WORDS.get(name, [])]
         ],
     ],
 )
@@ -184,8 +190,29 @@ def test_lab_opens_notebook_00_and_keeps_the_token(monkeypatch, capsys, own_cour
     assert capsys.readouterr().out.splitlines()[-1].startswith("Data: ")
     assert cli.main(["lab", "1"]) == 0
     assert "--LabApp.default_url=/lab/tree/notebooks/01_next.ipynb" in started[-1]
+    assert cli.main(["lab", "--ip", "0.0.0.0", "--port", "9999"]) == 0
+    assert {"--ServerApp.ip=0.0.0.0", "--ServerApp.port=9999"} <= set(started[-1])
+    assert not [part for part in started[-1] if "token" in part or "password" in part]
     assert cli.main(["lab", "7"]) == 1
     assert "no notebook '7': choose from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--port", "0", "--port must be a number from 1 to 65535, got 0"),
+        ("--port", "65536", "--port must be a number from 1 to 65535, got 65536"),
+        ("--ip", "1.2.3.999", "--ip must be an address of this machine, got 1.2.3.999 ("),
+        ("--ip", "192.0.2.1", "--ip must be an address of this machine, got 192.0.2.1 ("),
+        ("--ip", "2001:db8::1", "--ip must be an address of this machine, got 2001:db8::1 ("),
+    ],
+)
+def test_a_lab_at_an_address_that_is_not_here_is_one_sentence(
+    option, value, said, own_course, capsys
+):
+    make_notebook(own_course, "00_start_here")
+    assert cli.main(["lab", option, value]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {said}")
 
 
 def test_lab_without_notebooks_says_so(own_course, capsys):
@@ -221,6 +248,7 @@ def test_test_counts_names_and_fails(own_course, monkeypatch, capfd):
         "@pytest.mark.data\n"
         "def test_good(): pass\n"
         "@pytest.mark.data\n"
+        "@pytest.mark.authors\n"
         "def test_bad(): assert 1 + 1 == 3\n"
         "@pytest.mark.data\n"
         "def test_skipped(): pytest.skip('for a reason')\n"
@@ -234,6 +262,9 @@ def test_test_counts_names_and_fails(own_course, monkeypatch, capfd):
     assert "FAILED 01_mixed solution of 00.pixels - AssertionError: 56: that is" in said
     assert "This tests the course, not a learner" in said
     assert "Data: THE DRAWN STAND-IN (GNET_DATA_SOURCE asks for it)." in said
+    assert "1 of the failed tests hold the lessons to what their authors wrote" in said
+    meant = "If you meant this change, store the new output: python3 -m gnet_utils render 01\n"
+    assert said.count("If you meant") == said.count(meant) == 1
     assert re.search(r"^4 failed, 7 passed, 1 skipped in [\d.]+s", said, re.MULTILINE)
     assert not list(own_course.glob(".test-*"))
 

@@ -1,6 +1,8 @@
 """course/environment.py: one command makes, completes and repairs .venv, or says what to do."""
 
 import ast
+import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -8,12 +10,14 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from tiny_wheels import write_wheel
 
 from gnet_utils.base import CourseError, is_quick
 from gnet_utils.course import commands, environment
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+INSTALL = environment._install
 
 
 class FakeInstaller:
@@ -28,17 +32,19 @@ class FakeInstaller:
         monkeypatch.setattr(environment, "ROOT", folder)
         monkeypatch.setattr(environment, "VENV", folder / ".venv")
         monkeypatch.setattr(environment, "STAMP", folder / ".venv" / "stamp")
+        monkeypatch.setattr(environment, "LOG", folder / ".venv.log")
+        monkeypatch.setattr(environment, "_ask_index", lambda python, cpu: None)
         monkeypatch.setattr(environment, "_create_venv", self.create)
         monkeypatch.setattr(environment, "_install", self.install)
         monkeypatch.setattr(environment, "_verify", lambda: self.steps.append("verify"))
 
-    def create(self) -> None:
+    def create(self, wheels: Path | None = None) -> None:
         self.steps.append("create")
         python = environment.venv_python()
         python.parent.mkdir(parents=True)
         python.symlink_to(sys.executable)
 
-    def install(self, cpu: bool) -> None:
+    def install(self, cpu: bool, wheels: Path | None) -> None:
         assert environment.STAMP.read_text() == "installing"
         self.steps.append("install cpu" if cpu else "install")
         if self.failure:
@@ -135,8 +141,8 @@ import pytest
 from test_environment import FakeInstaller, environment
 fake = FakeInstaller(pytest.MonkeyPatch(), Path({str(tmp_path)!r}))
 quick = fake.install
-def slow(cpu):
-    quick(cpu)
+def slow(*options):
+    quick(*options)
     while not Path({str(go)!r}).exists():
         time.sleep(0.05)
 environment._install = slow
@@ -151,6 +157,144 @@ print(fake.steps)
     go.touch()
     assert first.communicate()[0] == "['create', 'install', 'verify']\n"
     assert second.communicate()[0] == "[]\n"
+
+
+# ---------------------------------------------------------------- a folder of wheels
+
+
+@pytest.fixture
+def room(installer, monkeypatch, tmp_path) -> Path:
+    """A room without a network, whose pip is set to an index and to a folder that must not count.
+
+    An installer that makes a real .venv, with the pip of these tests, for first and second. Returns
+    the folder that its wheels shall be in.
+    """
+
+    def create(wheels: Path) -> None:
+        command = [sys.executable, "-m", "venv", "--without-pip", str(environment.VENV)]
+        subprocess.run(command, check=True)
+        (site,) = environment.VENV.rglob("site-packages")
+        pip = Path(importlib.util.find_spec("pip").origin).parents[1]
+        (site / "pip.pth").write_text(str(pip))
+
+    monkeypatch.setattr(environment, "_create_venv", create)
+    monkeypatch.setattr(environment, "_install", INSTALL)
+    monkeypatch.setattr(environment, "_ask_index", lambda *_: pytest.fail("it asked an index"))
+    monkeypatch.setattr(environment.shutil, "which", lambda name: pytest.fail(f"it took {name}"))
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "other"))
+    environment.REQUIREMENTS.write_text("first>=1\nsecond>=2\n")
+    environment.CONSTRAINTS.write_text("first==1.5\n")
+    write_wheel(tmp_path / "other", "first", "9.0")
+    return tmp_path / "a folder of wheels"
+
+
+def test_wheels_make_the_venv_from_that_folder_alone(room):
+    """Newer or older than the tests' versions, wheels do; what they need comes from there too."""
+    write_wheel(room, "first", "1.2", requires=["third"])
+    write_wheel(room, "second", "2.0")
+    write_wheel(room, "third", "0.1")
+    environment.complete_venv(wheels=str(room))
+    found = {path.name for path in environment.VENV.rglob("*.dist-info")}
+    assert found == {"first-1.2.dist-info", "second-2.0.dist-info", "third-0.1.dist-info"}
+    assert environment._is_complete()
+
+
+@pytest.mark.parametrize("tag", ["", "cp27-cp27m-win32"])
+def test_a_wheel_that_is_missing_or_of_another_system_is_named(room, tag):
+    write_wheel(room, "first", "1.2")
+    if tag:
+        write_wheel(room, "second", "2.0", tag=tag)
+    here = re.escape(environment._this_python())
+    with pytest.raises(CourseError, match=f"holds no wheel of second>=2 for {here}: fill it on"):
+        environment.complete_venv(wheels=str(room))
+    assert not environment.VENV.exists()
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_folder_without_wheels_is_named_before_anything_is_made(installer, tmp_path, made):
+    folder = tmp_path / "downloads"
+    if made:
+        folder.mkdir()
+        (folder / "torch.tar.gz").touch()
+    with pytest.raises(
+        CourseError, match=r"wheels \(\*\.whl\), and there are none in .*downloads: "
+    ):
+        environment.complete_venv(wheels=str(folder))
+    assert installer.steps == []
+
+
+# ---------------------------------------------------------------- no network
+
+ASK_INDEX = environment._ask_index
+
+
+@pytest.fixture
+def ask(installer, monkeypatch):
+    """Ask an index as an installation does, with nothing but its address set for pip."""
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setattr(environment.shutil, "which", lambda name: None)
+
+    def ask(index: str) -> None:
+        monkeypatch.setenv("PIP_INDEX_URL", index)
+        ASK_INDEX(sys.executable, False)
+
+    return ask
+
+
+def test_an_index_that_refuses_is_one_sentence_that_names_the_folder_of_wheels(ask):
+    with pytest.raises(CourseError, match=r"cannot be reached: connect .* or add --wheels FOLDER"):
+        ask("http://127.0.0.1:9/simple")
+    assert "127.0.0.1" in environment.LOG.read_text()
+
+
+def test_an_index_that_swallows_all_is_given_up_at_the_first_try(ask, server, monkeypatch):
+    monkeypatch.setattr(environment, "ANSWER_SECONDS", 0.4)
+    with pytest.raises(CourseError, match=r"cannot be reached: .* --wheels FOLDER"):
+        ask(f"{server.url}/hang")
+    assert "read timeout=0.4" in environment.LOG.read_text()
+    assert server.asked == ["hang"]
+
+
+def test_an_index_that_answers_is_enough_whatever_it_has(ask, server):
+    ask(f"{server.url}/missing")
+    assert "missing" in server.asked
+
+
+@pytest.mark.parametrize("said", ["nbval==0.11.0", "error: Failed to fetch: dns error"])
+def test_an_index_that_only_uv_is_set_to_counts_too(ask, monkeypatch, tmp_path, said):
+    uv = tmp_path / "uv"
+    uv.write_text(f"#!/bin/sh\necho '{said}'\ntest $(cat) = nbval && test $UV_HTTP_RETRIES = 0\n")
+    if "error" in said:
+        uv.write_text(uv.read_text() + "exit 2\n")
+    uv.chmod(0o755)
+    monkeypatch.setattr(environment.shutil, "which", lambda name: str(uv))
+    if "error" not in said:
+        ask("http://127.0.0.1:9/simple")
+        return
+    with pytest.raises(CourseError, match="cannot be reached"):
+        ask("http://127.0.0.1:9/simple")
+
+
+@pytest.mark.parametrize(("pip", "steps"), [(True, []), (None, ["create"])])
+def test_the_index_is_asked_before_a_venv_is_made_if_this_python_has_pip(
+    installer, monkeypatch, pip, steps
+):
+    asked = []
+
+    def refuse(python: str, cpu: bool) -> None:
+        asked.append(python)
+        raise CourseError("no network")
+
+    monkeypatch.setattr(environment, "_ask_index", refuse)
+    monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: pip)
+    with pytest.raises(CourseError, match="no network"):
+        environment.complete_venv()
+    assert installer.steps == steps
+    assert asked == [sys.executable if pip else str(environment.venv_python())]
+    assert not environment.VENV.exists()
 
 
 # ---------------------------------------------------------------- where a command runs
@@ -182,7 +326,7 @@ def test_a_python_that_is_no_environment_gets_a_venv_for_lab_but_not_for_data(
     monkeypatch.setattr(environment, "_in_active_environment", lambda: False)
     environment.enter(["data"], names=("numpy",))
     assert installer.steps == []
-    monkeypatch.setattr(environment, "complete_venv", lambda cpu: pytest.fail("it made .venv"))
+    monkeypatch.setattr(environment, "complete_venv", lambda *_: pytest.fail("it made .venv"))
     with pytest.raises(pytest.fail.Exception):
         environment.enter(["lab"])
 
@@ -257,7 +401,7 @@ def test_a_missing_venv_module_names_the_package_to_install(monkeypatch):
         environment.importlib.util, "find_spec", lambda name: None if name == "ensurepip" else 1
     )
     with pytest.raises(CourseError, match=r"sudo apt install python3\.\d+-venv"):
-        environment._create_venv()
+        environment._create_venv(None)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +459,7 @@ def test_pip_takes_over_where_uv_fails(monkeypatch):
 
     monkeypatch.setattr(environment.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(environment, "_run", run)
-    environment._install(cpu=False)
+    environment._install(cpu=False, wheels=None)
     assert ran == ["uv", "python"]
 
 

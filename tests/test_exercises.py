@@ -29,6 +29,7 @@ def said(capsys, function, *arguments) -> str:
     return capsys.readouterr().out.strip()
 
 
+@pytest.mark.authors
 def test_three_to_six_exercises_a_lesson():
     counts = [len(exercises_of(path.stem[:2])) for path in find_notebooks()[1:]]
     assert all(3 <= count <= 6 for count in counts), counts
@@ -56,6 +57,7 @@ def test_no_answer_raises_or_passes_by_accident(name, capsys):
         assert told[-1].startswith("Not yet"), answer
 
 
+@pytest.mark.authors
 @every_exercise
 def test_one_to_three_hints_that_differ(name):
     hints = ALL[name].hints

@@ -135,10 +135,20 @@ def test_two_thirds_of_the_training_pictures_that_are_asked_were_never_shown():
     assert LADDER["plain_44"].steps * depth.RECIPE.batch_size == 19_200
 
 
-def test_what_300_steps_show_is_called_a_slower_start_and_no_proof_against_overfitting():
+def test_the_deeper_plain_net_has_more_of_the_pictures_wrong_that_it_has_seen_40_times():
+    ends = {}
+    for name, setting in LONG.items():
+        (run,) = n07.runs()[name]
+        assert Net(**run["setting"]) == setting and run["pictures"] > 39 * 60_000
+        assert len(run["train_errors"]) == depth.LONG_PASSES
+        ends[name] = run["train_errors"][-1]
+    assert ends["long_plain_44"] > 1.5 * ends["long_plain_20"] > 10 * ends["long_residual_20"]
     text = prose()
-    assert "**slower start**" in text and "these runs cannot say who would overfit" in text
-    assert "Degradation, in small" not in text and "that is degradation" not in text
+    assert "**degradation**" in text and "one seed each" in text
+    for name in ("long_plain_44", "long_plain_20"):
+        assert f"{ends[name]:.1f}%" in text
+    tests = [n07.runs()[name][0]["test_accuracy"] for name in LONG]
+    assert max(tests) - min(tests) < 1  # "within a point"
 
 
 def test_the_recipe_that_the_notebook_names_is_that_of_the_runs():

@@ -14,6 +14,7 @@ import argparse
 import errno
 import importlib.util
 import os
+import socket
 import tempfile
 from pathlib import Path
 
@@ -29,15 +30,20 @@ PARSER = argparse.ArgumentParser(prog="python -m gnet_utils", description=__doc_
 COMMANDS = PARSER.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 
-def _command(function, packages=(), cpu=False) -> argparse.ArgumentParser:
+def _command(function, packages=(), sets_up=False) -> argparse.ArgumentParser:
     """Add a command with the name and the docstring of `function`; returns it, for its options."""
     command = COMMANDS.add_parser(
-        function.__name__, help=function.__doc__, description=function.__doc__
+        function.__name__.replace("_", "-"), help=function.__doc__, description=function.__doc__
     )
-    command.set_defaults(function=function, usage=command, cpu=False, packages=packages)
-    if cpu:
+    command.set_defaults(
+        function=function, usage=command, cpu=False, wheels=None, packages=packages
+    )
+    if sets_up:
+        either = command.add_mutually_exclusive_group()
         text = "install PyTorch without GPU support: smaller, when .venv is made"
-        command.add_argument("--cpu", action="store_true", help=text)
+        either.add_argument("--cpu", action="store_true", help=text)
+        text = "install from this folder of wheels alone, without a network, when .venv is made"
+        either.add_argument("--wheels", metavar="FOLDER", help=text)
     return command
 
 
@@ -54,14 +60,26 @@ def lab(options: argparse.Namespace) -> None:
     from gnet_utils.course.notebooks import find_notebooks
 
     opened = find_notebooks([options.notebook])[0]
+    if options.port is not None and not 0 < options.port < 65_536:
+        raise UsageError(f"--port must be a number from 1 to 65535, got {options.port}")
+    try:  # Jupyter ends with a traceback
+        family = socket.AF_INET6 if ":" in options.ip else socket.AF_INET
+        socket.create_server((options.ip, 0), family=family).close()
+    except OSError as error:
+        raise UsageError(
+            f"--ip must be an address of this machine, got {options.ip} ({error.strerror}): "
+            "without --ip only this machine is served, with 0.0.0.0 all that can reach it"
+        ) from None
     _report_data()
     command = [sys.executable, "-m", "gnet_utils.course.start_jupyterlab"]
-    command += ["--ServerApp.ip=localhost", f"--ServerApp.root_dir={ROOT}"]
+    command += [f"--ServerApp.ip={options.ip}", f"--ServerApp.root_dir={ROOT}"]
     command += [f"--LabApp.default_url=/lab/tree/notebooks/{opened.name}"]
     # The settings in gnet_utils/course: no question about news at the first start, and explorers
     # are saved with their pictures. The reader's own settings win.
     paths = [str(ROOT / "gnet_utils" / "course"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
+    if options.port:
+        command.append(f"--ServerApp.port={options.port}")
     if options.no_browser:
         command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container; else Jupyter refuses
@@ -69,10 +87,14 @@ def lab(options: argparse.Namespace) -> None:
     environment.replace_process(command)
 
 
-lab_options = _command(lab, cpu=True)
+lab_options = _command(lab, sets_up=True)
 text = "the lesson to open, by number or name (default: 00)"
 lab_options.add_argument("notebook", nargs="?", default="00", metavar="NN", help=text)
 lab_options.add_argument("--no-browser", action="store_true", help="print the address only")
+text = "address of this machine to listen at; 0.0.0.0: all (default: localhost, nobody else)"
+lab_options.add_argument("--ip", default="localhost", metavar="ADDRESS", help=text)
+text = "port to listen at; where it is taken, Jupyter takes another (default: 8888)"
+lab_options.add_argument("--port", type=int, metavar="N", help=text)
 
 # test -------------------------------------------------------------------------------------------
 
@@ -84,7 +106,7 @@ def test(options: argparse.Namespace) -> int:
     return run_tests(options)
 
 
-test_options = _command(test, cpu=True)
+test_options = _command(test, sets_up=True)
 _notebooks(test_options)
 text = "run what depends on data, on the drawn stand-in for Fashion-MNIST"
 test_options.add_argument("--stand-in", action="store_true", help=text)
@@ -179,7 +201,7 @@ collect_options.add_argument("folder", metavar="FOLDER", help=text)
 text = "where the table goes, students x exercises (default: collected.csv in FOLDER)"
 collect_options.add_argument("--out", metavar="FILE.csv", help=text)
 
-# render, bundle, slides -------------------------------------------------------------------------
+# render, new-exercise, bundle, slides -------------------------------------------------------------
 
 
 def render(options: argparse.Namespace) -> None:
@@ -203,6 +225,21 @@ def render(options: argparse.Namespace) -> None:
 _notebooks(_command(render))
 
 
+def new_exercise(options: argparse.Namespace) -> None:
+    """Write an exercise of your own into a lesson, a small example to be changed."""
+    from gnet_utils.course.new_exercise import add
+    from gnet_utils.course.notebooks import find_notebooks
+
+    add(find_notebooks([options.notebook])[0], options.name)
+
+
+new_exercise_options = _command(new_exercise)
+text = "the lesson, by number or name"
+new_exercise_options.add_argument("notebook", metavar="NN", help=text)
+text = "the exercise's name in that lesson: small letters, digits and _"
+new_exercise_options.add_argument("name", metavar="NAME", help=text)
+
+
 def bundle(options: argparse.Namespace) -> None:
     """Pack the course into gnet-course.zip, for Colab, a class, or a machine without network."""
     from gnet_utils.course import bundle
@@ -219,7 +256,7 @@ def bundle(options: argparse.Namespace) -> None:
     print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)")
     if options.no_solutions:
         print(
-            "No solutions in its notebooks, no TEACHING.md, no unit tests. "
+            "No solutions in its notebooks, no teacher's pages, no unit tests. "
             "The checks in gnet_utils/exercises know the answers still."
         )
 
@@ -238,12 +275,19 @@ def slides(options: argparse.Namespace) -> None:
     from gnet_utils.course.notebooks import find_notebooks
     from gnet_utils.course.slides import make_slides
 
-    pages = make_slides(find_notebooks(options.notebooks))
+    made = make_slides(find_notebooks(options.notebooks), cut=options.cut)
+    pages = list(made)
+    for page in pages:
+        if made[page]:
+            print(f"Not in {page.name}: {'; '.join(made[page])}")
     index = pages[0].with_name("index.html")
     print(f"Slides of {len(pages)} notebook{'s' * (len(pages) > 1)}: open {index} in a browser")
 
 
-_notebooks(_command(slides))
+slides_options = _command(slides)
+_notebooks(slides_options)
+text = "only what the teacher's page of a lesson has time for in so many minutes"
+slides_options.add_argument("--cut", choices=("45", "90"), help=text)
 
 # What several commands need, and the start ------------------------------------------------------
 
@@ -275,7 +319,7 @@ def main(arguments=None) -> int:
     if unknown:  # parse_args would show the general usage, not that of the command
         options.usage.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
-        environment.enter(arguments, cpu=options.cpu, names=options.packages)
+        environment.enter(arguments, options.cpu, options.wheels, options.packages)
         return options.function(options) or 0
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -41,6 +41,7 @@ NEWEST_TESTED = (3, 13)
 LOG = ROOT / ".venv.log"  # what the installers print
 STEP = re.compile(r" *(Collecting|Downloading|Installing|Resolved|Prepared|Building|Using) ")
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+ANSWER_SECONDS = 3  # for the package index, before anything is installed
 
 CERTIFICATE = (
     "a certificate on the way is not trusted, as behind a school's or a firm's proxy: set "
@@ -59,8 +60,9 @@ CAUSES = {
     r"|getaddrinfo|Network is unreachable|Connection (refused|reset|aborted)|ProxyError"
     r"|ConnectTimeout|ReadTimeout|Read timed out|dns error|error sending request"
     r"|Failed to fetch|tcp connect error": (
-        "the package index cannot be reached: connect to the internet (or set up your proxy), "
-        "then run the same command again"
+        "the package index cannot be reached: connect to the internet (or set up your proxy), or "
+        'add --wheels FOLDER, a folder that somebody filled with the packages ("Without a network" '
+        "in notebooks/TEACHING.md), then run the same command again"
     ),
     r"No matching distribution found for torch|torch[^\n]* has no wheels|no wheels? with a": (
         f"no PyTorch was found for Python {platform.python_version()} on this system "
@@ -70,12 +72,18 @@ CAUSES = {
 }
 
 
-def enter(arguments: Sequence[str], cpu: bool = False, names: Collection[str] = ()) -> None:
+def enter(
+    arguments: Sequence[str],
+    cpu: bool = False,
+    wheels: str | None = None,
+    names: Collection[str] = (),
+) -> None:
     """Return when this process has all packages; else prepare .venv and start again in it.
 
-    arguments: of `python -m gnet_utils`, for the new start. cpu=True asks for PyTorch's build
-    without GPU support, should .venv be made. names: the packages that are enough, for a command
-    that imports few. Raises CourseError, one sentence, when .venv cannot be made.
+    arguments: of `python -m gnet_utils`, for the new start. Should .venv be made, cpu=True asks for
+    PyTorch's build without GPU support, and wheels is a folder to take all packages from. names:
+    the packages that are enough, for a command that imports few. Raises CourseError, one sentence,
+    when .venv cannot be made.
     """
     replace_home()
     if _is_complete() and is_inside():
@@ -84,7 +92,7 @@ def enter(arguments: Sequence[str], cpu: bool = False, names: Collection[str] = 
         if not (names or is_inside()):
             print(f"Using the active environment {sys.prefix}", flush=True)
         return
-    complete_venv(cpu)
+    complete_venv(cpu, wheels)
     python = venv_python()
     os.chdir(ROOT)
     os.environ["VIRTUAL_ENV"] = str(VENV)
@@ -92,13 +100,13 @@ def enter(arguments: Sequence[str], cpu: bool = False, names: Collection[str] = 
     replace_process([str(python), "-m", "gnet_utils", *arguments])
 
 
-def complete_venv(cpu: bool = False) -> None:
+def complete_venv(cpu: bool = False, wheels: str | None = None) -> None:
     """Make .venv complete, if it is not; two processes at once do it one after the other."""
     if _is_complete():
         return
     with _lock():
         if not _is_complete():  # another process may have done it meanwhile
-            _build(cpu)
+            _build(cpu, Path(wheels).expanduser().resolve() if wheels else None)
 
 
 def replace_home() -> None:
@@ -240,7 +248,12 @@ def _try_lock(file: IO) -> bool:
     return True
 
 
-def _build(cpu: bool) -> None:
+def _build(cpu: bool, wheels: Path | None) -> None:
+    if wheels and not any(wheels.glob("*.whl")):
+        raise CourseError(
+            f"--wheels must be a folder with wheels (*.whl), and there are none in {wheels}: fill "
+            'it as "Without a network" in notebooks/TEACHING.md says, or name the right one'
+        )
     if _stamp() == "installing":
         print("The last installation was interrupted: making .venv again.", flush=True)
         shutil.rmtree(VENV)
@@ -251,13 +264,21 @@ def _build(cpu: bool) -> None:
         )
     # On Linux the usual build of PyTorch brings the CUDA libraries along.
     size = "6.5" if sys.platform == "linux" and not cpu else "2"
-    print(f"Installing the packages into {VENV} ({size} GB, once; some minutes).", flush=True)
+    source = f" from {wheels}" if wheels else ""
+    print(f"Installing the packages{source} into {VENV} (up to {size} GB, once; some minutes).")
+    sys.stdout.flush()
     LOG.unlink(missing_ok=True)
+    # Before .venv is made, which takes seconds, where this Python has a pip to ask with.
+    early = not wheels and importlib.util.find_spec("pip")
     try:
+        if early:
+            _ask_index(sys.executable, cpu)
         if fresh:
-            _create_venv()
+            _create_venv(wheels)
+        if not (early or wheels):
+            _ask_index(str(venv_python()), cpu)
         STAMP.write_text("installing", encoding="utf-8")
-        _install(cpu)
+        _install(cpu, wheels)
         _verify()
         STAMP.write_text(_wanted(), encoding="utf-8")
     except BaseException:
@@ -268,9 +289,30 @@ def _build(cpu: bool) -> None:
         raise
 
 
-def _create_venv() -> None:
-    python = getattr(sys, "_base_executable", None) or sys.executable
+def _ask_index(python: str, cpu: bool) -> None:
+    """Raise CourseError in some seconds where no index answers: installers try for a minute.
+
+    uv and pip ask, each the index that it is set to, for the first page of one small package.
+    """
+    where = ["--index-url", CPU_INDEX] if cpu else []
+    ask = ["--no-input", "--disable-pip-version-check", "index", "versions", *where, "nbval"]
+    asking = [[python, "-m", "pip", "-vv", "--retries=0", f"--timeout={ANSWER_SECONDS}", *ask]]
     if uv := shutil.which("uv"):
+        asking.append([uv, "pip", "compile", "--no-deps", "--refresh", *where, "-"])
+    limits = {"UV_HTTP_TIMEOUT": str(ANSWER_SECONDS), "UV_HTTP_RETRIES": "0"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    pipes |= {"text": True, "errors": "replace", "env": {**os.environ, **limits}}
+    running = [subprocess.Popen(command, **pipes) for command in asking]  # at the same time
+    said = [process.communicate("nbval\n")[0] for process in running]
+    causes = [_cause(text) if p.returncode else None for p, text in zip(running, said, strict=True)]
+    if all(causes):  # any other failure is an answer
+        LOG.write_text("".join(said), encoding="utf-8")
+        raise CourseError(f"{causes[0]} (all that was said stands in {LOG})")
+
+
+def _create_venv(wheels: Path | None) -> None:
+    python = getattr(sys, "_base_executable", None) or sys.executable
+    if (uv := shutil.which("uv")) and not wheels:  # --seed takes pip from the index
         command = [uv, "venv", "--quiet", "--seed", "--python", python, str(VENV)]
     elif importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip"):
         command = [python, "-m", "venv", str(VENV)]
@@ -282,8 +324,10 @@ def _create_venv() -> None:
     _run(command)
 
 
-def _install(cpu: bool) -> None:
-    """Install with uv, when it is there, and with pip when uv is not or fails."""
+def _install(cpu: bool, wheels: Path | None) -> None:
+    """Install from wheels alone; else with uv, when it is there, and with pip when that fails."""
+    if wheels:
+        return _install_from(wheels)
     if uv := shutil.which("uv"):
         with contextlib.suppress(CourseError):
             for command in install_commands(cpu, uv):
@@ -291,6 +335,29 @@ def _install(cpu: bool) -> None:
             return
     for command in install_commands(cpu, None):
         _run(command)
+
+
+def _install_from(wheels: Path) -> None:
+    """Install from a folder, whatever index or other folder pip is set to.
+
+    The newest versions there: a folder that is older than the course's constraints does as well.
+    """
+    command = [str(venv_python()), "-m", "pip", "--isolated", "install", "--no-index"]
+    try:
+        _run([*command, "--find-links", str(wheels), "-r", str(REQUIREMENTS)])
+    except CourseError:
+        said = LOG.read_text(encoding="utf-8")
+        if lacking := re.search("No matching distribution found for ([^ \n]+)", said):
+            raise CourseError(
+                f"{wheels} holds no wheel of {lacking[1]} for {_this_python()}: fill it on such a "
+                'system, as "Without a network" in notebooks/TEACHING.md says, then run the same '
+                f"command again (all that was said stands in {LOG})"
+            ) from None
+        raise
+
+
+def _this_python() -> str:
+    return f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
 
 
 def _verify() -> None:
@@ -329,10 +396,13 @@ def _run(command: Sequence[str]) -> None:
 
 def _reason(said: str) -> str:
     """One sentence for what an installer said: the cause outside the course, if it tells."""
-    for pattern, sentence in CAUSES.items():
-        if re.search(pattern, said, re.IGNORECASE):
-            return sentence
-    return f"installing failed ({_last_line(said)}): delete {VENV}, then run the same command again"
+    again = f"delete {VENV}, then run the same command again"
+    return _cause(said) or f"installing failed ({_last_line(said)}): {again}"
+
+
+def _cause(said: str) -> str | None:
+    found = (text for pattern, text in CAUSES.items() if re.search(pattern, said, re.IGNORECASE))
+    return next(found, None)
 
 
 def _last_line(text: str) -> str:

@@ -54,6 +54,8 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"  # points to a kernel t
 CHECK = re.compile(r"\bcheck\([\"']")  # a cell that calls it is an exercise
 COMPARED = "nbval-check-output"  # the tag of a cell whose text nbval compares
 UNSAID = re.compile("Not answered yet|The first hint comes|No prediction made yet|In use from here")
+# Not the number of an exercise, nor a part of a name or of a version.
+NUMBER = re.compile(r"(?<![\w.,])(?<!Exercise )\d+(?:[,_]\d{3})*(?:\.\d+)?(?![\d_]|[.,]\d)")
 JUDGED = re.compile(r"^(Right|Not yet): ", re.MULTILINE)  # what a check says about an answer
 
 
@@ -287,9 +289,8 @@ def render(path: Path) -> None:
     start = time.perf_counter()
     notebook = read(path)
     put_setup_cell(notebook)
-    solved = []
-    if clean_copy(path).exists():
-        solved = put_stubs(notebook, read(clean_copy(path)))
+    before = read(clean_copy(path)) if clean_copy(path).exists() else nbformat.v4.new_notebook()
+    solved = put_stubs(notebook, before)
     try:
         env = {name: value for name, value in os.environ.items() if name != "GNET_QUICK"}
         env["GNET_REMEMBER"] = "0"  # what its author has predicted
@@ -308,6 +309,44 @@ def render(path: Path) -> None:
     replaced = f"answers replaced by their stubs: {', '.join(solved)}; " if solved else ""
     size = path.stat().st_size / 1000
     print(f"{replaced}{time.perf_counter() - start:.0f} s, {size:.0f} kB", flush=True)
+    if places := outdated(before, notebook):
+        print(
+            "These numbers in the text agreed with an output before, and agree with none now. They "
+            "are named this once (cells are counted from the top, those of text too):",
+            *places,
+            sep="\n  ",
+            flush=True,
+        )
+
+
+def outdated(before: dict, after: dict) -> list[str]:
+    """Numbers in the text of `after` that stood in an output of `before` and stand in none now.
+
+    Numbers of three digits or more, or with decimals, commas or not: `cell 25 says 387,072`.
+    Measured times and live training differ with every run, and a short number of the text may agree
+    with one by chance: so numbers of fewer than four digits count only where they stood in a
+    compared cell, or in one whose code has changed.
+    """
+    sources = {cell["source"] for cell in code_cells(after)}
+    stood = set()
+    for cell in code_cells(before):
+        sure = COMPARED in cell["metadata"].get("tags", []) or cell["source"] not in sources
+        stood |= {n for n in _numbers(said(cell)) if sure or len(n.replace(".", "")) > 3}
+    gone = stood - {n for cell in code_cells(after) for n in _numbers(said(cell))}
+    return [
+        f"cell {place} says {written}"
+        for place, cell in enumerate(after["cells"], 1)
+        if cell["cell_type"] == "markdown"
+        for number, written in _numbers(cell["source"]).items()
+        if number in gone
+    ]
+
+
+def _numbers(text: str) -> dict[str, str]:
+    """Numbers that are long enough to be wrong, without commas -> as they stand in the text."""
+    found = NUMBER.findall(text)
+    plain = {re.sub("[,_]", "", written): written for written in found}
+    return {number: written for number, written in plain.items() if len(number) > 2}
 
 
 def clean_copy(path: Path) -> Path:

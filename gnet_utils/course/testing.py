@@ -102,15 +102,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The cells that failed, and the data: loud where they are the stand-in."""
+    """The cells that failed, the data (loud where they are the stand-in), and what to do next."""
     from gnet_utils.data import data_source
 
-    for report in terminalreporter.stats.get("failed", []):
+    failed, changed = terminalreporter.stats.get("failed", []), set()
+    for report in failed:
         if cell := dict(report.user_properties).get("cell"):
             text = COLOUR_CODES.sub("", report.longreprtext)
             errors = re.findall(r"^\w*(?:Error|Exception|Interrupt): .*", text, re.M)
-            meant = f"if you meant this change: python -m gnet_utils render {cell[:2]}"
-            reason = errors[-1][:120] if errors else f"its output is not the stored one; {meant}"
+            changed |= set() if errors else {cell[:2]}
+            reason = errors[-1][:120] if errors else "its output is not the stored one"
             terminalreporter.write_line(f"FAILED {cell} - {reason}")
     found = data_source()
     kind = "the real Fashion-MNIST" if found.kind == "real" else "THE DRAWN STAND-IN"
@@ -118,3 +119,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         "This tests the course, not a learner: it is no grade (collect says what a class has done)."
     )
     terminalreporter.write_line(f"Data: {kind} ({found.why.rstrip('.')}).")
+    if authors := sum("authors" in report.keywords for report in failed):
+        terminalreporter.write_line(
+            f"{authors} of the failed tests hold the lessons to what their authors wrote (figures, "
+            "lengths, words, the teacher's pages): a lesson that you have changed need not keep it."
+        )
+    if changed:
+        names = " ".join(sorted(changed))
+        terminalreporter.write_line(
+            f"If you meant this change, store the new output: python3 -m gnet_utils render {names}"
+        )

@@ -98,6 +98,21 @@ def errors_by_depth() -> Figure:
     return figure
 
 
+def long_errors() -> Figure:
+    """Share of 5,000 training pictures that is wrong after each of 40 passes over all pictures."""
+    figure, ax = plt.subplots(figsize=(6.4, 3))
+    for kind, colour in KINDS.items():
+        for layers, style in ((20, "--"), (44, "-")):
+            (run,) = runs()[f"long_{kind}_{layers}"]
+            errors, label = run["train_errors"], f"{kind}-{layers}"
+            ax.plot(range(1, len(errors) + 1), errors, style, color=colour, label=label)
+    ax.set(xlabel="passes over all training pictures", ylabel="seen pictures wrong (%)")
+    ax.set(xlim=(0, 41), ylim=(0, None))
+    ax.set_title("The deeper plain net stays behind the shallower one")
+    ax.legend()
+    return figure
+
+
 def duel() -> Figure:
     """GoogLeNet and two residual nets: training loss, and test accuracy of each seed."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.4), width_ratios=(3, 2))

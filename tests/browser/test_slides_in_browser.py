@@ -1,4 +1,4 @@
-"""Slides in a browser: nothing overflows 1280 x 720, nothing is tiny, nothing is fetched."""
+"""Slides in a browser: nothing leaves 1280 x 720, nothing is tiny, nothing is fetched."""
 
 import re
 from collections import Counter
@@ -9,17 +9,25 @@ import pytest
 from gnet_utils.course import notebooks
 from gnet_utils.course.notebooks import find_notebooks
 from gnet_utils.course.slides import make_slides
+from gnet_utils.course.teaching import CUTS
 
 new = nbformat.v4
 
 SMALLEST = 0.7  # of the usual size of letters, less the last step
+VOTE, CODE = 28, 20  # pixels of 720
 PATHS = find_notebooks()
 QUICK = PATHS[:1]
 
-# For each slide its number, how much it was shrunk, and what sticks out of the page.
+# For each slide its number, how much it was shrunk, what sticks out of the page, whether there is
+# something besides headings, and the heights of letters in options of votes and in code.
 MEASURE = """
 () => {
   const found = [];
+  const heights = (slide, selector) => [...slide.querySelectorAll(selector)].map((part) => {
+    let zoom = 1;
+    for (let e = part; e !== slide; e = e.parentElement) zoom *= Number(getComputedStyle(e).zoom);
+    return zoom * parseFloat(getComputedStyle(part).fontSize);
+  });
   const slides = Reveal.getSlides().filter((slide) => !slide.classList.contains("stack"));
   slides.forEach((slide, number) => {
     const place = Reveal.getIndices(slide);
@@ -37,7 +45,9 @@ MEASURE = """
     }
     const frame = slide.querySelector(".frame");
     found.push({ number: number + 1, zoom: Number(frame.dataset.zoom), out,
-                 empty: !frame.innerText.trim() && !frame.querySelector("img") });
+                 alone: !frame.querySelector("div > :not(h1, h2, h3, div)"),
+                 votes: slide.querySelectorAll(".vote").length,
+                 options: heights(slide, ".vote > li"), code: heights(slide, "pre:not(.output)") });
   });
   return found;
 }
@@ -62,17 +72,21 @@ def open_deck(browser, path, troubles: list[str]):
     "path",
     [pytest.param(p, marks=() if p in QUICK else pytest.mark.browser, id=p.stem) for p in PATHS],
 )
-def test_every_slide_fits_and_needs_no_network(browser, path, tmp_path):
-    (deck,) = make_slides([path], tmp_path / "slides")
-    troubles: list[str] = []
-    page = open_deck(browser, deck, troubles)
-    slides = page.evaluate(MEASURE)
-    page.close()
-    assert len(slides) >= 10
-    assert [slide for slide in slides if slide["out"]] == []
-    assert [slide for slide in slides if slide["zoom"] < SMALLEST - 0.01] == []
-    assert [slide["number"] for slide in slides if slide["empty"]] == []
-    assert troubles == []
+def test_every_slide_fits_is_readable_and_needs_no_network(browser, path, tmp_path):
+    for cut in (None, *CUTS):
+        (deck,) = make_slides([path], tmp_path / "slides", cut)
+        troubles: list[str] = []
+        page = open_deck(browser, deck, troubles)
+        slides = page.evaluate(MEASURE)
+        page.close()
+        assert len(slides) >= 10
+        assert [slide for slide in slides if slide["out"]] == []
+        assert [slide for slide in slides if slide["zoom"] < SMALLEST - 0.01] == []
+        assert [slide["number"] for slide in slides if slide["alone"]] == []
+        assert [slide for slide in slides if slide["votes"] > 1] == []
+        assert min((px for slide in slides for px in slide["options"]), default=VOTE) >= VOTE
+        assert min((px for slide in slides for px in slide["code"]), default=CODE) >= CODE
+        assert troubles == []
 
 
 @pytest.fixture
@@ -81,7 +95,7 @@ def opened(browser, tmp_path, monkeypatch):
 
     def open_cells(*cells):
         path = tmp_path / "99_own.ipynb"
-        title = new.new_markdown_cell("# 99 Own")
+        title = new.new_markdown_cell("# 99 Own\n\nA text.")
         notebooks.write(new.new_notebook(cells=[title, *cells]), path)
         monkeypatch.setattr("gnet_utils.course.slides.as_rendered", notebooks.read)
         (deck,) = make_slides([path], tmp_path / "slides")
@@ -162,3 +176,35 @@ def test_keys_lead_through_all_slides(browser, tmp_path):
         page.keyboard.press("ArrowRight")
     assert page.evaluate("Reveal.isLastSlide()")
     page.close()
+
+
+@pytest.mark.browser
+def test_the_broken_block_is_on_one_slide(browser, tmp_path):
+    (deck,) = make_slides(find_notebooks(["03"]), tmp_path / "slides", "45")
+    page = open_deck(browser, deck, [])
+    slides = shown(page)
+    page.close()
+    (block,) = (slide for slide in slides if "class BrokenBlock" in slide)
+    assert "self.branch_pool(x)], dim=1" in block
+    before = "".join(slides[: slides.index(block)])
+    assert "library" not in before and "hint(" not in before and "5x5 where" not in before
+
+
+@pytest.mark.browser
+def test_the_key_s_opens_the_speakers_view_with_what_to_say(browser, tmp_path):
+    (deck,) = make_slides(find_notebooks(["03"]), tmp_path / "slides", "45")
+    fetched: list[str] = []
+    page = open_deck(browser, deck, fetched)
+    while not page.locator("section.present section.present .vote").count():
+        page.keyboard.press("ArrowRight")
+    with page.expect_popup() as popup:
+        page.keyboard.press("s")
+    notes = popup.value.locator(".speaker-controls-notes .value")
+    notes.locator("text=6 minutes, 2 to 8 of 45").wait_for()
+    assert "Likely wrong: stronger, it adds 25 pixels" in notes.inner_text()
+    assert "How strong is its answer" in notes.inner_text()
+    page.keyboard.press("ArrowRight")
+    notes.locator("text=Likely wrong").wait_for(state="detached")
+    page.close()
+    popup.value.close()
+    assert fetched == []

@@ -133,6 +133,21 @@ def test_two_labs_beside_a_taken_port_each_keep_their_token_and_stay_on_this_mac
                 assert shown["checkForUpdates"]["default"] is False
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="ends the lab with signals")
+def test_a_lab_for_other_machines_listens_there_at_its_port_and_keeps_its_token(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ("--no-browser", "--ip", "0.0.0.0", "--port", str(port))
+    with Lab(tmp_path, *options) as lab:
+        match = lab.wait_for(ADDRESS)
+        assert int(match[2]) == port
+        place = f"http://127.0.0.1:{port}/api/contents/notebooks?content=0"
+        assert status(place) == 403
+        assert status(f"{place}&token={match[3]}") == 200
+        assert "0.0.0.0" in listening(lab.process.pid)
+
+
 @pytest.mark.parametrize(
     ("careless", "file"),
     [
