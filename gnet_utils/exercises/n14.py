@@ -185,12 +185,12 @@ PREDICTIONS = {
     "gray": Prediction(
         options=("about 90%, as before", "about 60%", "about 30%"),
         right=2,
-        because="All training pictures had a black ground; gray is a garment as large as the picture.",
+        because="All training pictures had a black ground, so a gray one looks like a garment.",
     ),
     "tuned": Prediction(
         options=("worse", "about equal", "about 10 points better", "more than 15 points better"),
         right=3,
-        because="Edges, seams and outlines of garments need not be learned again from 100 pictures.",
+        because="Edges, seams and outlines need not be learned again from 100 pictures.",
     ),
     "last": Prediction(
         options=("better: less can be spoilt", "about as good", "about as bad as from scratch"),
