@@ -80,9 +80,7 @@ def judge_head(answer: Any) -> str | None:
     right, got = with_new_head(7).state_dict(), net.state_dict()
     body = [name for name in right if not name.startswith("linear.")]
     if any(name not in got or got[name].shape != right[name].shape for name in body):
-        return (
-            'keep width 0.25, stem="patch" and multiple_of=16: the stored weights have that form.'
-        )
+        return "keep the width 0.25 and **FORM: the stored weights have that form."
     if not all(torch.equal(got[name], right[name]) for name in body):
         return "the weights of the stored network are not in it: load them before you return it."
     return None
