@@ -3,6 +3,7 @@
     pipx run nox                     # list the sessions: uvx nox, or pip install nox, do as well
     pipx run nox -s "matrix-3.12(oldest)"
     pipx run nox -s colab -- 03 04   # only these notebooks
+    pipx run nox -s pages            # controls in a browser: Notebook 7, and Colab's versions
 
 Each session makes an environment of its own (up to 6.5 GB, under .nox) and runs the notebooks
 through nbval, which compares the tagged outputs with the stored ones.
@@ -90,6 +91,28 @@ def colab(session: nox.Session) -> None:
                     "PYTHONPATH": "",  # the repository must not be found but in the zip
                 },
             )
+
+
+@nox.session(python="3.13")
+@nox.parametrize("front_end", ["notebook", "colab"], ids=["notebook", "colab"])
+def pages(session: nox.Session, front_end: str) -> None:
+    """An explorer, a prediction, the sheet to draw on: Notebook 7; Colab's kernel and widgets.
+
+    Colab's own page runs only there. JupyterLab 3 is the one that belongs to its ipywidgets, with
+    the older jupyterlab_widgets: a newer one loads, and shows no control.
+    """
+    if front_end == "notebook":
+        _install(session, "-r", "requirements.txt", "notebook>=7")
+    else:
+        pins = [f"{name}=={version}" for name, version in COLAB.items()]
+        others = ("safetensors", "tqdm", "pillow", "filelock", "pytest", "playwright", "anywidget")
+        page = ("jupyterlab==3.*", "jupyterlab_widgets<3", "setuptools")
+        _install(session, "torch", "torchvision", *pins, *others, *page)
+    env = {"GNET_FRONT_END": "notebook" if front_end == "notebook" else "lab"}
+    session.run(
+        *("python", "-m", "pytest", "-q", "-m", "browser", "tests/browser/test_front_ends.py"),
+        env=env,
+    )
 
 
 def _install(session: nox.Session, *packages: str) -> None:

@@ -13,7 +13,7 @@ export default {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", "Sheet to draw a garment on");
     canvas.style.cssText =
-      "touch-action: none; cursor: crosshair; border: 1px solid gray; width: 190px";
+      "touch-action: none; cursor: crosshair; border: 1px solid gray; width: 160px";
     const paper = canvas.getContext("2d");
 
     function clear() {
@@ -73,8 +73,12 @@ export default {
     });
     model.on("change:value", show);
     show();
-    const row = document.createElement("div");
-    row.append(label, wipe);
-    el.append(canvas, row);
+    const beside = document.createElement("div");
+    beside.style.cssText = "display: flex; flex-direction: column; gap: 8px";
+    beside.append(label, wipe);
+    const pad = document.createElement("div"); // of its own: ipywidgets sets the style of `el`
+    pad.style.cssText = "display: flex; flex-wrap: wrap; gap: 8px; align-items: flex-start";
+    pad.append(canvas, beside);
+    el.append(pad);
   },
 };

@@ -13,6 +13,7 @@ from html import escape
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gnet_utils.counting import format_table, table_texts
@@ -114,8 +115,8 @@ def bundle_of(picture: Figure | bytes, alt: str) -> tuple[dict, dict]:
 def to_png(figure: Figure) -> bytes:
     """The figure as PNG bytes; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    # no version or date inside the file
-    figure.savefig(buffer, format="png", dpi=figure.dpi, metadata={"Software": None})
+    # Not by savefig, which draws twice. No version or date inside the file.
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 

@@ -5,7 +5,10 @@ shown by `explore`. Where a kernel runs, the picture follows the controls; on Gi
 on paper it is a picture. Only what ipywidgets 7.7 (Colab) and 8 share is used.
 """
 
+import gc
+import io
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from html import escape
 from typing import Any
 
@@ -209,6 +212,10 @@ def explore(
         control.observe(take if name == file else redraw, names="value")
 
     draw_now()
+    # What was imported and made so far is not searched for garbage again at each picture: that
+    # takes longer than to draw one.
+    gc.collect()
+    gc.freeze()
     alone = [[name] for name in controls if name not in [n for column in columns for n in column]]
     grid = [ipywidgets.VBox([controls[name] for name in column]) for column in (*columns, *alone)]
     parts = [ipywidgets.Box(buttons, layout=ROW), ipywidgets.Box(grid, layout=GRID)]
@@ -280,13 +287,15 @@ def predict(name: str) -> None:
         box.add_class("gnet-open")
 
     def note(_) -> None:
-        remember("predictions", name, texts[options.value])
+        with redirect_stdout(io.StringIO()) as trouble:  # what a callback prints is on no page
+            remember("predictions", name, texts[options.value])
         box.remove_class("gnet-open")
-        reply.value = "Noted. Read on to see."
+        reply.value = f"Noted. Read on to see. {escape(trouble.getvalue())}"
 
     options.observe(note, names="value")
-    listed = "".join(f"<li>{escape(text)}</li>" for text in texts)
-    page = f'<p>Your prediction:</p><ol type="a">{listed}</ol>'
+    # The letters are text: a page may have its own idea of how a list is counted.
+    listed = "".join(f"<li>{escape(text)}</li>" for text in lettered)
+    page = f'<p>Your prediction:</p><ul style="list-style: none">{listed}</ul>'
     _show(box, "\n".join(["Your prediction:", *lettered]), page=page)
 
 

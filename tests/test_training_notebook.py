@@ -217,7 +217,7 @@ def test_a_picture_of_any_kind_is_classified():
     net, gallery = FashionGoogLeNet(width=0.125, stem="patch"), some_data()
     for picture in (gallery[0][0, 0].numpy(), drawn(40, 30, 240, 50)):
         figure = classify(net, picture, gallery, "a title")
-        axes = [ax for part in figure.subfigs for ax in part.axes]
+        axes = figure.axes
         assert len(axes) == 8 and axes[0].get_title() == "a title"
 
 

@@ -205,6 +205,7 @@ def one_prediction(monkeypatch):
     prediction = Prediction(("less", "more"), 1, "It grows.")
     monkeypatch.setattr(widgets, "predictions_of", lambda notebook: {"00.p": prediction})
     monkeypatch.setattr(memory, "_known", None)
+    monkeypatch.setattr(memory, "_kept", True)
 
 
 def test_predictions_are_noted_and_scored_at_the_end(one_prediction, shown, capsys):
@@ -222,6 +223,21 @@ def test_predictions_are_noted_and_scored_at_the_end(one_prediction, shown, caps
     radio.value = 1
     widgets.score("00")
     assert "right in 1 of 1" in capsys.readouterr().out
+
+
+def test_a_record_that_cannot_be_written_is_said_beside_the_prediction(
+    one_prediction, shown, monkeypatch, tmp_path
+):
+    """What a callback prints is lost."""
+    monkeypatch.setenv("GNET_REMEMBER", "1")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GNET_CACHE_DIR", str(tmp_path / "file" / "folder"))
+    widgets.predict("00.p")
+    radio, reply = box_of(shown).children
+    radio.value = 0
+    assert "Noted. Read on" in reply.value and "kept until this kernel ends" in reply.value
+    radio.value = 1
+    assert "kept until" not in reply.value, "once is enough"
 
 
 def test_wrong_predictions_are_explained_in_the_order_of_the_notebook(monkeypatch, capsys):

@@ -58,7 +58,7 @@ def pixel_sum(picture: np.ndarray, weights: Sequence, pixel: tuple[int, int]) ->
     lines = []
     for name, row in zip(names, np.atleast_2d(weights), strict=True):
         terms = " ".join(
-            f"{'-' if weight < 0 else '+'} {abs(weight):.4f} · {value}"
+            f"{'-' if round(weight, 4) < 0 else '+'} {abs(weight):.4f} · {value}"
             for weight, value in zip(row, values, strict=True)
         )
         exact = float(row @ values)

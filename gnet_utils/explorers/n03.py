@@ -179,7 +179,7 @@ def draw_block(block: nn.Module, in_channels: int | None = None, ax: Axes | None
         end = (4.35, top - unit * out / 2)
         _band(ax, (xs[-1] + box / 2, y), end, unit * out, colour, 0.45, bend=3.39)
         ax.bar(4.45, unit * out, 0.2, bottom=top - unit * out, color=colour, edgecolor="white")
-        ax.text(3.57, y, f"{out}", ha="center", va="center", color=COLOURS["ink"])
+        ax.text(3.44, y + unit * out / 2 + 0.1, f"{out}", va="bottom", color=COLOURS["ink"])
         top -= unit * out
     ax.bar(0.1, unit * in_channels, 0.2, bottom=middle - unit * in_channels / 2, color="#BBBBBB")
     before, after = (counted(n, "channel").replace(" ", "\n") for n in (in_channels, sum(outs)))

@@ -168,10 +168,12 @@ def classify(
     seen = torch.from_numpy(small)[None]
     chances = probabilities(net, seen[None])[0]
     images, labels = gallery
-    figure = Figure(figsize=(7.2, 3.7), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.6, 1))
-
-    left, middle, right = top.subplots(1, 3, width_ratios=(1, 1, 1.3))
+    # places by hand: the automatic layout takes longer than all the rest
+    figure = Figure(figsize=(7.2, 3.7), layout="none")
+    left, middle, right = (
+        figure.add_axes(place)
+        for place in ((0.01, 0.43, 0.28, 0.5), (0.31, 0.43, 0.28, 0.5), (0.71, 0.5, 0.28, 0.48))
+    )
     views = ((left, picture, title or "the picture"), (middle, small, "as the net sees it"))
     for ax, view, name in views:
         ax.imshow(view, cmap="gray", interpolation="nearest")
@@ -186,9 +188,11 @@ def classify(
     right.text(float(chances[best]) + 0.02, best, f"{chances[best]:.0%}", va="center", fontsize=9)
 
     neighbours = nearest(images, seen)
-    for ax, index in zip(bottom.subplots(1, len(neighbours)), neighbours, strict=True):
+    for column, index in enumerate(neighbours):
+        ax = figure.add_axes((0.01 + 0.2 * column, 0.01, 0.18, 0.25))
         ax.imshow(images[index, 0].numpy(), cmap="gray", interpolation="nearest")
-        ax.set_title(CLASS_NAMES[labels[index]], fontsize=9, loc="center")
+        ax.set_title(CLASS_NAMES[labels[index]], fontsize=9, loc="center", pad=3)
         ax.axis("off")
-    bottom.suptitle("The nearest training pictures, pixel by pixel", fontsize=9)
+    heading = "The nearest training pictures, pixel by pixel"
+    figure.text(0.5, 0.36, heading, ha="center", va="center", fontsize=9)
     return figure

@@ -72,11 +72,7 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     """`python -m gnet_utils lab` in a course unpacked from the zip, as a reader starts it."""
     folder = tmp_path_factory.mktemp("lab")
     zipfile.ZipFile(bundle.bundle(folder / "gnet-course.zip")).extractall(folder)
-    course, settings = folder / "gnet-course", folder / "settings"
-    # The test looks at all cells at once; JupyterLab keeps only those in view on the page.
-    whole = settings / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
-    whole.parent.mkdir(parents=True)
-    whole.write_text('{"windowingMode": "none"}')
+    course, settings = folder / "gnet-course", whole_pages(folder / "settings")
     token, port = secrets.token_hex(16), free_port()
     env = {
         **os.environ,
@@ -100,6 +96,14 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+def whole_pages(settings: Path) -> Path:
+    """Settings with which all cells are on the page; JupyterLab keeps only those in view."""
+    whole = settings / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
+    whole.parent.mkdir(parents=True)
+    whole.write_text('{"windowingMode": "none"}')
+    return settings
 
 
 def free_port() -> int:

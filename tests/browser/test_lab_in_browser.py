@@ -133,9 +133,17 @@ def picture(box) -> str:
 
 
 def changes(box, before: str, seconds: float = 12) -> bool:
+    return _comes(lambda: picture(box) != before, seconds)
+
+
+def returns(box, wanted: str) -> bool:
+    return _comes(lambda: picture(box) == wanted, 30)
+
+
+def _comes(is_there, seconds: float) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if picture(box) != before:
+        if is_there():
             return True
         time.sleep(0.1)
     return False
@@ -200,6 +208,34 @@ def by_mouse(page, box) -> str | None:
     return None
 
 
+def by_drawing(page, box, hand: str) -> None:
+    """An outline on the sheet with "mouse" or "touch": the picture follows it, and a new sheet."""
+    empty, sheet = picture(box), box.locator("canvas")
+    sheet.scroll_into_view_if_needed()
+    place = sheet.bounding_box()
+    spots = [
+        (place["x"] + across * place["width"], place["y"] + down * place["height"])
+        for across, down in [(0.3, 0.2), (0.7, 0.2), (0.7, 0.8), (0.3, 0.8)]
+    ]
+    if hand == "mouse":
+        page.mouse.move(*spots[0])
+        page.mouse.down()
+        for spot in spots[1:]:
+            page.mouse.move(*spot, steps=5)
+        page.mouse.up()
+    else:  # a finger, as Chromium's own events
+        client = page.context.new_cdp_session(page)
+        kinds = ["touchStart", *["touchMove"] * 3]
+        for kind, (x, y) in zip(kinds, spots, strict=True):
+            touch = {"type": kind, "touchPoints": [{"x": x, "y": y}]}
+            client.send("Input.dispatchTouchEvent", touch)
+        client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert changes(box, empty), f"the picture does not follow a drawing by {hand}"
+    drawing = picture(box)
+    box.get_by_text("new sheet").click()
+    assert changes(box, drawing) and returns(box, empty)
+
+
 def badly_shown(page, boxes: list) -> list[tuple[int, str]]:
     """(width of the window, what is wrong) where explorers do not fit a phone or a laptop."""
     found = []
@@ -240,6 +276,8 @@ def test_explorers_follow_keyboard_and_mouse_and_leave_a_picture(browser, lab, p
             box.scroll_into_view_if_needed()
             assert by_keyboard(page, box), f"explorer {number} does not follow the keyboard"
             assert by_mouse(page, box), f"explorer {number} does not follow the mouse"
+            for hand in ("mouse", "touch") if box.locator("canvas").count() else ():
+                by_drawing(page, box, hand)
         assert badly_shown(page, found) == []
         assert red_output(page) == []
         assert page.locator(".Toastify__toast").count() == 0  # no news, no questions

@@ -1,6 +1,6 @@
 """Memory: under 3 GB for each notebook, and explorers that are used for long do not grow.
 
-Each of their controls moves the picture, within half a second.
+Each of their controls moves the picture, within 300 ms where a plain figure takes 60.
 
 A notebook runs in a kernel with this file imported, so that its own explorers are the tested ones.
 """
@@ -24,11 +24,17 @@ from kernels import Kernel, code_cells, notebook_names
 from matplotlib.figure import Figure
 
 from gnet_utils import widgets
+from gnet_utils.plotting import to_png
 
 GIGABYTES = 3.0
 REDRAWS = 50
-SECONDS = 0.5  # from a move of a control to the new picture
+PLAIN_FIGURES = 5  # may take as long as one picture of an explorer: no clock is the same elsewhere
 GROWTH = 64  # MB in 50 redraws: 1.3 MB kept by each, a figure's pixels, would be more
+
+
+EXPLORING = [
+    name for name in notebook_names() if any("\nexplore(" in c["source"] for c in code_cells(name))
+]
 
 
 def living() -> tuple[int, int]:
@@ -65,23 +71,37 @@ def values_of(control: ipywidgets.Widget) -> list:
     return [*others[:2], control.value] if others else []
 
 
-def growth(controls: Mapping[str, ipywidgets.Widget]) -> tuple[int, int, float, float]:
-    """Figures, bytes of tensors and MB of memory more after 50 redraws, and seconds of a redraw.
+def growth(controls: Mapping[str, ipywidgets.Widget]) -> tuple[int, int, float, dict]:
+    """Figures, bytes of tensors and MB of memory more after 50 redraws, and ms for each control.
 
-    Before that each value is set once: what is kept for each is kept then.
+    Before that each value is set once: what is kept for each is kept then. The milliseconds, a
+    median and the worst of each control, are the processor's: other programs do not count.
     """
-    moves = [(c, value) for c in controls.values() for value in values_of(c)]
-    for control, value in moves:
+    moves = [(name, c, value) for name, c in controls.items() for value in values_of(c)]
+    for _, control, value in moves:
         control.value = value
     figures, held, megabytes = *living(), resident()
-    seconds = []
-    for control, value in itertools.islice(itertools.cycle(moves), REDRAWS):
-        start = time.perf_counter()
+    taken = {name: [] for name, *_ in moves}
+    for name, control, value in itertools.islice(itertools.cycle(moves), REDRAWS):
+        start = time.process_time()
         control.value = value
-        seconds.append(time.perf_counter() - start)
+        taken[name].append(1000 * (time.process_time() - start))
     more = resident() - megabytes
     now = living()
-    return now[0] - figures, now[1] - held, more, statistics.median(seconds)
+    spread = {name: (round(statistics.median(ms)), round(max(ms))) for name, ms in taken.items()}
+    return now[0] - figures, now[1] - held, more, spread
+
+
+def plain_figure() -> float:
+    """Milliseconds of the processor for a figure with one line, as large as those of explorers."""
+    taken = []
+    for _ in range(9):
+        start = time.process_time()
+        figure = Figure(figsize=(7.2, 4), dpi=110, layout="none")
+        figure.subplots().plot([1, 2, 3])
+        to_png(figure)
+        taken.append(1000 * (time.process_time() - start))
+    return statistics.median(taken)
 
 
 def moves(name: str, controls: Mapping[str, ipywidgets.Widget], picture: ipywidgets.Image) -> bool:
@@ -110,9 +130,9 @@ def note_explorers() -> None:
     real, real_show = widgets.explore, widgets._show
     boxes = []
 
-    def show(box, *more):
+    def show(box, *more, **named):
         boxes.append(box)
-        real_show(box, *more)
+        real_show(box, *more, **named)
 
     def explore(draw, alt, controls, *presets, **named):
         drawn = []
@@ -133,12 +153,13 @@ def report() -> None:
         movable = [name for name, control in controls.items() if values_of(control)]
         still = [name for name in movable if not moves(name, controls, picture)]
         first = len(drawn)
-        figures, held, megabytes, seconds = growth(controls)
+        figures, held, megabytes, taken = growth(controls)
         found.append({"figures": figures, "tensors": held, "MB": round(megabytes, 1)})
-        found[-1] |= {"drawn": len(drawn) - first, "still": still, "seconds": round(seconds, 3)}
+        found[-1] |= {"drawn": len(drawn) - first, "still": still, "ms": taken}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak /= 1 << 30 if sys.platform == "darwin" else 1 << 20
-    print(json.dumps({"peak": round(peak, 2), "explorers": found}))
+    plain = round(plain_figure())
+    print(json.dumps({"peak": round(peak, 2), "plain": plain, "explorers": found}))
 
 
 @functools.cache
@@ -166,7 +187,7 @@ def test_a_notebook_stays_under_3_gb(name):
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("name", notebook_names())
+@pytest.mark.parametrize("name", EXPLORING)
 def test_fifty_redraws_leave_no_figure_and_no_tensor_behind(name):
     found = used_for_long(name)["explorers"]
     calls = sum("explore(" in cell["source"] for cell in code_cells(name))
@@ -178,10 +199,13 @@ def test_fifty_redraws_leave_no_figure_and_no_tensor_behind(name):
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("name", notebook_names())
-def test_every_control_moves_its_picture_within_half_a_second(name):
-    for explorer in used_for_long(name)["explorers"]:
-        assert explorer["still"] == [] and explorer["seconds"] < SECONDS, explorer
+@pytest.mark.parametrize("name", EXPLORING)
+def test_every_control_moves_its_picture_at_once(name):
+    found = used_for_long(name)
+    for explorer in found["explorers"]:
+        assert explorer["still"] == []
+        slow = {c: ms for c, ms in explorer["ms"].items() if ms[0] > PLAIN_FIGURES * found["plain"]}
+        assert slow == {}, found["plain"]
 
 
 def small_figure(size: int, keep: list | None = None) -> Figure:
