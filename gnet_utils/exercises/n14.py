@@ -38,7 +38,7 @@ def judge_ground(answer: Any) -> str | None:
     images = _on_two_grounds()
     with filled(Blank("the two places with ...")):
         got = answer(images.clone())
-    if got is None or got is ...:
+    if got is ...:
         raise Blank("the two places with ...")
     if not isinstance(got, Tensor) or got.shape != images.shape:
         shape = tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__
@@ -99,7 +99,7 @@ def judge_colour(answer: Any) -> str | None:
     check_function(answer)
     kernel = torch.arange(1.0, 19).reshape(2, 1, 3, 3)
     got = answer(kernel.clone())
-    if got is ... or got is None:
+    if got is ...:
         raise Blank("the place with ...")
     if not isinstance(got, Tensor) or got.shape != (2, 3, 3, 3):
         shape = tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__

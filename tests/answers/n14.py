@@ -66,7 +66,8 @@ RIGHT = {
 WRONG = {
     "14.ground": [
         (laid_on_black(lambda rim: ..., lambda images, ground: images - ground), "the two places"),
-        (lambda images: None, "the two places"),
+        (lambda images: ..., "the two places"),
+        (lambda images: None, "of the same shape"),
         (laid_on_black(away=lambda i, g: (i.float() - g).clamp_min(0)), "darker than its ground"),
         (laid_on_black(lambda rim: rim.median()), "a ground of its own"),
         (laid_on_black(lambda rim: rim.amin() * 0), "the ground should become 0"),
