@@ -104,7 +104,9 @@ def _odd_run(name: str, in_channels: int, ran: list[Convolution]) -> str:
         slip = "runs twice: use each branch once" if odd in wanted else "is not in the drawing"
         return f"for row {name} the convolution {_said(odd)} {slip}."
     missing = next((wanted - found).elements())
-    return f"for row {name} the convolution {_said(missing)} does not run: is its branch in forward?"
+    return (
+        f"for row {name} the convolution {_said(missing)} does not run: is its branch in forward?"
+    )
 
 
 def _said(shape: tuple[int, int, int, int]) -> str:

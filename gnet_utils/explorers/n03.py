@@ -234,7 +234,7 @@ def _box(ax, x: float, y: float, text: str, colour: str, width: float) -> None:
 # The squares of section 1 -------------------------------------------------------------------------
 
 
-def draw_squares() -> tuple[Tensor, dict[int, Tensor]]:
+def faint_squares() -> tuple[Tensor, dict[int, Tensor]]:
     """Six squares of each side 1, 3 and 5, of brightness 1 / side, (1, 1, 48, 72).
 
     With it for each side where the middles of its squares are, (1, 1, 48, 72) of bool.
@@ -248,7 +248,7 @@ def draw_squares() -> tuple[Tensor, dict[int, Tensor]]:
     return picture, middles
 
 
-def show_answers(picture: Tensor, answers: dict[int, Tensor], middles: dict[int, Tensor]) -> Figure:
+def draw_answers(picture: Tensor, answers: dict[int, Tensor], middles: dict[int, Tensor]) -> Figure:
     """The picture and the answers of each window, all on one scale of gray.
 
     A ring stands around each square to which this window answers more than the others do.
