@@ -259,7 +259,7 @@ def draw_answers(picture: Tensor, answers: dict[int, Tensor], middles: dict[int,
     panels = {"The test picture": picture} | {f"{k}x{k} window": answers[k] for k in answers}
     for ax, (name, panel) in zip(axes.flat, panels.items(), strict=True):
         colour = BRANCH_COLOURS.get(name.partition(" ")[0], "black")
-        ax.imshow(panel[0, 0], cmap="gray", vmin=0, vmax=1)
+        ax.imshow(panel[0, 0].numpy(), cmap="gray", vmin=0, vmax=1)
         ax.set(title=name, xticks=[], yticks=[])
         ax.spines[:].set(visible=True, color=colour, linewidth=3)
         if panel is not picture:
