@@ -1,6 +1,9 @@
 """The block builder of notebook 03, and the drawing of a block that it shares with the README."""
 
+import re
+
 import pytest
+import torch
 from torch import nn
 
 from gnet_utils.counting import count_macs, count_parameters
@@ -10,7 +13,9 @@ from gnet_utils.explorers.n03 import (
     block_builder,
     branch_costs,
     build_block,
+    draw_answers,
     draw_block,
+    faint_squares,
 )
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
 
@@ -72,3 +77,27 @@ def test_the_drawing_is_read_from_the_module():
     shown = texts(draw_block(block))
     assert "3x3 conv\n24 channels" in shown and "1x7 conv\n40 channels" in shown
     assert "concat\n264\nchannels" in shown and "5x5" not in shown
+
+
+def test_every_share_is_told_and_those_of_a_row_make_100():
+    shares = block_builder().axes[1]
+    told = {}
+    for text in shares.texts:
+        told.setdefault(text.get_position()[1], []).extend(
+            re.findall(r"[\d.]+(?=%)", text.get_text())
+        )
+    assert [len(row) for row in told.values()] == [4, 4, 4]
+    assert all(sum(map(float, row)) == pytest.approx(100, abs=0.2) for row in told.values())
+
+
+def test_rings_stand_where_a_window_answers_more_than_the_others():
+    picture, middles = faint_squares()
+    ones = torch.ones_like(picture)
+    answers = {1: 0 * ones, 3: ones * middles[1], 5: 0.5 * ones}  # 3 wins at the pixels, else 5
+    rings = [
+        len(ax.collections[0].get_offsets())
+        for ax in draw_answers(picture, answers, middles).axes[1:]
+    ]
+    assert rings == [0, 6, 12]
+    sums = [picture[..., columns].sum().item() for columns in (range(24), range(24, 48))]
+    assert sums == pytest.approx([6, 6 * 9 / 3])

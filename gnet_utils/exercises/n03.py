@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnet_utils.exercises import Blank, Exercise, Prediction, number
+from gnet_utils.exercises import Blank, Exercise, Mistake, Prediction, number
 from gnet_utils.exercises.trials import (
     Convolution,
     check_class,
@@ -18,6 +18,7 @@ from gnet_utils.exercises.trials import (
     shapes_of,
 )
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception
+from gnet_utils.plotting import counted
 
 # 03.block -----------------------------------------------------------------------------------------
 
@@ -25,7 +26,7 @@ from gnet_utils.models import GOOGLENET_BLOCKS, Inception
 def judge_block(answer: Any) -> str | None:
     """Whether a class builds the block: two rows of Table 1, same weights in, same numbers out."""
     check_class(answer, "a block")
-    for name, in_channels in (("3a", 192), ("4d", 512)):
+    for name, in_channels in (("3a", 192), ("4a", 480)):  # no two widths of 4a are the same
         widths = GOOGLENET_BLOCKS[name]
         block = answer(in_channels, *widths)
         images = torch.randn(2, in_channels, 12, 12, generator=torch.Generator().manual_seed(0))
@@ -35,16 +36,17 @@ def judge_block(answer: Any) -> str | None:
             raise Blank(", ".join(blanks))
         if blanks:
             return f"still to fill in: {', '.join(blanks)}."
-        output, ran = run(block, images)
+        try:
+            output, ran = run(block, images)
+        except Mistake as mistake:
+            return _why_it_stops(block, name, in_channels, str(mistake))
         if shapes(ran) != shapes_of(Inception(in_channels, *widths)):
-            return _odd_convolution(name, in_channels, ran)
+            return _odd_layer(block, name, in_channels) or _odd_run(name, in_channels, ran)
         if any(convolution.bias is None for convolution in ran):
             return "a convolution has no bias: leave out bias=False."
         for place, convolution in enumerate(ran):
             if counts_below_zero(block, images, place):
-                channels_in, channels_out, k, _ = convolution.shape
-                layer = f"{k}x{k} convolution {channels_in} -> {channels_out}"
-                return f"after the {layer} a ReLU is missing."
+                return f"after the convolution {_said(convolution.shape)} a ReLU is missing."
         if output.shape[1] != widths.out_channels:
             return (
                 f"{output.shape[1]} channels leave the block of row {name}, it should be "
@@ -55,17 +57,62 @@ def judge_block(answer: Any) -> str | None:
     return None
 
 
-def _odd_convolution(name: str, in_channels: int, ran: list[Convolution]) -> str:
-    """Which convolution does not belong to the row, or is missing."""
+STOPS = {  # words of PyTorch's error: the slip in forward that led to it
+    "except in dimension 0": "torch.cat stacks along dimension 0, the pictures, unless you say "
+    "dim=1: that is the channel axis.",
+    "except in dimension": "torch.cat stacks along the wrong axis: channels are dim=1.",
+    "stack expects": "torch.stack makes a new axis and wants equal shapes: torch.cat(..., dim=1) "
+    "lays the channels on one another.",
+    "non-singleton dimension": "the four answers are added: lay them on one stack, by torch.cat.",
+    "TypeError: cat()": "torch.cat takes the four answers in one list, in brackets [ ].",
+}
+
+
+def _why_it_stops(block: nn.Module, name: str, in_channels: int, error: str) -> str:
+    """The slip behind the error with which a block stops; where none is known, the error."""
+    if "come to it" not in error:
+        return next((slip for words, slip in STOPS.items() if words in error), error)
+    if odd := _odd_layer(block, name, in_channels):
+        return odd
+    if hasattr(block, "branch_pool"):
+        return "a branch reads what another branch made: each of the four reads x itself."
+    return error.replace("convolution ", "convolution number ")
+
+
+def _odd_layer(block: nn.Module, name: str, in_channels: int) -> str | None:
+    """The first layer that is not as drawn, by its branch; None where the branches are others."""
+    for part, drawn in Inception(in_channels, *GOOGLENET_BLOCKS[name]).named_children():
+        branch = f"for row {name} your {part.removeprefix('branch_')} branch"
+        layers = getattr(block, part, None)
+        if not isinstance(layers, nn.Module):
+            return None
+        found, wanted = (list(shapes_of(made).elements()) for made in (layers, drawn))
+        if len(found) != len(wanted):
+            return f"{branch} has {counted(len(found), 'convolution')}, it needs {len(wanted)}."
+        for own, right in zip(found, wanted, strict=True):
+            if own != right:
+                slip = f"{branch} has a {_said(own)} where a {_said(right)} belongs"
+                reads_input = own[0] == in_channels and own[1:] == right[1:]
+                return slip + (": it reads what the layer before it makes." * reads_input or ".")
+    return None
+
+
+def _odd_run(name: str, in_channels: int, ran: list[Convolution]) -> str:
+    """Which convolution does not belong to the row, runs too often, or not at all."""
     found, wanted = shapes(ran), shapes_of(Inception(in_channels, *GOOGLENET_BLOCKS[name]))
     if odd := next((found - wanted).elements(), None):
-        channels_in, channels_out, k, _ = odd
-        return (
-            f"for row {name} there is a {k}x{k} convolution {channels_in} -> {channels_out}, which "
-            "no branch has: compare window and widths with the drawing."
-        )
-    channels_in, channels_out, k, _ = next((wanted - found).elements())
-    return f"for row {name} the {k}x{k} convolution {channels_in} -> {channels_out} does not run."
+        slip = "runs twice: use each branch once" if odd in wanted else "is not in the drawing"
+        return f"for row {name} the convolution {_said(odd)} {slip}."
+    missing = next((wanted - found).elements())
+    return (
+        f"for row {name} the convolution {_said(missing)} does not run: is its branch in forward?"
+    )
+
+
+def _said(shape: tuple[int, int, int, int]) -> str:
+    """Such as "3x3 96 -> 128"."""
+    channels_in, channels_out, height, width = shape
+    return f"{height}x{width} {channels_in} -> {channels_out}"
 
 
 def _pooled_wrong(block: nn.Module, images: Tensor, output: Tensor) -> str | None:
@@ -151,6 +198,7 @@ EXERCISES = {
             1_155_072: "that counts pooling as a 1x1 from 256 to 256: pooling has no weights.",
             106_496: "that counts one weight for each pair of channels: a 3x3 window has 9.",
             387_072: "that is the naive 3a: 3b has other widths, and 256 channels come in.",
+            854_196_224: "those are the MACs on 28x28: a weight counts once, not at every place.",
             303_104: "a window of side k has k * k weights, not k.",
             1_105_920: "a naive block has no pool projection: only three convolutions count.",
         },
@@ -163,13 +211,13 @@ EXERCISES = {
     ),
     "block": Exercise(
         judge_block,
-        right="same weights in, same numbers out as the course's block, for 3a and for 4d.",
+        right="same weights in, same numbers out as the course's block, for 3a and for 4a.",
         hints=[
             "Look at one colour of the drawing at a time: which layers, in which order?",
             "After each convolution comes a ReLU; a window of k needs padding (k - 1) / 2.",
-            "A branch 64 -> 8 -> 24 with a 7x7 window: Sequential(Conv2d(64, 8, kernel_size=1), "
-            "ReLU(), Conv2d(8, 24, kernel_size=7, padding=3), ReLU()). Two branches stack by "
-            "torch.cat([first(x), second(x)], dim=1).",
+            "A branch 64 -> 8 -> 24 with a 7x7 window: nn.Sequential(nn.Conv2d(64, 8, "
+            "kernel_size=1), nn.ReLU(), nn.Conv2d(8, 24, kernel_size=7, padding=3), nn.ReLU()). "
+            "Two branches stack by torch.cat([first(x), second(x)], dim=1).",
         ],
         course=lambda: Inception,
     ),
@@ -188,12 +236,13 @@ PREDICTIONS = {
     "p1": Prediction(
         ["stronger: it adds 25 pixels", "as strong", "about a fifth"],
         right=2,
-        because="Its weights are 1/5, so that noise counts as in the 1x1: one pixel gives 1/5.",
+        because="Of the 25 pixels 24 are only noise, and the bright one has a weight of 1/5.",
     ),
     "p2": Prediction(
         ["416", "640", "864", "1248"],
         right=2,
-        because="Each block adds 224 channels to the 192: 416, 640, 864.",
+        because="Each block adds 224 channels to the 192: 416, 640, 864. In 3 x 416 = 1248 the 192 "
+        "count three times.",
     ),
     "p3": Prediction(
         ["more than 387,072", "a little less than half of it", "about a tenth"],

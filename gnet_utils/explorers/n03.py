@@ -1,6 +1,6 @@
 """Block builder of notebook 03: switches and widths of an Inception block -> what it costs.
 
-Also the drawing of any block, `draw_block`.
+Also the drawing of any block, `draw_block`, and the squares that three windows look for.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from torch import nn
+from torch import Tensor, nn
 
 from gnet_utils.counting import conv_macs, conv_parameters
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
@@ -72,7 +72,7 @@ def block_builder(
 
     figure = Figure(figsize=(7.2, 4.7), dpi=110, layout="none", facecolor="white")
     drawing = figure.add_axes((0.02, 0.36, 0.96, 0.57))  # fixed places: a layout engine is slow
-    shares = figure.add_axes((0.18, 0.11, 0.79, 0.26))
+    shares = figure.add_axes((0.18, 0.11, 0.68, 0.26))
     draw_block(block, in_channels, drawing)
     drawing.set_title(
         f"{counted(total.channels, 'channel')} out, {counted(total.parameters, 'parameter')}, "
@@ -121,15 +121,20 @@ def branch_costs(block: nn.Module, in_channels: int, map_size: int) -> dict[str,
 def draw_shares(ax: Axes, costs: dict[str, BranchCost], total: BranchCost) -> None:
     """Three bars of 100%: how channels, parameters and MACs divide over the branches."""
     labels, left = ["output channels", "parameters", "MACs"], np.zeros(3)
+    narrow = [[] for _ in labels]  # what finds no room in its bar stands at the end
     for name, cost in costs.items():
         shares = 100 * np.array(cost) / np.maximum(total, 1)
         ax.barh(labels, shares, left=left, color=BRANCH_COLOURS[name], edgecolor="white")
         look = {"color": "white" if name == "1x1" else "black", "fontsize": 9, "linespacing": 0.9}
         for row, share in enumerate(shares):
-            if share >= 7:  # else there is no room
+            if share >= 7:
                 place = left[row] + share / 2, row
-                ax.text(*place, f"{name}\n{share:.0f}%", ha="center", va="center", **look)
+                ax.text(*place, f"{name}\n{share:.1f}%", ha="center", va="center", **look)
+            else:
+                narrow[row].append(f"{name} {share:.1f}%")
         left += shares
+    for row, names in enumerate(narrow):
+        ax.text(101, row, "\n".join(names), va="center", fontsize=9, linespacing=0.9)
     ax.invert_yaxis()
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.set(xlim=(0, 100), xlabel="share of each branch (%)")
@@ -224,3 +229,42 @@ def _box(ax, x: float, y: float, text: str, colour: str, width: float) -> None:
     )
     ax.add_patch(patch)
     ax.text(x, y, text, ha="center", va="center", fontsize=9, color=COLOURS["ink"], zorder=3)
+
+
+# The squares of section 1 -------------------------------------------------------------------------
+
+
+def faint_squares() -> tuple[Tensor, dict[int, Tensor]]:
+    """Six squares of each side 1, 3 and 5, of brightness 1 / side, (1, 1, 48, 72).
+
+    With it for each side where the middles of its squares are, (1, 1, 48, 72) of bool.
+    """
+    picture, middles = torch.zeros(1, 1, 48, 72), {}
+    for side, column in ((1, 12), (3, 36), (5, 60)):
+        middles[side] = torch.zeros(picture.shape, dtype=torch.bool)
+        middles[side][..., 8::16, [column - 5, column + 5]] = True
+        grown = nn.functional.max_pool2d(middles[side].float(), side, stride=1, padding=side // 2)
+        picture += grown / side
+    return picture, middles
+
+
+def draw_answers(picture: Tensor, answers: dict[int, Tensor], middles: dict[int, Tensor]) -> Figure:
+    """The picture and the answers of each window, all on one scale of gray.
+
+    A ring stands around each square to which this window answers more than the others do.
+    """
+    most = torch.stack(list(answers.values())).amax(0)
+    squares = torch.stack(list(middles.values())).any(0)
+    figure, axes = plt.subplots(2, 2, figsize=(7.2, 5.4))
+    panels = {"The test picture": picture} | {f"{k}x{k} window": answers[k] for k in answers}
+    for ax, (name, panel) in zip(axes.flat, panels.items(), strict=True):
+        colour = BRANCH_COLOURS.get(name.partition(" ")[0], "black")
+        ax.imshow(panel[0, 0].numpy(), cmap="gray", vmin=0, vmax=1)
+        ax.set(title=name, xticks=[], yticks=[])
+        ax.spines[:].set(visible=True, color=colour, linewidth=3)
+        if panel is not picture:
+            rows, columns = torch.nonzero((squares & (panel == most))[0, 0], as_tuple=True)
+            look = {"facecolors": "none", "edgecolors": colour, "linewidths": 2}
+            ax.scatter(columns, rows, s=230, **look)
+    figure.suptitle("Black 0, white 1. Ring: of the three windows, this one answers most")
+    return figure

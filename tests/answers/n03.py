@@ -1,6 +1,7 @@
 """Right answers of many forms to notebook 03, and wrong ones with words of what they are told."""
 
 from collections.abc import Callable
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +33,18 @@ def block(in_channels: int, row: BlockWidths, relu: Callable = F.relu, order="13
         nn.Conv2d(in_channels, row.reduce_5x5, 1),
         forward=forward,
     )
+
+
+class OwnForm(nn.Module):
+    """A block without the branches of the stub, whose 3x3 gets the input of the block."""
+
+    def __init__(self, c_in, *row):
+        super().__init__()
+        self.layers = Inception(c_in, *row)
+
+    def forward(self, x):
+        branches = self.layers
+        return torch.cat([branches.branch_1x1(x), branches.branch_3x3[1](x)], dim=1)
 
 
 def pooled(**arguments) -> nn.Module:
@@ -83,6 +96,8 @@ def written(**parts: Callable) -> type:
 
         def forward(self, x):
             stack = parts.get("stack", lambda *answers: torch.cat(answers, dim=1))
+            if "forward" in parts:
+                return parts["forward"](x, *self.children())
             if isinstance(self.branch_3x3, nn.Module):
                 return stack(*(branch(x) for branch in self.children()))
             return ...
@@ -133,22 +148,71 @@ WRONG = {
         (written(stack=lambda *_: ...), "forward"),
         (
             written(middle=lambda c, r, o: nn.Sequential(nn.Conv2d(c, r, 1), *branch(r, (o, 3)))),
-            "after the 1x1 convolution 192 -> 96 a ReLU is missing",
+            "after the convolution 1x1 192 -> 96 a ReLU is missing",
         ),
         (
             written(large=lambda c, r, o: branch(c, (r, 1), (o, 5))[:-1]),
-            "after the 5x5 convolution 16 -> 32 a ReLU is missing",
+            "after the convolution 5x5 16 -> 32 a ReLU is missing",
         ),
         (
             written(middle=lambda c, r, o: nn.Sequential(*branch(c, (r, 1)), nn.Conv2d(r, o, 3))),
             "maps of 12x12, 10x10, 12x12, 12x12 cannot be stacked",
         ),
-        (written(large=PARTS["middle"]), "a 3x3 convolution 16 -> 32, which no branch has"),
-        (written(middle=lambda c, r, o: branch(c, (o, 1), (r, 3))), "192 -> 128, which no branch"),
+        (
+            written(large=PARTS["middle"]),
+            "your 5x5 branch has a 3x3 16 -> 32 where a 5x5 16 -> 32 belongs",
+        ),
+        (
+            written(middle=lambda c, r, o: branch(c, (o, 1), (r, 3))),
+            "your 3x3 branch has a 1x1 192 -> 128 where a 1x1 192 -> 96 belongs",
+        ),
+        (  # reduce_3x3 in place of reduce_5x5: 96 is 6 * 16
+            written(large=lambda c, r, o: branch(c, (6 * r, 1), (o, 5))),
+            "your 5x5 branch has a 1x1 192 -> 96 where a 1x1 192 -> 16 belongs",
+        ),
+        (
+            written(
+                large=lambda c, r, o: nn.Sequential(*branch(c, (6 * r, 1)), *branch(r, (o, 5)))
+            ),
+            "your 5x5 branch has a 1x1 192 -> 96 where a 1x1 192 -> 16 belongs",
+        ),
+        (  # out_5x5 in place of pool_proj, which is the same in 3a
+            written(pool=lambda c, o: PARTS["pool"](c, {32: 32, 64: 48}[o])),
+            "row 4a your pool branch has a 1x1 480 -> 48 where a 1x1 480 -> 64 belongs",
+        ),
+        (
+            written(middle=lambda c, r, o: nn.Sequential(*branch(c, (r, 1)), *branch(c, (o, 3)))),
+            "your 3x3 branch has a 3x3 192 -> 128 where a 3x3 96 -> 128 belongs: it reads "
+            "what the layer before it makes",
+        ),
+        (
+            written(middle=lambda c, r, o: branch(c, (o, 3))),
+            "your 3x3 branch has 1 convolution, it needs 2",
+        ),
+        (
+            written(middle=lambda *_: branch(192, (96, 1), (128, 3))),
+            "row 4a your 3x3 branch has a 1x1 192 -> 96 where a 1x1 480 -> 96 belongs",
+        ),
         (written(small=lambda c, o: branch(c, (o, 1), bias=False)), "has no bias"),
         (written(stack=lambda a, b, c, d: torch.cat([a, c, b, d], 1)), "stacked in another order"),
         (written(stack=lambda a, b, c, d: torch.cat([a, b, c], 1)), "are all four answers"),
-        (written(stack=lambda a, b, c, d: a + b), "it stops with RuntimeError"),
+        (written(stack=lambda a, b, c, d: a + b + c + d), "the four answers are added"),
+        (written(stack=lambda *answers: torch.cat(answers)), "unless you say dim=1"),
+        (written(stack=lambda *answers: torch.cat(answers, dim=-1)), "along the wrong axis"),
+        (written(stack=lambda *answers: torch.stack(answers, dim=1)), "makes a new axis"),
+        (written(stack=lambda *answers: torch.cat(*answers, dim=1)), "in one list"),
+        (
+            written(forward=lambda x, *branches: reduce(lambda x, branch: branch(x), branches, x)),
+            "a branch reads what another branch made",
+        ),
+        (
+            written(forward=lambda x, a, b, c, d: torch.cat([a(x), b(x), b(x), d(x)], dim=1)),
+            "1x1 192 -> 96 runs twice",
+        ),
+        (
+            written(forward=lambda x, a, b, c, d: torch.cat([a(x), b(x), d(x)], dim=1)),
+            "1x1 192 -> 16 does not run: is its branch in forward",
+        ),
         (
             written(pool=lambda c, o: nn.Sequential(*branch(c, (o, 1)), nn.MaxPool2d(3, 1, 1))),
             "pool first, then mix",
@@ -162,6 +226,7 @@ WRONG = {
             "cannot be stacked",
         ),
         (Inception(192, *GOOGLENET_BLOCKS["3a"]), "hand in the class itself"),
+        (OwnForm, "convolution number 2 reads 96 channels, 192 come to it"),
         (NaiveInception, "trying your answer stopped with TypeError"),
         (128, "a class is asked for"),
     ],
