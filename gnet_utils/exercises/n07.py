@@ -22,14 +22,9 @@ def judge_block(answer: Any) -> str | None:
     check_class(answer)
     random = torch.Generator().manual_seed(7)
     maps = torch.randn(2, 4, 6, 6, generator=random)
+    # The shortcuts change what they read: nn.Identity would hide whether x itself is added.
     cases = (  # what is said first, channels, stride, shortcut, what an error may come from
-        (
-            "",
-            4,
-            1,
-            _wire(4, 1),
-            "",
-        ),  # which changes x: nn.Identity would hide what it was called on
+        ("", 4, 1, _wire(4, 1), ""),
         ("in a block with stride 2, ", 6, 2, _wire(6, 2), ""),
         ("in the plain block, shortcut=None, ", 4, 1, None, ". There nothing is to be added."),
     )
@@ -99,7 +94,7 @@ def _block_slips(block: BasicBlock, maps: Tensor) -> dict[str, Tensor]:
     passed = block.shortcut(maps) if block.shortcut else torch.zeros_like(found)
     slips = {}
     if block.shortcut:
-        slips |= {
+        slips = {
             "F(x) is lost, only the shortcut comes out: add the two.": passed.relu(),
             "the shortcut goes through a ReLU before the sum: add what it gives as it is.": (
                 found + passed.relu()
@@ -126,8 +121,8 @@ def _block_slips(block: BasicBlock, maps: Tensor) -> dict[str, Tensor]:
             "x itself is added: add what self.shortcut makes of it, with the shape that fits.": (
                 found + maps
             ).relu(),
-            "F(x) is lost, and the shortcut reads it: self.shortcut is called with what came in, "
-            "and added.": block.shortcut(found).relu(),
+            "the shortcut reads what the convolutions gave, and nothing is added: call it with "
+            "what came in, and add.": block.shortcut(found).relu(),
             "the shortcut reads what the convolutions gave: call it with what came in.": (
                 found + block.shortcut(found)
             ).relu(),

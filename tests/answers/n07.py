@@ -232,7 +232,7 @@ WRONG = {
         ),
         (
             written(added=lambda self, x, found: self.shortcut(found)),
-            "F(x) is lost, and the shortcut reads it",
+            "and nothing is added: call it with what came in",
         ),
         (
             written(added=lambda self, x, found: found + self.shortcut(found)),
