@@ -22,15 +22,10 @@ def judge_block(answer: Any) -> str | None:
     check_class(answer)
     random = torch.Generator().manual_seed(7)
     maps = torch.randn(2, 4, 6, 6, generator=random)
+    # The shortcuts change what they read: nn.Identity would hide whether x itself is added.
     cases = (  # what is said first, channels, stride, shortcut, what an error may come from
-        ("", 4, 1, nn.Identity(), ""),
-        (
-            "in a block with stride 2, ",
-            6,
-            2,
-            nn.Conv2d(4, 6, 1, stride=2),
-            ". Is x itself added? Add what self.shortcut makes of it.",
-        ),
+        ("", 4, 1, _wire(4, 1), ""),
+        ("in a block with stride 2, ", 6, 2, _wire(6, 2), ""),
         ("in the plain block, shortcut=None, ", 4, 1, None, ". There nothing is to be added."),
     )
     for case, channels, stride, shortcut, cause in cases:
@@ -48,6 +43,8 @@ def judge_block(answer: Any) -> str | None:
         with torch.no_grad():
             wanted = course.eval()(maps)
             slips = _block_slips(course, maps)
+        if got.numel() == 2 * wanted.numel():
+            return f"{case}torch.cat stacks, as Inception does; ResNet adds, with +."
         if got.shape != wanted.shape:
             return f"{case}{tuple(maps.shape)} should become {tuple(wanted.shape)}, not " + (
                 f"{tuple(got.shape)}."
@@ -65,6 +62,11 @@ def judge_block(answer: Any) -> str | None:
     return None
 
 
+def _wire(channels: int, stride: int) -> nn.Module:
+    """A shortcut whose type no layer of the exercise has, so that messages of errors name it."""
+    return nn.Sequential(nn.Conv2d(4, channels, 1, stride, bias=False))
+
+
 def _shapes(block: nn.Module) -> list[tuple[int, ...]]:
     return [tuple(numbers.shape) for numbers in block.state_dict().values()]
 
@@ -77,6 +79,10 @@ def _block_output(block: nn.Module, maps: Tensor, case: str, cause: str) -> Tens
         try:
             return run(block, maps)[0]
         except Mistake as mistake:
+            if "TypeError" in str(mistake) and "Sequential" in str(mistake):
+                raise Mistake(
+                    f"{case}self.shortcut is a layer, not a map: call it with what came in."
+                ) from mistake
             raise Mistake(f"{case}{mistake}{cause}") from mistake
 
 
@@ -86,7 +92,15 @@ def _block_slips(block: BasicBlock, maps: Tensor) -> dict[str, Tensor]:
     hidden = conv1(maps)
     found = conv2(hidden)
     passed = block.shortcut(maps) if block.shortcut else torch.zeros_like(found)
-    slips = {
+    slips = {}
+    if block.shortcut:
+        slips = {
+            "F(x) is lost, only the shortcut comes out: add the two.": passed.relu(),
+            "the shortcut goes through a ReLU before the sum: add what it gives as it is.": (
+                found + passed.relu()
+            ).relu(),
+        }
+    slips |= {
         "the shortcut is missing: what came in is not added.": found.relu(),
         "the ReLU after the sum is missing.": found + passed,
         "the ReLU stands before the sum: add first, then ReLU.": found.relu() + passed,
@@ -102,6 +116,17 @@ def _block_slips(block: BasicBlock, maps: Tensor) -> dict[str, Tensor]:
             conv2(conv1.norm(conv1.conv(maps))) + passed
         ).relu(),
     }
+    if block.shortcut and maps.shape == found.shape:
+        slips |= {
+            "x itself is added: add what self.shortcut makes of it, with the shape that fits.": (
+                found + maps
+            ).relu(),
+            "the shortcut reads what the convolutions gave, and nothing is added: call it with "
+            "what came in, and add.": block.shortcut(found).relu(),
+            "the shortcut reads what the convolutions gave: call it with what came in.": (
+                found + block.shortcut(found)
+            ).relu(),
+        }
     if maps.shape == found.shape:
         slips |= {
             "the second convolution reads x: it should read what the first one gives.": (
@@ -125,6 +150,18 @@ SHORTCUT_CASES = (  # maps (N, C, H, W), new channels, stride
 )
 
 
+ONE_PIXEL = "x[:, :, s, s] is one pixel of each map; every s-th one is a slice with a step, ::s."
+CAUSES = {  # what is said: a part of PyTorch's own message
+    "the zeros need the pictures and the pixels too: four axes, (N, new channels, H, W).": (
+        "same number of dimensions"
+    ),
+    "the zeros must have as many pictures, rows and columns as the pixels they are put behind.": (
+        "Sizes of tensors must match"
+    ),
+    ONE_PIXEL: "input of dimension 2",
+}
+
+
 def judge_shortcut(answer: Any) -> str | None:
     """Whether a class (new_channels, stride) is the paper's option A."""
     check_class(answer)
@@ -133,11 +170,16 @@ def judge_shortcut(answer: Any) -> str | None:
         maps = torch.rand(shape, generator=random) + 0.5
         how = f"for maps {shape}, {new} new channel{'s' * (new != 1)} and stride {stride}"
         with filled(HALF_FILLED):
-            got = call(answer(new, stride), maps.clone(), how=how)
+            try:
+                got = call(answer(new, stride), maps.clone(), how=how)
+            except Mistake as mistake:
+                raise Mistake(named(CAUSES, str(mistake).__contains__) or str(mistake)) from mistake
         if got is ...:
             raise STUB
         if not isinstance(got, Tensor):
             return f"it should return a tensor, it returns {kind_of(got)}."
+        if got.ndim == 2 and torch.equal(got[:, : shape[1]], maps[:, :, stride, stride]):
+            return ONE_PIXEL
         if got.ndim != 4:
             return f"maps (N, C, H, W) should come back, got the shape {tuple(got.shape)}."
         wanted = F.pad(maps[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, new))
@@ -148,6 +190,8 @@ def judge_shortcut(answer: Any) -> str | None:
 
 def _shortcut_mistake(maps: Tensor, got: Tensor, wanted: Tensor, stride: int) -> str:
     channels, out = maps.shape[1], wanted.shape[1]
+    if got.shape[0] > maps.shape[0]:
+        return "the zeros came as new pictures: channels are axis 1, dim=1."
     if stride > 1 and got.shape[0] != maps.shape[0]:
         return "the first two axes are pictures and channels; rows and columns are the last two."
     if got.shape[1:3] == (channels, wanted.shape[2]) and got.shape[3] > wanted.shape[3]:
@@ -161,6 +205,9 @@ def _shortcut_mistake(maps: Tensor, got: Tensor, wanted: Tensor, stride: int) ->
     means = F.avg_pool2d(maps, stride, ceil_mode=True)
     if stride > 1 and torch.allclose(got[:, :channels], means):
         return "it takes means of neighbours; option A takes every second pixel as it is."
+    largest = F.max_pool2d(maps, stride, ceil_mode=True)
+    if stride > 1 and torch.equal(got[:, :channels], largest):
+        return "it takes the largest of neighbours; option A takes every second pixel as it is."
     if not got[:, : out - channels].any() and torch.equal(got[:, -channels:], wanted[:, :channels]):
         return "the zeros came first: the old channels keep their places, the zeros follow."
     if got[:, channels:].any():
@@ -193,6 +240,8 @@ EXERCISES = {
             655_360: "the 3x3 stays at 128 channels; a second 1x1 goes up again.",
             180_224: "a 3x3 window has nine weights, not three.",
             131_072: "these are the two 1x1 alone: the 3x3 between them counts too.",
+            139_264: "that is twice the table's bottleneck; with twice the channels in and out a "
+            "convolution has four times the weights.",
             720_896: "the 3x3 reads 128 channels, the first 1x1 has cut them.",
             280_064: "the batch norms' numbers are in it: convolution weights alone.",
             279_296: "biases are in it; these convolutions have none.",

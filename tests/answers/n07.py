@@ -1,6 +1,7 @@
 """Right answers of many forms to notebook 07, and wrong ones with words of what they are told."""
 
 import math
+import operator
 from collections.abc import Callable
 
 import torch
@@ -145,6 +146,23 @@ def zeros_first(x: Tensor, out_channels: int, stride: int) -> Tensor:
     return F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, out_channels - x.shape[1], 0))
 
 
+def largest(x: Tensor, out_channels: int, stride: int) -> Tensor:
+    smaller = F.max_pool2d(x, stride, ceil_mode=True)
+    return F.pad(smaller, (0, 0, 0, 0, 0, out_channels - x.shape[1]))
+
+
+def with_zeros(*axes: str, dim: int = 1) -> Callable:
+    """Pixels with zeros behind them, of the axes "new" and of those of the pixels in "nhw"."""
+
+    def stacked(x: Tensor, out_channels: int, stride: int) -> Tensor:
+        kept = x[:, :, ::stride, ::stride]
+        sizes = dict(zip("nchw", kept.shape, strict=True)) | {"1": 1}
+        sizes["new"] = out_channels - x.shape[1]
+        return torch.cat([kept, torch.zeros([sizes[axis] for axis in axes])], dim)
+
+    return stacked
+
+
 def repeated(x: Tensor, out_channels: int, stride: int) -> Tensor:
     smaller = x[:, :, ::stride, ::stride]
     return torch.cat([smaller, smaller], dim=1)[:, :out_channels]
@@ -199,11 +217,55 @@ WRONG = {
             ),
             "the ReLU stands before the sum",
         ),
+        (written(added=lambda self, x, found: found + x), "x itself is added"),
         (
-            written(added=lambda self, x, found: found + x),
+            written(added=lambda self, x, found: found + self.shortcut(x) + x),
+            "x is added once too often",
+        ),
+        (
+            written(
+                added=lambda self, x, found: (
+                    found + (self.shortcut(x) if x.shape == found.shape else x)
+                )
+            ),
             "in a block with stride 2, on a batch (2, 4, 6, 6) it stops with RuntimeError",
         ),
-        (written(added=lambda self, x, found: found + x), "Is x itself added?"),
+        (
+            written(added=lambda self, x, found: self.shortcut(found)),
+            "and nothing is added: call it with what came in",
+        ),
+        (
+            written(added=lambda self, x, found: found + self.shortcut(found)),
+            "the shortcut reads what the convolutions gave",
+        ),
+        (
+            written(added=lambda self, x, found: self.shortcut(x)),
+            "F(x) is lost, only the shortcut comes out",
+        ),
+        (
+            written(added=lambda self, x, found: F.relu(self.shortcut(x))),
+            "F(x) is lost, only the shortcut comes out",
+        ),
+        (
+            written(added=lambda self, x, found: found + F.relu(self.shortcut(x))),
+            "the shortcut goes through a ReLU",
+        ),
+        *(
+            (
+                written(
+                    added=lambda self, x, found, d=dim: torch.cat([found, self.shortcut(x)], d)
+                ),
+                "torch.cat stacks, as Inception does; ResNet adds",
+            )
+            for dim in (0, 1)
+        ),
+        *(
+            (
+                written(added=lambda self, x, found, add=add: add(found, self.shortcut)),
+                "self.shortcut is a layer, not a map: call it",
+            )
+            for add in (operator.add, torch.add)
+        ),
         (
             written(plain=lambda self, x, found: found + x),
             "in the plain block, shortcut=None, x is added once too often",
@@ -236,7 +298,11 @@ WRONG = {
         (written(added=lambda self, x, found: found - self.shortcut(x)), "from top to bottom"),
         (written(last=lambda self, x, summed: summed.relu()[:, 1:]), "should become (2, 4, 6, 6)"),
     ],
-    "07.bottleneck": [(69_632, "the table above"), (1_179_648, "the table above")],
+    "07.bottleneck": [
+        (69_632, "the table above"),
+        (1_179_648, "the table above"),
+        (139_264, "twice the table's"),
+    ],
     "07.shortcut": [
         (16, "a class is asked for"),
         (PadShortcut(2, 2), "without brackets"),
@@ -255,6 +321,28 @@ WRONG = {
         ),
         (shortcut_class(all_new), "the shape should be (2, 4, 2, 2), it is (2, 6, 2, 2)"),
         (shortcut_class(pooled), "means of neighbours"),
+        (shortcut_class(largest), "the largest of neighbours"),
+        (shortcut_class(with_zeros("new")), "four axes, (N, new channels, H, W)"),
+        (shortcut_class(with_zeros("new", "h", "w")), "four axes, (N, new channels, H, W)"),
+        (
+            shortcut_class(with_zeros("1", "new", "h", "w")),
+            "as many pictures, rows and columns as the pixels",
+        ),
+        (shortcut_class(with_zeros("n", "new", "h", "w", dim=0)), "the zeros came as new pictures"),
+        (
+            shortcut_class(
+                lambda x, out, stride: F.pad(
+                    x[:, :, stride, stride], (0, 0, 0, 0, 0, out - x.shape[1])
+                )
+            ),
+            "is one pixel",
+        ),
+        (
+            shortcut_class(
+                lambda x, out, stride: F.pad(x[:, :, stride, stride], (0, out - x.shape[1]))
+            ),
+            "is one pixel",
+        ),
         (shortcut_class(zeros_first), "the zeros came first"),
         (shortcut_class(repeated), "should be zeros"),
         (shortcut_class(lambda x, out, stride: x.mean((2, 3))), "maps (N, C, H, W) should come"),
