@@ -252,7 +252,8 @@ EXERCISES = {
         hints=[
             "Read the comments: two lines give something a name, four are calls without a result.",
             "The optimiser can forget the gradients: before backward. Both optimiser and schedule "
-            "have a step(); OneCycleLR wants the optimiser, max_lr and total_steps.",
+            "have a step(); OneCycleLR wants the optimiser, max_lr and total_steps; it then "
+            "sets the momentum too.",
             "For one weight w: optimiser.zero_grad(); error = F.mse_loss(w * 2, target); "
             "error.backward(); optimiser.step(). Another schedule: StepLR(optimiser, 10), then "
             "schedule.step() after each step of the optimiser.",
@@ -275,7 +276,8 @@ PREDICTIONS = {
     "first_loss": Prediction(
         options=("0", "about 0.1", "about 0.9", "about 2.3"),
         right=3,
-        because="Who gives each of ten classes a tenth has the loss ln 10, about 2.303.",
+        because="Who gives each of ten classes a tenth has the loss ln 10, about 2.303; the first "
+        "logits are not all equal, so it is a little more.",
     ),
     "twice": Prediction(
         options=("the same as after once", "twice as much", "zero"),

@@ -193,6 +193,6 @@ def classify(
         ax.imshow(images[index, 0].numpy(), cmap="gray", interpolation="nearest")
         ax.set_title(CLASS_NAMES[labels[index]], fontsize=9, loc="center", pad=3)
         ax.axis("off")
-    heading = "The nearest training pictures, pixel by pixel"
+    heading = f"The nearest of {len(images):,} training pictures, pixel by pixel"
     figure.text(0.5, 0.36, heading, ha="center", va="center", fontsize=9)
     return figure
