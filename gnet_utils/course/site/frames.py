@@ -298,7 +298,10 @@ def for_page(lesson: str, folder: Path) -> dict:
     return {
         "controls": [
             {"name": name, "label": grid.labels.get(name, control.description or name)}
-            | {"kind": kind_of(control), "names": list(texts_of(control).values())}
+            | {
+                "kind": kind_of(control),
+                "names": [texts_of(control).get(v) for v in blocks[0][name]],
+            }
             for name, control in explorer.controls.items()
         ],
         "blocks": [list(block.values()) for block in blocks],
