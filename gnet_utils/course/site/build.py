@@ -40,7 +40,7 @@ name the mistake, and pictures that move."""
 SETTINGS = {
     "project": "GoogLeNet, a course",
     "html_title": "GoogLeNet, a course",
-    "extensions": ["myst_nb", "furo", "sphinx_copybutton", __name__],
+    "extensions": ["myst_nb", "sphinx_copybutton", __name__],
     "myst_enable_extensions": ["dollarmath"],
     "nb_execution_mode": "off",
     "html_theme": "furo",
@@ -106,15 +106,15 @@ def write_sources(notebooks: dict[str, dict], source: Path, html: Path) -> None:
     parts = {"title": SETTINGS["project"], "text": TEXT, "rows": "\n".join(rows)}
     index = INDEX.format(**parts, names="\n".join(names))
     (source / "index.md").write_text(index, encoding="utf-8")
+    settings = f"from {__name__} import SETTINGS\n\nglobals().update(SETTINGS)\n"
+    (source / "conf.py").write_text(settings, encoding="utf-8")
 
 
 def _run_sphinx(source: Path, html: Path, doctrees: Path) -> None:
     from sphinx.application import Sphinx
 
     said = io.StringIO()
-    app = Sphinx(
-        source, None, html, doctrees, "html", SETTINGS, status=None, warning=said, freshenv=True
-    )
+    app = Sphinx(source, source, html, doctrees, "html", status=None, warning=said, freshenv=True)
     app.build()
     if app.statuscode or said.getvalue():
         raise CourseError(f"Sphinx could not make the site: {said.getvalue().strip()}")
