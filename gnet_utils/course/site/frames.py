@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import itertools
 import multiprocessing
 import re
@@ -22,15 +21,18 @@ from unittest import mock
 
 import ipywidgets
 import matplotlib
+import numpy as np
 import PIL
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 
 from gnet_utils import widgets
 from gnet_utils.base import ROOT, written_aside
 from gnet_utils.course.notebooks import clean_copy, code_cells, find_notebooks, read
 from gnet_utils.data import cache_folder
-from gnet_utils.plotting import to_png, use_course_style
+from gnet_utils.plotting import use_course_style
 
 PROCESSES = 2
 AT_ONCE = 20  # states that a process gets: enough to pay for its start
@@ -97,6 +99,7 @@ GRIDS = {
         before="from gnet_utils.explorers.n02 import draw_design",
         draw="lambda **s: draw_design(Design(**s | {'width': s['height']}))",  # not the stopwatch
         labels={"height": "height and width"},
+        quality=38,
     ),
     "03": Grid(
         {
@@ -108,6 +111,7 @@ GRIDS = {
         },
         before="from gnet_utils.models import GOOGLENET_BLOCKS",
         alike=what_is_on,
+        quality=42,
     ),
     "04": Grid(
         {"across": (0, 0.25, 0.5, 0.75, 1), "down": (0, 0.4, 0.7, 1)},
@@ -126,7 +130,7 @@ gallery = images[:20_000], labels[:20_000]
 """,
     ),
     "07": Grid({"moment": range(6)}, before="from gnet_utils.explorers import n07"),
-    "08": Grid(quality=30),
+    "08": Grid(quality=28),
     "09": Grid(
         {"garment": ("Shirt", "Sneaker", "Bag"), "everywhere": (False,)},
         before=FASHION
@@ -136,7 +140,7 @@ from gnet_utils.training import load_trained
 net, _ = load_trained("minute-seed0")
 test_labels = truth
 """,
-        quality=40,
+        quality=33,
     ),
 }
 
@@ -241,13 +245,18 @@ def _draw(lesson: str, states: list[State]) -> None:
     for state in states:
         with written_aside(_place(lesson, state)) as aside:
             try:
-                png = to_png(explorer_of(lesson).draw(**state))
-                picture, content = Image.open(io.BytesIO(png)).convert("RGB"), io.BytesIO()
+                pixels = pixels_of(explorer_of(lesson).draw(**state))
                 options = {"quality": GRIDS[lesson].quality, "speed": 8, "max_threads": 1}
-                picture.save(content, "AVIF", **options)
-                aside.write_bytes(content.getvalue())
+                Image.fromarray(pixels).save(aside, "AVIF", **options)
             except widgets.REFUSED as error:
                 aside.write_bytes(REFUSED + str(error).encode())
+
+
+def pixels_of(figure: Figure) -> np.ndarray:
+    """A figure as (H, W, 3) uint8 RGB: what `to_png` writes, without packing it."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def kept(lesson: str, state: State) -> bytes | None:
