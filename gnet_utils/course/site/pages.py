@@ -37,17 +37,17 @@ def page_of(notebook: dict, name: str, folder: Path, linked: Collection[str]) ->
 
     linked: the headings that lessons link to, see `anchors`.
     """
-    cells = list(_divided(notebook["cells"]))
+    cells = list(divided(notebook["cells"]))
     title = cells[0]["source"]
     colab = BADGE.search(title)
     top, _, rest = BADGE.sub("", title).partition("\n")
     cells[0]["source"] = f"{top}\n\n{raw(_head(name, colab and colab[1]))}\n\n{rest}"
     pages = []
-    for cell in _fold_answers(cells):
+    for cell in fold_answers(cells):
         if _is_text(cell):
             anchor = cell["source"].partition("\n")[0].lstrip("# ").replace(" ", "-")
             here = f"{raw(f'<span id={anchor!r}></span>')}\n\n" if anchor in linked else ""
-            cell["source"] = here + LESSON.sub(_link, cell["source"])
+            cell["source"] = here + LESSON.sub(link, cell["source"])
         pages += _page_cells(cell, name, folder)
     return nbformat.v4.new_notebook(cells=pages, metadata=notebook["metadata"])
 
@@ -78,7 +78,7 @@ def _text(html: str) -> dict:
     return nbformat.v4.new_markdown_cell(raw(html))
 
 
-def _link(match: re.Match) -> str:
+def link(match: re.Match) -> str:
     return f'<a href="{match[2]}.html{match[3] or ""}">{match[1]}</a>'
 
 
@@ -96,7 +96,7 @@ def _head(name: str, colab: str | None) -> str:
 # Folding ------------------------------------------------------------------------------------------
 
 
-def _divided(cells: list[dict]) -> Iterator[dict]:
+def divided(cells: list[dict]) -> Iterator[dict]:
     """The cells, with a text cell for each heading, so that what is folded ends before it."""
     for cell in cells:
         if not _is_text(cell) or "solution" in cell["metadata"]:
@@ -112,7 +112,7 @@ def _divided(cells: list[dict]) -> Iterator[dict]:
         yield nbformat.v4.new_markdown_cell("\n".join(part))
 
 
-def _fold_answers(cells: list[dict]) -> list[dict]:
+def fold_answers(cells: list[dict]) -> list[dict]:
     """The cells with folds around what must not be seen before its prediction.
 
     A fold ends with the text that says which option was right. It begins after the prediction, or
