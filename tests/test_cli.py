@@ -22,6 +22,7 @@ from gnet_utils.recipes import RECIPES, build_network
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ["lab", "test", "train", "bench", "data", "collect", "render", "bundle", "slides"]
+COMMANDS += ["site"]
 
 
 @pytest.fixture

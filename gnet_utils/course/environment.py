@@ -108,14 +108,14 @@ def add(requirements: Path) -> None:
     """
     if has_packages(requirements=requirements):
         return
-    install = f"-m pip install -r {requirements.name}"
+    install = [sys.executable, "-m", "pip", "install", "-r", str(requirements)]
     if not is_inside():
         raise CourseError(
-            f"packages of {requirements.name} are missing here: install them (`{sys.executable} "
-            f"{install}`), or leave this environment, so that the course takes its own"
+            f"packages of {requirements.name} are missing here: install them "
+            f"(`{' '.join(install)}`), or leave this environment, so that the course takes its own"
         )
     print(f"Installing what {requirements.name} names into {VENV}, once.", flush=True)
-    _run([sys.executable, *install.split(), "-c", str(CONSTRAINTS)])
+    _run([*install, "-c", str(CONSTRAINTS)])
 
 
 def replace_home() -> None:
