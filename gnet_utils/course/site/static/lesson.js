@@ -244,6 +244,9 @@
     show();
   }
 
+  // myst-nb names folded code by what its state is not: the words on it are the name.
+  for (const each of find("details.hide > summary")) each.removeAttribute("aria-label");
+
   // What can be scrolled, can be scrolled with the keyboard.
   for (const part of find(".table-wrapper, pre")) {
     if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
