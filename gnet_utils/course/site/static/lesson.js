@@ -248,7 +248,11 @@
   for (const each of find("details.hide > summary")) each.removeAttribute("aria-label");
 
   // What can be scrolled, can be scrolled with the keyboard.
-  for (const part of find(".table-wrapper, pre")) {
-    if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
-  }
+  const sized = new ResizeObserver((seen) => {
+    for (const { target } of seen) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+  for (const each of find(".table-wrapper, pre, .math")) sized.observe(each);
 })();
