@@ -183,7 +183,12 @@ def test_a_prediction_unfolds_its_answer_counts_and_is_remembered(visit):
         assert not fold.is_visible()
         wrong = place == 1
         index = about.right if not wrong else (about.right + 1) % len(about.options)
-        page.check(f'input[name="{prediction}"][value="{index}"]')
+        form = page.locator(f'form[data-name="{prediction}"]')
+        form.locator("button").click()
+        assert "Choose one" in form.inner_text() and not fold.is_visible()
+        form.locator(f'input[value="{index}"]').check()
+        assert not fold.is_visible()
+        form.locator("button").click()
         assert fold.is_visible()
         assert page.is_disabled(f'input[name="{prediction}"][value="0"]')
     page.reload()

@@ -21,7 +21,7 @@ INDEX = """# {title}
 
 {text}
 
-| lesson | |
+| lesson | what you do there |
 |---|---|
 {rows}
 
@@ -50,6 +50,7 @@ SETTINGS = {
     "html_js_files": ["lesson.js"],
     "html_math_renderer": "mathml",
     "html_copy_source": False,
+    "html_use_index": False,
     "html_show_search_summary": False,  # it fetches pages, which a page from disk may not
     "html_show_copyright": False,
     "pygments_style": "a11y-high-contrast-light",

@@ -128,6 +128,7 @@ network, _ = load_trained("minute-seed0")
 images, labels = load_fashion_mnist("train")
 gallery = images[:20_000], labels[:20_000]
 """,
+        labels={"sheet": "a sheet to draw on"},
     ),
     "07": Grid({"moment": range(6)}, before="from gnet_utils.explorers import n07"),
     "08": Grid(quality=28),

@@ -197,9 +197,9 @@ def prediction(name: str) -> str:
     )
     known = {"right": name_of(f"{name}|{asked.right}"), "because": seal(name, asked.because)}
     return (
-        f'<fieldset class="asks prediction" data-name="{name}"><legend>Your prediction</legend>'
-        f'{options}<p role="status" class="said">Choose, and what follows unfolds.</p>'
-        f"{_data(known)}</fieldset>"
+        f'<form class="asks prediction" data-name="{name}"><fieldset><legend>Your prediction</legend>'
+        f'{options}</fieldset><button type="submit">This is my guess</button>'
+        f'<p role="status" class="said">Choose; then what follows unfolds.</p>{_data(known)}</form>'
     )
 
 
@@ -240,7 +240,7 @@ def explorer(lesson: str, folder: Path) -> str:
     buttons = "".join(f'<button type="button">{escape(p)}</button>' for p in known["presets"])
     reset = '<button type="button">reset</button>'
     also = ", ".join(control["label"].lower() for control in fixed)
-    also = f" Only the notebook moves: {escape(also)}." if also else ""
+    also = f" In the running notebook also: {escape(also)}." if also else ""
     count = len(known["names"])
     first = known["names"][known["frames"][_place(known)]]
     with Image.open(folder.with_name("frames") / lesson / first) as picture:

@@ -48,10 +48,18 @@
         option.checked = option.value === index;
         option.disabled = index !== null;
       }
+      part.querySelector("button").hidden = index !== null;
       fold.classList.toggle("open", index !== null);
       if (index !== null) say(part, "Noted. Read on to see.");
     };
-    part.addEventListener("change", (event) => { keep(name, event.target.value); show(); score(); });
+    part.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const chosen = part.querySelector("input:checked");
+      if (!chosen) return say(part, "Choose one of them first.");
+      keep(name, chosen.value);
+      show();
+      return score();
+    });
     show();
   }
 
