@@ -3,6 +3,7 @@
 What needs a browser is in tests/browser/test_site_in_browser.py.
 """
 
+import errno
 import importlib.util
 import json
 import re
@@ -190,6 +191,36 @@ def test_a_folder_that_is_no_site_stays_as_it_is(tmp_path):
     with pytest.raises(CourseError, match="is no site of this course"):
         build.make_site(tmp_path, ["11"])
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.skipif(not SPHINX, reason="`python -m gnet_utils site` installs what this needs")
+def test_a_full_disk_leaves_the_old_site_and_nothing_half_written(tmp_path, monkeypatch):
+    from gnet_utils.course.site import build
+
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "searchindex.js").write_text("old")
+
+    def fill(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(build, "_run_sphinx", fill)
+    with pytest.raises(OSError, match="No space"):
+        build.make_site(folder, ["11"])
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+    assert (folder / "searchindex.js").read_text() == "old"
+
+
+@pytest.mark.skipif(not SPHINX, reason="`python -m gnet_utils site` installs what this needs")
+def test_a_lesson_that_was_never_executed_is_one_sentence(tmp_path, monkeypatch):
+    from gnet_utils.base import CourseError
+    from gnet_utils.course.site import build
+
+    empty = notebook(("text", "# 11 Title"), ("code", "print(1)"))
+    monkeypatch.setattr(build, "as_rendered", lambda path: empty)
+    with pytest.raises(CourseError, match="has no outputs: python -m gnet_utils render 11"):
+        build.make_site(tmp_path / "site", ["11"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_workflow_is_written_once_and_never_over_another_one(tmp_path, monkeypatch):

@@ -197,8 +197,9 @@ def prediction(name: str) -> str:
     )
     known = {"right": name_of(f"{name}|{asked.right}"), "because": seal(name, asked.because)}
     return (
-        f'<form class="asks prediction" data-name="{name}"><fieldset><legend>Your prediction</legend>'
-        f'{options}</fieldset><button type="submit">This is my guess</button>'
+        f'<form class="asks prediction" data-name="{name}">'
+        f"<fieldset><legend>Your prediction</legend>{options}</fieldset>"
+        f'<button type="submit">This is my guess</button>'
         f'<p role="status" class="said">Choose; then what follows unfolds.</p>{_data(known)}</form>'
     )
 
