@@ -174,10 +174,10 @@ def test_a_site_of_one_lesson_is_built_and_takes_the_place_of_the_old_one(tmp_pa
     folder.mkdir()
     (folder / "searchindex.js").touch()  # of an older one
     (folder / "old.html").touch()
-    index = build.make_site(folder, ["11"])
+    index = build.make_site(folder, ["10"])
     assert index == folder / "index.html"
-    page = (folder / "11_table_1_to_the_last_digit.html").read_text(encoding="utf-8")
-    assert page.count('class="held"') == 3 and "<math" in page
+    page = (folder / "10_after_inception.html").read_text(encoding="utf-8")
+    assert page.count('class="held"') == 4 and "<math" in page
     assert not (folder / "old.html").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
 

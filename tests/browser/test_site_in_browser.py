@@ -5,7 +5,7 @@ GNET_SITE names a site that is there already, one of these lessons; else it is b
 
 import functools
 import http.server
-import importlib.util
+import importlib
 import os
 import random
 import re
@@ -20,12 +20,13 @@ import pytest
 from PIL import Image
 from test_accessibility import axe  # noqa: F401 - a fixture
 
+from gnet_utils.base import ROOT, CourseError
+from gnet_utils.course import environment
 from gnet_utils.course.notebooks import find_notebooks
 from gnet_utils.course.site import frames
 from gnet_utils.exercises import exercises_of, mistake_in, predictions_of
 
 pytestmark = pytest.mark.browser
-SPHINX = all(map(importlib.util.find_spec, ("sphinx", "myst_nb", "furo", "sphinx_copybutton")))
 MADE = Path(os.environ["GNET_SITE"]) if os.environ.get("GNET_SITE") else None
 LESSONS = [p.stem for p in find_notebooks() if not MADE or (MADE / f"{p.stem}.html").exists()]
 EXPLORED = [name for name in LESSONS if name[:2] in frames.GRIDS]
@@ -44,14 +45,21 @@ SMALL_MB, WHOLE_MB, EXPLORER_MB = 1.5, 80, 6
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory) -> Path:
+def build():
+    """The module that makes the site, and what it needs, which this installs into .venv."""
+    try:
+        environment.add(ROOT / "requirements-site.txt")
+    except CourseError as error:
+        pytest.skip(f"THE SITE WAS NOT TESTED: {error}")
+    return importlib.import_module("gnet_utils.course.site.build")
+
+
+@pytest.fixture(scope="session")
+def site(request, tmp_path_factory) -> Path:
     """The whole site."""
     if MADE:
         return MADE
-    if not SPHINX:
-        pytest.skip("THE SITE WAS NOT TESTED: `python -m gnet_utils site` installs what it needs")
-    from gnet_utils.course.site import build
-
+    build = request.getfixturevalue("build")
     return build.make_site(tmp_path_factory.mktemp("site") / "site").parent
 
 
@@ -339,10 +347,7 @@ def test_the_picture_of_a_state_is_that_of_the_notebook(visit, site, name):
 # Made again ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not SPHINX, reason="`python -m gnet_utils site` installs what this needs")
-def test_two_builds_are_equal_byte_for_byte(tmp_path):
-    from gnet_utils.course.site import build
-
+def test_two_builds_are_equal_byte_for_byte(build, tmp_path):
     trees = []
     for name in ("one", "two"):
         folder = build.make_site(tmp_path / name, ["07"]).parent
