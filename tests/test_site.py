@@ -163,6 +163,21 @@ def test_states_drawn_as_one_look_the_same():
     assert alike(wider) == wider
 
 
+def test_a_state_is_drawn_to_the_same_bytes_twice_and_a_refusal_is_its_sentence(
+    tmp_path, monkeypatch
+):
+    state = {name: values[0] for name, values in frames.positions_of("03").items()}
+    switches = {name: False for name in state if name.startswith("use_")}
+    found = []
+    for place in (tmp_path / "one", tmp_path / "two"):
+        monkeypatch.setattr(frames, "cache_folder", lambda place=place: place)
+        frames.draw("03", [state, state | switches])
+        found.append(frames.kept("03", state))
+        refusal = frames.kept("03", state | switches)
+    assert found[0] == found[1] and found[0][4:12] == b"ftypavif"
+    assert refusal == frames.REFUSED + b"a block needs a branch, got none: switch one on"
+
+
 # The whole ----------------------------------------------------------------------------------------
 
 

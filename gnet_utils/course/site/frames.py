@@ -236,12 +236,13 @@ def draw_ahead(lessons: Sequence[str]) -> dict[str, list[State]]:
     if missing:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(PROCESSES, context) as pool:
-            for done in as_completed([pool.submit(_draw, *each) for each in missing]):
+            for done in as_completed([pool.submit(draw, *each) for each in missing]):
                 done.result()
     return wanted
 
 
-def _draw(lesson: str, states: list[State]) -> None:
+def draw(lesson: str, states: list[State]) -> None:
+    """Draw states into the cache."""
     torch.set_num_threads(1)  # the other process has the other core
     for state in states:
         with written_aside(_place(lesson, state)) as aside:
