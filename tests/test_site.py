@@ -118,10 +118,27 @@ def test_links_between_lessons_lead_to_pages():
     )
 
 
+def test_the_first_use_of_a_word_leads_to_the_glossary_and_code_stays_as_it_is():
+    words = pages.glossary(as_rendered(LESSONS["00"]))
+    assert len(words) >= 16 and words["feature map"] == "map"
+    link = '<a href="00_start_here.html#stride">{}</a>'.format
+    cells = notebook(
+        ("text", "## A stride\n\nUse `stride` and $stride$, [stride](x), **strides**. A stride."),
+        ("code", "stride = 2"),
+        ("text", "One more stride; see [MACs](00_start_here.ipynb#mac) and the MAC."),
+    )["cells"]
+    pages.link_words(cells, {"stride": "stride", "MAC": "mac"})
+    assert [cell["source"] for cell in cells] == [
+        f"## A stride\n\nUse `stride` and $stride$, [stride](x), **{link('strides')}**. A stride.",
+        "stride = 2",
+        "One more stride; see [MACs](00_start_here.ipynb#mac) and the MAC.",
+    ]
+
+
 def test_a_badge_becomes_a_link_and_no_picture_of_another_host():
     badge = "[![Open in Colab](https://colab.x/badge.svg)](https://colab.x/github/a/b)"
     made = notebook(("text", f"# 02 Title\n\n{badge}\n\n**About.**"))
-    page = pages.page_of(made, "02_x", None, ())
+    page = pages.page_of(made, "02_x", None, (), {})
     text = page["cells"][0]["source"]
     assert "badge.svg" not in text and '<a href="https://colab.x/github/a/b">' in text
     assert pages.title_of(made) == ("02 Title", "About.")

@@ -161,7 +161,7 @@ def hosted(site) -> Iterator[str]:
 @pytest.mark.parametrize("name", ["index", *LESSONS[:2]])
 def test_a_first_page_below_any_path_loads_little_and_only_from_its_host(browser, hosted, name):
     page, answers = browser.new_page(), []
-    page.on("response", answers.append)
+    page.on("response", lambda answer: answers.append(answer))
     page.goto(f"{hosted}/{name}.html", wait_until="networkidle")
     loaded = list(answers)
     assert all(answer.url.startswith((hosted, "data:", "blob:")) for answer in loaded)

@@ -88,13 +88,14 @@ def write_sources(notebooks: dict[str, dict], source: Path, html: Path) -> None:
     (html / "notebooks").mkdir(parents=True)
     (html / ".nojekyll").touch()  # else GitHub Pages leaves out what begins with _
     linked = pages.anchors(list(notebooks.values()))
+    words = pages.glossary(as_rendered(find_notebooks(["00"])[0]))
     rows, names = [], []
     for name, notebook in notebooks.items():
         nbformat.write(notebook, html / "notebooks" / f"{name}.ipynb")
         title, about = pages.title_of(notebook)
         rows.append(f'| <a href="{name}.html">{title}</a> | {about} |')
         names.append(name)
-        page = pages.page_of(notebook, name, html / "pictures", linked)
+        page = pages.page_of(notebook, name, html / "pictures", linked, words)
         nbformat.write(page, source / f"{name}.ipynb")
     if importlib.util.find_spec("gnet_utils.course.site.network"):
         from gnet_utils.course.site import network

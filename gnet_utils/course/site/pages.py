@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from html import escape
 from pathlib import Path
 
@@ -29,15 +29,24 @@ SCORES = re.compile(r"^score\(\"(\d\d)\"\)", re.MULTILINE)
 CHECKS = re.compile(CHECK.pattern + r"([\w.]+)")
 ANSWER = re.compile(r"It is \([a-h]\)")  # begins the text below a prediction
 LESSON = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])+)\]\((\d\d_\w+)\.ipynb(#[^)]*)?\)")
+WORD = re.compile(r'<a id="(\w+)"></a>\*\*(.+?)\*\*')
+NOT_PROSE = re.compile(
+    r"(```.*?```|`[^`]*`|\$[^$]*\$|\[[^\]]*\]\([^)]*\)|<[^>]*>|^#.*?$|^\*\*Prediction.*?$)",
+    re.DOTALL | re.MULTILINE,
+)
 BADGE = re.compile(r"^\[!\[Open in Colab\].*\]\((.*)\)\n+", re.MULTILINE)
 
 
-def page_of(notebook: dict, name: str, folder: Path, linked: Collection[str]) -> dict:
+def page_of(
+    notebook: dict, name: str, folder: Path, linked: Collection[str], words: Mapping[str, str]
+) -> dict:
     """The notebook that Sphinx reads for the page `name`; its pictures go into `folder`.
 
-    linked: the headings that lessons link to, see `anchors`.
+    linked: the headings that lessons link to, see `anchors`; words: see `glossary`.
     """
     cells = list(divided(notebook["cells"]))
+    if not name.startswith("00"):
+        link_words(cells[1:], words)
     title = cells[0]["source"]
     colab = BADGE.search(title)
     top, _, rest = BADGE.sub("", title).partition("\n")
@@ -63,6 +72,28 @@ def title_of(notebook: dict) -> tuple[str, str]:
     source = BADGE.sub("", notebook["cells"][0]["source"])
     sentence = re.search(r"^(\*+)(.+?)\1$", source, re.MULTILINE | re.DOTALL)
     return source.partition("\n")[0].lstrip("# "), " ".join(sentence[2].split())
+
+
+def glossary(start: dict) -> dict[str, str]:
+    """The words that lesson 00 explains, with the ids of their rows."""
+    source = "\n".join(cell["source"] for cell in start["cells"])
+    return {word: anchor for anchor, word in WORD.findall(source)}
+
+
+def link_words(cells: list[dict], words: Mapping[str, str]) -> None:
+    """Link the first use of each word in a lesson to the glossary, where the lesson does not."""
+    text = "\n".join(cell["source"] for cell in cells)
+    open_words = {word: anchor for word, anchor in words.items() if f"#{anchor})" not in text}
+    for cell in filter(_is_text, cells):
+        parts = NOT_PROSE.split(cell["source"])  # prose, then what stands between, in turn
+        for at in range(0, len(parts), 2):
+            for word, anchor in list(open_words.items()):
+                link = rf'<a href="00_start_here.html#{anchor}">\g<0></a>'
+                parts[at], found = re.subn(rf"\b{word}s?\b", link, parts[at], count=1)
+                if found:
+                    del open_words[word]
+                    break  # the next word may stand inside this one
+        cell["source"] = "".join(parts)
 
 
 def _is_text(cell: dict) -> bool:
