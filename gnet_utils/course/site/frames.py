@@ -87,7 +87,7 @@ GRIDS = {
         before=FASHION + "examples = [test_images[truth == k][1] for k in range(10)]",
     ),
     "01": Grid(
-        {f"red_from_{old}": (-1, 0, 0.5, 1) for old in ("red", "green", "blue")}, quality=40
+        {f"red_from_{old}": (-1, 0, 0.5, 1) for old in ("red", "green", "blue")}, quality=37
     ),
     "02": Grid(
         {

@@ -252,6 +252,11 @@
     show();
   }
 
+  // On paper all pictures are wanted, also those that nobody has scrolled to.
+  addEventListener("beforeprint", () => {
+    for (const each of find("img")) each.loading = "eager";
+  });
+
   // myst-nb names folded code by what its state is not: the words on it are the name.
   for (const each of find("details.hide > summary")) each.removeAttribute("aria-label");
 
