@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
+import importlib.util
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -87,6 +88,7 @@ def write_sources(notebooks: dict[str, dict], source: Path, html: Path) -> None:
     source.mkdir()
     (html / "notebooks").mkdir(parents=True)
     (html / ".nojekyll").touch()  # else GitHub Pages leaves out what begins with _
+    network = _write_network(source, html)  # before the pages that link to it
     linked = pages.anchors(list(notebooks.values()))
     words = pages.glossary(as_rendered(find_notebooks(["00"])[0]))
     rows, names = [], []
@@ -97,19 +99,32 @@ def write_sources(notebooks: dict[str, dict], source: Path, html: Path) -> None:
         names.append(name)
         page = pages.page_of(notebook, name, html / "pictures", linked, words)
         nbformat.write(page, source / f"{name}.ipynb")
-    if importlib.util.find_spec("gnet_utils.course.site.network"):
-        from gnet_utils.course.site import network
-
-        network.write(html / "network")
-        text = f"# A network in this page\n\n{pages.raw(network.fragment('network/'))}\n"
-        (source / "network.md").write_text(text, encoding="utf-8")
-        rows.append('| <a href="network.html">A network in this page</a> | draw a garment |')
+    if network:
+        rows.append(
+            '| <a href="network.html">A network in this page</a> | draw a garment, open one |'
+        )
         names.append("network")
     parts = {"title": SETTINGS["project"], "text": TEXT, "rows": "\n".join(rows)}
     index = INDEX.format(**parts, names="\n".join(names))
     (source / "index.md").write_text(index, encoding="utf-8")
     settings = f"from {__name__} import SETTINGS\n\nglobals().update(SETTINGS)\n"
     (source / "conf.py").write_text(settings, encoding="utf-8")
+
+
+def _write_network(source: Path, html: Path) -> bool:
+    """Write the page with a network that runs in it; False where that cannot be, and says why."""
+    if not importlib.util.find_spec("gnet_utils.course.site.network"):
+        return False
+    from gnet_utils.course.site import network
+
+    try:
+        network.write(html / "network")
+    except CourseError as error:
+        print(f"The site has no page with a network: {error}", file=sys.stderr)
+        return False
+    text = f"# A network in this page\n\n{pages.raw(network.fragment('network/'))}\n"
+    (source / "network.md").write_text(text, encoding="utf-8")
+    return True
 
 
 def _run_sphinx(source: Path, html: Path, doctrees: Path) -> None:

@@ -273,6 +273,8 @@ def explorer(lesson: str, folder: Path) -> str:
     reset = '<button type="button">reset</button>'
     also = ", ".join(control["label"].lower() for control in fixed)
     also = f" In the running notebook also: {escape(also)}." if also else ""
+    if lesson in ("05", "09") and folder.with_name("network").is_dir():
+        also += ' Own garments also on the page <a href="network.html">A network in this page</a>.'
     count = len(known["names"])
     first = known["names"][known["frames"][_place(known)]]
     with Image.open(folder.with_name("frames") / lesson / first) as picture:
