@@ -27,6 +27,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
+from tqdm import tqdm
 
 from gnet_utils import widgets
 from gnet_utils.base import ROOT, written_aside
@@ -236,7 +237,8 @@ def draw_ahead(lessons: Sequence[str]) -> dict[str, list[State]]:
     if missing:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(PROCESSES, context) as pool:
-            for done in as_completed([pool.submit(draw, *each) for each in missing]):
+            jobs = [pool.submit(draw, *each) for each in missing]
+            for done in tqdm(as_completed(jobs), total=len(jobs), disable=None):  # in a terminal
                 done.result()
     return wanted
 
