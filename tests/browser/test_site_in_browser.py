@@ -191,7 +191,7 @@ def test_a_prediction_unfolds_its_answer_counts_and_is_remembered(visit):
         assert not fold.is_visible()
         wrong = place == 1
         index = about.right if not wrong else (about.right + 1) % len(about.options)
-        form = page.locator(f'form[data-name="{prediction}"]')
+        form = page.locator(f'.prediction[data-name="{prediction}"]')
         form.locator("button").click()
         assert "Choose one" in form.inner_text() and not fold.is_visible()
         form.locator(f'input[value="{index}"]').check()
@@ -235,7 +235,7 @@ def test_a_number_is_judged_as_in_the_notebook(visit, name):
     exercise = exercises_of(name[:2])[name]
     value = exercise.value
     page = visit(next(lesson for lesson in LESSONS if lesson.startswith(name[:2])))
-    form = page.locator(f'form[data-name="{name}"]')
+    form = page.locator(f'.exercise[data-name="{name}"]')
     numbers = [value, *exercise.mistakes, value * 1000, value / 1000, -value, value + 0.4]
     numbers += [float(f"{value:.{digits}g}") for digits in (1, 2, 3)]
     for number in numbers:
@@ -253,7 +253,7 @@ def test_a_number_is_judged_as_in_the_notebook(visit, name):
 def test_what_is_no_number_is_told_so_and_hints_come_one_by_one(visit):
     name = NUMBERS[0]
     page = visit(next(lesson for lesson in LESSONS if lesson.startswith(name[:2])))
-    form = page.locator(f'form[data-name="{name}"]')
+    form = page.locator(f'.exercise[data-name="{name}"]')
     for typed, words in (("", "Write a number"), ("many", "is none"), ("1,5", "without a comma")):
         form.locator("input").fill(typed)
         form.locator("input").press("Enter")

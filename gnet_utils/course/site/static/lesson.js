@@ -39,11 +39,13 @@
 
   const isRight = (part, index) => nameOf(`${part.dataset.name}|${index}`) === data(part).right;
 
+  const guess = (part) => `prediction.${part.dataset.name}`; // an exercise may have the same name
+
   function wakePrediction(part) {
     const { name } = part.dataset;
     const fold = document.querySelector(`.held[data-prediction="${name}"]`);
     const show = () => {
-      const index = kept(name);
+      const index = kept(guess(part));
       for (const option of find("input", part)) {
         option.checked = option.value === index;
         option.disabled = index !== null;
@@ -56,7 +58,7 @@
       event.preventDefault();
       const chosen = part.querySelector("input:checked");
       if (!chosen) return say(part, "Choose one of them first.");
-      keep(name, chosen.value);
+      keep(guess(part), chosen.value);
       show();
       return score();
     });
@@ -66,8 +68,8 @@
   function score() {
     for (const part of find(".score")) {
       const asked = find(".prediction");
-      const made = asked.filter((each) => kept(each.dataset.name) !== null);
-      const wrong = made.filter((each) => !isRight(each, kept(each.dataset.name)));
+      const made = asked.filter((each) => kept(guess(each)) !== null);
+      const wrong = made.filter((each) => !isRight(each, kept(guess(each))));
       const first = made.length
         ? `You were right in ${made.length - wrong.length} of ${made.length} predictions.`
         : `No prediction made yet, of ${asked.length} on this page.`;
@@ -86,7 +88,8 @@
         const button = document.createElement("button");
         button.textContent = "Forget my answers on this page";
         button.addEventListener("click", () => {
-          for (const each of find("[data-name]")) keep(each.dataset.name, null);
+          for (const each of find(".prediction")) keep(guess(each), null);
+          for (const each of find(".exercise")) keep(`exercise.${each.dataset.name}`, null);
           location.reload();
         });
         part.append(button);
@@ -132,7 +135,7 @@
     const answer = (text) => {
       const verdict = judged(name, known, text);
       say(part, verdict);
-      if (verdict.startsWith("Right")) keep(name, text);
+      if (verdict.startsWith("Right")) keep(`exercise.${name}`, text);
     };
     let given = 0;
     part.addEventListener("submit", (event) => { event.preventDefault(); answer(input.value); });
@@ -141,8 +144,9 @@
       say(part, `Hint ${place + 1} of ${known.hints.length}: ${open(name, known.hints[place])}`);
       given += 1;
     });
-    if (input && kept(name) !== null) {
-      input.value = kept(name);
+    const before = kept(`exercise.${name}`);
+    if (input && before !== null) {
+      input.value = before;
       answer(input.value);
     }
   }
