@@ -158,7 +158,7 @@ def hosted(site) -> Iterator[str]:
     server.shutdown()
 
 
-@pytest.mark.parametrize("name", ["index", *LESSONS[:2]])
+@pytest.mark.parametrize("name", ["index", *LESSONS])
 def test_a_first_page_below_any_path_loads_little_and_only_from_its_host(browser, hosted, name):
     page, answers = browser.new_page(), []
     page.on("response", lambda answer: answers.append(answer))
