@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import matplotlib
 import nbformat
 from docutils import nodes
 
@@ -18,6 +19,7 @@ from gnet_utils.course.site import PARTS, frames, pages
 from gnet_utils.course.slides import formula
 
 SITE = ROOT / "site"
+FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "STIXGeneral.ttf"  # for formulas
 INDEX = """# {title}
 
 {text}
@@ -46,7 +48,7 @@ SETTINGS = {
     "nb_execution_mode": "off",
     "html_theme": "furo",
     "html_theme_options": {"navigation_with_keys": True},
-    "html_static_path": [str(PARTS / "lesson.js"), str(PARTS / "lesson.css")],
+    "html_static_path": [str(PARTS / "lesson.js"), str(PARTS / "lesson.css"), str(FONT)],
     "html_css_files": ["lesson.css"],
     "html_js_files": ["lesson.js"],
     "html_math_renderer": "mathml",
