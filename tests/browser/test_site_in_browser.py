@@ -293,12 +293,14 @@ def step(control) -> None:
 def test_every_control_of_an_explorer_moves_its_picture(visit, name):
     part = visit(name).locator(".explorer")
     part.scroll_into_view_if_needed()
-    first = shown(part)
+    first, alt = shown(part), part.locator("img").get_attribute("alt")
+    assert alt == frames.explorer_of(name[:2]).alt
     controls = part.locator("[data-control]")
     for place in range(controls.count()):
         control = controls.nth(place)
         step(control)
         assert shown(part) != first, control.evaluate("input => input.parentNode.textContent")
+        assert part.locator("img").get_attribute("alt").startswith("The picture for ")
         part.locator("text=reset").click()
         assert shown(part) == first
     for place in range(len(frames.explorer_of(name[:2]).presets)):

@@ -152,10 +152,7 @@ def fold_answers(cells: list[dict]) -> list[dict]:
     folded, open_since = [], None
     for cell in cells:
         found = PREDICTS.search(cell["source"])
-        starts = cell["source"].startswith("#") or cell["metadata"].keys() & {
-            "exercise",
-            "solution",
-        }
+        exercise = {"exercise", "solution"} & cell["metadata"].keys()
         folded.append(cell)
         if found and not _is_text(cell):
             name, open_since = found[1], len(folded)
@@ -163,7 +160,7 @@ def fold_answers(cells: list[dict]) -> list[dict]:
             folded.insert(open_since, _text(f'<div class="held" data-prediction="{name}">'))
             folded.append(_text("</div>"))
             open_since = None
-        elif open_since and (starts or cell["metadata"].get("solution")):
+        elif open_since and (exercise or cell["source"].startswith("#")):
             open_since = len(folded)
     return folded
 

@@ -159,9 +159,11 @@
     const picture = part.querySelector("img");
     const code = part.querySelector("code");
     const inputs = find("[data-control]", part);
+    const first = picture.alt; // the words for the start
     const values = (block) => known.blocks[block];
     const sizes = known.blocks.map((each) => each.reduce((product, list) => product * list.length, 1));
-    let state = { block: 0, places: [...known.start] };
+    const start = { block: 0, places: known.start };
+    let state = start;
 
     const index = ({ block, places }) => {
       const before = sizes.slice(0, block).reduce((sum, size) => sum + size, 0);
@@ -201,6 +203,11 @@
       say(part, refused ? name.replace("refused: ", "") : "");
       picture.hidden = refused;
       if (!refused) picture.src = part.dataset.frames + name;
+      const words = inputs.map((input) => {
+        const c = Number(input.dataset.control);
+        return `${known.controls[c].label} ${values(state.block)[c][state.places[c]]}`;
+      });
+      picture.alt = index(state) === index(start) ? first : `The picture for ${words.join(", ")}.`;
       if (code) code.textContent = known.code[index(state)];
       ahead();
     }
@@ -224,7 +231,7 @@
     });
     const buttons = find("button", part);
     buttons.forEach((button, at) => button.addEventListener("click", () => {
-      if (at === buttons.length - 1) return show({ block: 0, places: [...known.start] });
+      if (at === buttons.length - 1) return show(start);
       const block = at + 1;
       const places = state.places.map((place, c) => (values(block)[c].length > 1
         ? nearest(c, values(state.block)[c][place]) : 0));
