@@ -186,7 +186,7 @@ def explorer_of(lesson: str) -> Explorer:
 
 
 def kind_of(control: ipywidgets.Widget) -> str:
-    """ "slider", "choice" or "switch"; "" for a file or a sheet, which need a kernel."""
+    """What a control is: "slider", "choice", "switch"; "" for a file or a sheet, of a kernel."""
     if isinstance(control, (ipywidgets.IntSlider, ipywidgets.FloatSlider)):
         return "slider"
     names = {ipywidgets.Dropdown: "choice", ipywidgets.Checkbox: "switch"}
@@ -220,27 +220,29 @@ def states_of(block: Mapping[str, list]) -> list[State]:
 # Drawing ------------------------------------------------------------------------------------------
 
 
-def draw_ahead(lessons: Sequence[str]) -> dict[str, list[State]]:
-    """Draw what is not yet in the cache, in two processes; returns the states drawn by lesson.
+def draw_ahead(lessons: Sequence[str]) -> None:
+    """Draw what is not yet in the cache, in two processes; what is not wanted any more goes.
 
     Raises what a picture function raises, but for what `explore` shows in place of a picture.
     """
-    wanted, missing = {}, []
+    count, missing = 0, []
     for lesson in lessons:
         states = [s for block in blocks_of(lesson) for s in states_of(block)]
-        alike = {repr(a): a for a in map(GRIDS[lesson].alike, states)}
-        wanted[lesson] = list(alike.values())
-        lacking = [state for state in wanted[lesson] if kept(lesson, state) is None]
+        wanted = {_place(lesson, state): state for state in map(GRIDS[lesson].alike, states)}
+        count += len(wanted)
+        for place in (cache_folder() / "frames" / lesson).glob("*.avif"):
+            if place not in wanted:
+                place.unlink()
+        lacking = [state for place, state in wanted.items() if not place.exists()]
         missing += [(lesson, lacking[i : i + AT_ONCE]) for i in range(0, len(lacking), AT_ONCE)]
-    count = sum(len(states) for _, states in missing)
-    print(f"Pictures of explorers: {sum(map(len, wanted.values()))}, to draw: {count}", flush=True)
+    to_draw = sum(len(states) for _, states in missing)
+    print(f"Pictures of explorers: {count}, to draw: {to_draw}", flush=True)
     if missing:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(PROCESSES, context) as pool:
             jobs = [pool.submit(draw, *each) for each in missing]
             for done in tqdm(as_completed(jobs), total=len(jobs), disable=None):  # in a terminal
                 done.result()
-    return wanted
 
 
 def draw(lesson: str, states: list[State]) -> None:
@@ -263,10 +265,9 @@ def pixels_of(figure: Figure) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
-def kept(lesson: str, state: State) -> bytes | None:
-    """The picture of a state as AVIF, or REFUSED and a sentence; None where it is not drawn yet."""
-    place = _place(lesson, state)
-    return place.read_bytes() if place.exists() else None
+def kept(lesson: str, state: State) -> bytes:
+    """The picture of a state, drawn before, as AVIF; or REFUSED and a sentence."""
+    return _place(lesson, state).read_bytes()
 
 
 def _place(lesson: str, state: State) -> Path:
