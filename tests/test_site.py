@@ -4,6 +4,7 @@ What needs a browser is in tests/browser/test_site_in_browser.py.
 """
 
 import errno
+import importlib
 import importlib.util
 import json
 import re
@@ -11,6 +12,7 @@ import re
 import nbformat
 import pytest
 
+from gnet_utils.base import CourseError
 from gnet_utils.course import site
 from gnet_utils.course.notebooks import as_rendered, find_notebooks
 from gnet_utils.course.site import answers, frames, pages
@@ -195,13 +197,20 @@ def test_a_state_is_drawn_to_the_same_bytes_twice_and_a_refusal_is_its_sentence(
     assert refusal == frames.REFUSED + b"a block needs a branch, got none: switch one on"
 
 
+@pytest.fixture
+def build(monkeypatch):
+    """The module that makes the site, without the page of the network: that has its own tests."""
+    if not SPHINX:
+        pytest.skip("`python -m gnet_utils site` installs what this needs")
+    module = importlib.import_module("gnet_utils.course.site.build")
+    monkeypatch.setattr(module, "_write_network", lambda source, html: False)
+    return module
+
+
 # The whole ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not SPHINX, reason="`python -m gnet_utils site` installs what this needs")
-def test_a_site_of_one_lesson_is_built_and_takes_the_place_of_the_old_one(tmp_path):
-    from gnet_utils.course.site import build
-
+def test_a_site_of_one_lesson_is_built_and_takes_the_place_of_the_old_one(build, tmp_path):
     folder = tmp_path / "site"
     folder.mkdir()
     (folder / "searchindex.js").touch()  # of an older one
@@ -214,21 +223,14 @@ def test_a_site_of_one_lesson_is_built_and_takes_the_place_of_the_old_one(tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
 
 
-@pytest.mark.skipif(not SPHINX, reason="`python -m gnet_utils site` installs what this needs")
-def test_a_folder_that_is_no_site_stays_as_it_is(tmp_path):
-    from gnet_utils.base import CourseError
-    from gnet_utils.course.site import build
-
+def test_a_folder_that_is_no_site_stays_as_it_is(build, tmp_path):
     (tmp_path / "mine.txt").touch()
     with pytest.raises(CourseError, match="is no site of this course"):
         build.make_site(tmp_path, ["11"])
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-@pytest.mark.skipif(not SPHINX, reason="`python -m gnet_utils site` installs what this needs")
-def test_a_full_disk_leaves_the_old_site_and_nothing_half_written(tmp_path, monkeypatch):
-    from gnet_utils.course.site import build
-
+def test_a_full_disk_leaves_the_old_site_and_nothing_half_written(build, tmp_path, monkeypatch):
     folder = tmp_path / "site"
     folder.mkdir()
     (folder / "searchindex.js").write_text("old")
@@ -243,11 +245,7 @@ def test_a_full_disk_leaves_the_old_site_and_nothing_half_written(tmp_path, monk
     assert (folder / "searchindex.js").read_text() == "old"
 
 
-@pytest.mark.skipif(not SPHINX, reason="`python -m gnet_utils site` installs what this needs")
-def test_a_lesson_that_was_never_executed_is_one_sentence(tmp_path, monkeypatch):
-    from gnet_utils.base import CourseError
-    from gnet_utils.course.site import build
-
+def test_a_lesson_that_was_never_executed_is_one_sentence(build, tmp_path, monkeypatch):
     empty = notebook(("text", "# 11 Title"), ("code", "print(1)"))
     monkeypatch.setattr(build, "as_rendered", lambda path: empty)
     with pytest.raises(CourseError, match="has no outputs: python -m gnet_utils render 11"):
@@ -256,8 +254,6 @@ def test_a_lesson_that_was_never_executed_is_one_sentence(tmp_path, monkeypatch)
 
 
 def test_the_workflow_is_written_once_and_never_over_another_one(tmp_path, monkeypatch):
-    from gnet_utils.base import CourseError
-
     monkeypatch.setattr(site, "ROOT", tmp_path)
     assert "deploy-pages" in site.workflow().read_text(encoding="utf-8")
     with pytest.raises(CourseError, match=r"site\.yml exists"):
