@@ -311,7 +311,7 @@ def for_page(lesson: str, folder: Path) -> dict:
     lines = explorer.code and [explorer.code(**s) for block in blocks for s in states_of(block)]
     return {
         "controls": [
-            {"name": name, "label": grid.labels.get(name, control.description or name)}
+            {"name": name, "label": grid.labels.get(name) or control.description}
             | {
                 "kind": kind_of(control),
                 "names": [texts_of(control).get(v) for v in blocks[0][name]],
