@@ -270,6 +270,8 @@ def explorer(lesson: str, folder: Path) -> str:
     reset = '<button type="button">reset</button>'
     also = ", ".join(control["label"].lower() for control in fixed)
     also = f" In the running notebook also: {escape(also)}." if also else ""
+    if lesson == "05":  # the notebook trains its own
+        also += " The network is the recorded one, minute-seed0."
     if lesson in ("05", "09") and folder.with_name("network").is_dir():
         also += ' Own garments also on the page <a href="network.html">A network in this page</a>.'
     count = len(known["names"])
