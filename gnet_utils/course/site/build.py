@@ -131,10 +131,14 @@ def _write_network(source: Path, html: Path) -> bool:
 
 def _run_sphinx(source: Path, html: Path, doctrees: Path) -> None:
     from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace
 
     said = io.StringIO()
-    app = Sphinx(source, source, html, doctrees, "html", status=None, warning=said, freshenv=True)
-    app.build()
+    with docutils_namespace():  # what one build registers is forgotten before the next
+        app = Sphinx(
+            source, source, html, doctrees, "html", status=None, warning=said, freshenv=True
+        )
+        app.build()
     if app.statuscode or said.getvalue():
         raise CourseError(f"Sphinx could not make the site: {said.getvalue().strip()}")
     shutil.rmtree(html / "_sources", ignore_errors=True)
