@@ -22,7 +22,7 @@ from gnet_utils.recipes import RECIPES, build_network
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ["lab", "test", "train", "bench", "data", "collect", "render"]
-COMMANDS += ["new-exercise", "bundle", "slides"]
+COMMANDS += ["new-exercise", "bundle", "slides", "site"]
 
 WORDS = {"train": ["--list"], "collect": ["FOLDER"], "new-exercise": ["03", "own"]}  # they need
 

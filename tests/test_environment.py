@@ -374,6 +374,34 @@ def test_a_newer_python_takes_the_newest_packages(monkeypatch):
     assert "-c" not in environment.install_commands(False, None)[0]
 
 
+@pytest.fixture
+def extra(tmp_path) -> Path:
+    """Requirements of one command, with a package that no machine has."""
+    (tmp_path / "requirements-extra.txt").write_text("numpy>=1.0\nno-such-package>=1.0\n")
+    return tmp_path / "requirements-extra.txt"
+
+
+def test_what_one_command_needs_is_installed_into_venv_with_the_tested_versions(extra, monkeypatch):
+    ran = []
+    monkeypatch.setattr(environment, "is_inside", lambda: True)
+    monkeypatch.setattr(environment, "_run", ran.append)
+    environment.add(extra)
+    versions = ["-c", str(environment.CONSTRAINTS)]
+    assert ran == [[sys.executable, "-m", "pip", "install", "-r", str(extra), *versions]]
+    extra.write_text("numpy>=1.0\n")
+    environment.add(extra)
+    assert len(ran) == 1, "all is there"
+
+
+def test_an_environment_of_the_readers_own_is_told_what_is_missing_and_not_changed(
+    extra, monkeypatch
+):
+    monkeypatch.setattr(environment, "is_inside", lambda: False)
+    monkeypatch.setattr(environment, "_run", lambda command: pytest.fail("it was changed"))
+    with pytest.raises(CourseError, match=r"packages of requirements-extra\.txt are missing here"):
+        environment.add(extra)
+
+
 # ---------------------------------------------------------------- one sentence for each trouble
 
 

@@ -17,7 +17,8 @@ from gnet_utils.course.notebooks import as_rendered, clean_copy, find_notebooks,
 COLAB = "https://colab.research.google.com"
 TEACHING = ("notebooks/TEACHING.md", "notebooks/teaching/")  # beginnings of names
 BUNDLED = [
-    *("README.md", "LICENSE", "CITATION.cff", "requirements.txt", "pyproject.toml"),
+    *("README.md", "LICENSE", "CITATION.cff", "pyproject.toml"),
+    *("requirements.txt", "requirements-site.txt"),
     *("gnet_utils", "notebooks", "tests", "data"),
 ]
 SKIPPED = {"cache", "clean", "__pycache__", ".ipynb_checkpoints"}

@@ -301,6 +301,29 @@ _notebooks(slides_options)
 text = "only what the teacher's page of a lesson has time for in so many minutes"
 slides_options.add_argument("--cut", choices=("45", "90"), help=text)
 
+
+def site(options: argparse.Namespace) -> None:
+    """Make the folder site/: the lessons as web pages that answer without Python or a network."""
+    if options.workflow:
+        from gnet_utils.course.site import workflow
+
+        print(f"{workflow()}: commit it, and choose GitHub Actions in the settings of Pages")
+        return
+    environment.add(ROOT / "requirements-site.txt")
+    from gnet_utils.course.site import build
+    from gnet_utils.data import prepare
+
+    prepare("real")  # explorers show its pictures
+    index = build.make_site()
+    size = sum(file.stat().st_size for file in index.parent.rglob("*") if file.is_file())
+    print(
+        f"The site ({size / 1e6:.0f} MB): open {index} in a browser, or copy its folder to a host"
+    )
+
+
+text = "instead: write a GitHub workflow that publishes the site on GitHub Pages"
+_command(site, cpu=True).add_argument("--workflow", action="store_true", help=text)
+
 # What several commands need, and the start ------------------------------------------------------
 
 

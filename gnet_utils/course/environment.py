@@ -109,6 +109,23 @@ def complete_venv(cpu: bool = False, wheels: str | None = None) -> None:
             _build(cpu, Path(wheels).expanduser().resolve() if wheels else None)
 
 
+def add(requirements: Path) -> None:
+    """Install into .venv what a command needs besides, where it is missing.
+
+    Raises CourseError in an environment of the reader's own, which is never changed.
+    """
+    if has_packages(requirements=requirements):
+        return
+    install = [sys.executable, "-m", "pip", "install", "-r", str(requirements)]
+    if not is_inside():
+        raise CourseError(
+            f"packages of {requirements.name} are missing here: install them "
+            f"(`{' '.join(install)}`), or leave this environment, so that the course takes its own"
+        )
+    print(f"Installing what {requirements.name} names into {VENV}, once.", flush=True)
+    _run([*install, "-c", str(CONSTRAINTS)])
+
+
 def replace_home() -> None:
     """Where the home folder cannot be written, take a temporary one for this command.
 
@@ -166,9 +183,9 @@ def is_inside() -> bool:
     return Path(sys.prefix).resolve() == VENV.resolve()
 
 
-def has_packages(names: Collection[str] = ()) -> bool:
+def has_packages(names: Collection[str] = (), requirements: Path | None = None) -> bool:
     """Whether the running Python has all that requirements.txt asks for, or `names` of it."""
-    text = REQUIREMENTS.read_text(encoding="utf-8")
+    text = (requirements or REQUIREMENTS).read_text(encoding="utf-8")
     for name, lowest in re.findall(r"^([A-Za-z0-9._-]+)>=([0-9.]+)", text, re.MULTILINE):
         if names and name not in names:
             continue

@@ -46,6 +46,8 @@ class Exercise:
     hints: Sequence[str]  # one to three, from vague to nearly there
     mistakes: dict[float, str] = field(default_factory=dict)  # of a number: what led to it
     course: Callable[[], Any] | None = None  # gives the course's own, where later cells use it
+    value: float | None = None  # of a number: the right one, and how far it may be off
+    tolerance: float = 0.0
 
 
 class Mistake(Exception):
@@ -245,7 +247,8 @@ def number(
             return f"{_plain(value)}: right, but rounded too far; give one digit more."
         return f"{_plain(value)} is too {'small' if value < right_value else 'large'}."
 
-    return Exercise(judge, right, hints, mistakes)
+    known = {"value": right_value, "tolerance": tolerance}
+    return Exercise(judge, right, hints, mistakes, **known)
 
 
 def as_number(answer: Any) -> float | str:

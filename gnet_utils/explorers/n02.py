@@ -149,7 +149,7 @@ def _stacked(ax: Axes, name: str, plain: float, first: float, second: float, k: 
 def _times(ax: Axes, milliseconds: tuple[Milliseconds, Milliseconds] | None) -> None:
     if milliseconds is None:
         ax.axis("off")
-        text = f"time not measured:\nover {MEASURED_UP_TO / 1e9:g} GMACs"
+        text = f"time not measured:\nover {MEASURED_UP_TO / 1e9:g} GMACs,\nor no kernel"
         ax.text(0.5, 0.5, text, ha="center", va="center", fontsize=9)
         return
     medians = [m.median for m in milliseconds]
