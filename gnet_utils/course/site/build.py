@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import shutil
 import sys
@@ -115,8 +114,6 @@ def write_sources(notebooks: dict[str, dict], source: Path, html: Path) -> None:
 
 def _write_network(source: Path, html: Path) -> bool:
     """Write the page with a network that runs in it; False where that cannot be, and says why."""
-    if not importlib.util.find_spec("gnet_utils.course.site.network"):
-        return False
     from gnet_utils.course.site import network
 
     try:
