@@ -445,8 +445,8 @@ def test_a_missing_venv_module_names_the_package_to_install(monkeypatch):
             "no PyTorch was found for Python 3",
         ),
         (
-            "error: Failed to fetch: https://pypi.org/simple/torch/\n"
-            "  cause: error sending request for url (https://pypi.org/simple/torch/)\n"
+            "error: Failed to fetch: https://index.example/simple/torch/\n"
+            "  cause: error sending request for url (https://index.example/simple/torch/)\n"
             "  cause: client error (Connect)\n  cause: invalid peer certificate: UnknownIssuer",
             "set SSL_CERT_FILE, PIP_CERT and REQUESTS_CA_BUNDLE to the file",
         ),
