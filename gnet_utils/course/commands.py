@@ -322,7 +322,7 @@ def site(options: argparse.Namespace) -> None:
 
 
 text = "instead: write a GitHub workflow that publishes the site on GitHub Pages"
-_command(site, cpu=True).add_argument("--workflow", action="store_true", help=text)
+_command(site, sets_up=True).add_argument("--workflow", action="store_true", help=text)
 
 # What several commands need, and the start ------------------------------------------------------
 
