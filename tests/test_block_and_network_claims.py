@@ -54,18 +54,13 @@ def run(number: str, *signs: str, **names) -> dict:
 
 
 def test_each_window_answers_most_to_squares_of_its_own_size_and_one_5x5_could_do():
-    found = run("03", "noisy = clean", "one_layer = F.conv2d")
-    answers, centres, clean = (found[name] for name in ("answers", "centres", "clean"))
-    means = torch.tensor(
-        [
-            [torch.stack([answers[k][0, 0, y, x] for y, x in centres[s]]).mean() for s in centres]
-            for k in (1, 3, 5)
-        ]
-    )
+    found = run("03", "noisy = squares", "one_layer = F.conv2d")
+    answers, middles, squares = (found[name] for name in ("answers", "middles", "squares"))
+    means = torch.tensor([[answers[k][middles[s]].mean() for s in middles] for k in (1, 3, 5)])
     exact = torch.tensor([[1, 1 / 3, 1 / 5], [1 / 3, 1, 3 / 5], [1 / 5, 3 / 5, 1]])
     assert torch.allclose(means, exact, atol=0.15)  # six squares, noise of 0.15 / sqrt(6)
     assert means.argmax(0).tolist() == means.argmax(1).tolist() == [0, 1, 2]
-    assert clean.square().sum() == pytest.approx(18)  # every square has the energy 1
+    assert squares.square().sum() == pytest.approx(18)  # every square has the energy 1
     for channel, answer in enumerate(answers.values()):
         assert torch.allclose(found["one_layer"][:, channel], answer[:, 0], atol=1e-5)
     assert (found["weights"], found["all_fives"]) == (387_072, 1_075_200)

@@ -345,7 +345,7 @@ def test_a_zip_that_is_half_uploaded_is_named(share, class_zip, tmp_path):
     (tmp_path / "gnet-course.zip").write_bytes(content[: int(share * len(content))])
     done = set_up(tmp_path, COLAB)
     assert done.stderr.endswith("ReadError: gnet-course.zip is not a zip file\n")
-    assert "its upload must have ended" in notebooks.setup_cell()  # in the line shown above it
+    assert "upload ended" in notebooks.setup_cell()  # in the line shown above it
 
 
 def test_a_clone_that_fails_says_why(tmp_path):

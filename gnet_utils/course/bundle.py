@@ -94,8 +94,8 @@ def hide_solutions(notebook: dict) -> None:
 
 def cloning(source: str, url: str) -> str:
     """The set-up cell `source` as one that clones `url` on Colab in place of unpacking a zip."""
-    clone = f'    run(["git", "clone", "--depth", "1", "{url}", "gnet-course"])'
-    source = re.sub("from s.*", "from subprocess import run", source)
+    clone = f'["git", "clone", "--depth", "1", "{url}", "gnet-course"]'
+    clone = f'    import_module("subprocess").run({clone})'
     return re.sub(r"^    .*", clone, source, flags=re.MULTILINE)
 
 

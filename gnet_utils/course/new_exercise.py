@@ -75,6 +75,10 @@ def add(path: Path, name: str) -> None:
 
     lines = text.splitlines(keepends=True)
     line = dicts["EXERCISES"].end_lineno  # of the closing bracket, counted from 1
+    last = dicts["EXERCISES"].values[-1]
+    row, end = lines[last.end_lineno - 1], last.end_col_offset
+    if not row[end:].startswith(","):
+        lines[last.end_lineno - 1] = f"{row[:end]},{row[end:]}"
     lines.insert(line - 1, ENTRY.format(name=name))
     text = "".join(lines)
     imported = re.search(r"^from gnet_utils\.exercises import (.*)$", text, re.MULTILINE)
