@@ -113,6 +113,15 @@ def test_a_prediction_stands_on_its_page_without_its_answer():
     assert predictions_of("02")["02.p1"].because not in html
 
 
+def test_links_of_the_map_lead_to_pages(tmp_path):
+    cells = [cell for cell in as_rendered(LESSONS["00"])["cells"] if cell["cell_type"] == "code"]
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    (shown,) = [o for o in outputs if "<li style" in o.get("data", {}).get("text/html", "")]
+    pages._page_output(shown, tmp_path)
+    links = re.findall(r'href="\d\d_\w+\.(\w+)"', shown["data"]["text/html"])
+    assert links == ["html"] * 14
+
+
 def test_links_between_lessons_lead_to_pages():
     text = "See [**MACs**](00_start_here.ipynb#mac), [x](https://x.org/a.ipynb)."
     assert pages.LESSON.sub(pages.link, text) == (

@@ -29,6 +29,7 @@ SCORES = re.compile(r"^score\(\"(\d\d)\"\)", re.MULTILINE)
 CHECKS = re.compile(CHECK.pattern + r"([\w.]+)")
 ANSWER = re.compile(r"It is \([a-h]\)")  # begins the text below a prediction
 LESSON = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])+)\]\((\d\d_\w+)\.ipynb(#[^)]*)?\)")
+MAP_LINK = re.compile(r'href="(\d\d_\w+)\.ipynb')  # in what a cell shows
 WORD = re.compile(r'<a id="(\w+)"></a>\*\*(.+?)\*\*')
 NOT_PROSE = re.compile(
     r"(```.*?```|`[^`]*`|\$[^$]*\$|\[[^\]]*\]\([^)]*\)|<[^>]*>|^#.*?$|^\*\*Prediction.*?$)",
@@ -188,8 +189,10 @@ def _page_cells(cell: dict, name: str, folder: Path) -> list[dict]:
 
 
 def _page_output(output: dict, folder: Path) -> None:
-    """Pictures become files with their description, tables can be scrolled."""
+    """Pictures become files with their description, tables can be scrolled, links lead to pages."""
     data = output.get("data", {})
+    if "text/html" in data:
+        data["text/html"] = MAP_LINK.sub(r'href="\1.html', data["text/html"])
     for kind in ("image/png", "image/jpeg"):
         if kind in data:
             alt = output["metadata"].get(kind, {}).get("alt", "")
