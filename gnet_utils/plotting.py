@@ -19,13 +19,14 @@ from matplotlib.figure import Figure
 from gnet_utils.counting import format_table, table_texts
 
 # Okabe and Ito's palette: told apart with any kind of colour vision. Orange is the 3x3 branch and
-# nothing else; two things that are compared are blue and red.
+# nothing else; two things that are compared are blue and red. Their red looks like a second orange,
+# so red is Tol's, which is further from orange for each kind of vision.
 COLOURS = {
     "blue": "#0072B2",
     "orange": "#E69F00",
     "green": "#009E73",
     "purple": "#CC79A7",
-    "red": "#D55E00",
+    "red": "#CC3311",
     "sky": "#56B4E9",
     "yellow": "#F0E442",
     "gray": "#7F7F7F",

@@ -1,5 +1,7 @@
 """Tables on a page: HTML for the eye, the same as text for a terminal."""
 
+import colorsys
+
 import pytest
 
 from gnet_utils import plotting
@@ -37,3 +39,11 @@ def test_a_row_of_another_length_is_refused(shown):
     with pytest.raises(ValueError, match="must have 3 values"):
         plotting.show_table([(1, 2)], HEADERS)
     assert shown == []
+
+
+def test_red_is_no_second_orange():
+    def hue(name):
+        code = plotting.COLOURS[name]
+        return 360 * colorsys.rgb_to_hsv(*(int(code[at : at + 2], 16) / 255 for at in (1, 3, 5)))[0]
+
+    assert hue("red") < 15 and hue("orange") > 35
