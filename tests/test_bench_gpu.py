@@ -104,6 +104,19 @@ def test_figures_of_another_machine_are_not_continued(small, capsys):
     assert figures_in(small) == kept
 
 
+@pytest.mark.parametrize("part", ["rates", "seconds", "inference"])
+def test_a_part_whose_time_is_over_measures_the_least_that_tells_something(
+    part, small, monkeypatch
+):
+    monkeypatch.setattr(bench_gpu, "SEEDS", 3)
+    work = bench_gpu.Bench(small, torch.device("cpu"))
+    *_, found = bench_gpu.PARTS[part][0](work, until=0.0)
+    if part == "seconds":
+        assert [len(found[goal]["runs"]) for goal in ("89", "94")] == [1, 1]
+    else:
+        assert len(found["recipes"] if part == "rates" else found) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
