@@ -249,9 +249,4 @@ PREDICTIONS = {
         right=1,
         because="The reductions add weights, but the large windows read far fewer channels.",
     ),
-    "p4": Prediction(
-        ["81", "9, the window", "1"],
-        right=2,
-        because="Only the largest of the nine reaches the output, so only it has a gradient.",
-    ),
 }

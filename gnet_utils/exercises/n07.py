@@ -230,32 +230,6 @@ EXERCISES = {
         ],
         course=lambda: BasicBlock,
     ),
-    "bottleneck": number(
-        278_528,
-        mistakes={
-            147_456: "that is the 3x3 alone, or the 3x3 counted as a 1x1: it has nine weights.",
-            212_992: "one 1x1 is missing: one goes down to 128, one goes up again.",
-            4_718_592: "that is two 3x3 at 512 channels, the basic block.",
-            2_490_368: "the 3x3 reads and writes 512 channels in that; it should be 128.",
-            655_360: "the 3x3 stays at 128 channels; a second 1x1 goes up again.",
-            180_224: "a 3x3 window has nine weights, not three.",
-            131_072: "these are the two 1x1 alone: the 3x3 between them counts too.",
-            139_264: "that is twice the table's bottleneck; with twice the channels in and out a "
-            "convolution has four times the weights.",
-            720_896: "the 3x3 reads 128 channels, the first 1x1 has cut them.",
-            280_064: "the batch norms' numbers are in it: convolution weights alone.",
-            279_296: "biases are in it; these convolutions have none.",
-            69_632: "that is the bottleneck of the table above, 256 channels and 64 inside.",
-            73_728: "that is the basic block of the table above, two 3x3 at 64 channels.",
-            1_179_648: "that is the basic block of the table above, two 3x3 at 256 channels.",
-        },
-        hints=[
-            "Look at the right drawing: three convolutions, 1x1 down, 3x3, 1x1 up.",
-            "Each has k * k * channels in * channels out weights; only the 3x3 has the nine.",
-            "The bottleneck of the table: 256 * 64 + 9 * 64 * 64 + 64 * 256 = 69,632.",
-        ],
-        right="17 times fewer than two 3x3 at 512 channels, 4,718,592.",
-    ),
     "shortcut": Exercise(
         judge=judge_shortcut,
         right="every second pixel, zeros for the new channels, not one weight.",

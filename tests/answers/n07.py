@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from answers.forms import forms
-from gnet_utils.models import BasicBlock, BottleneckBlock
+from gnet_utils.models import BasicBlock
 from gnet_utils.models.residual import PadShortcut
 
 
@@ -83,10 +82,6 @@ def shortcut_class(function: Callable) -> type:
             return function(x, x.shape[1] + self.new_channels, self.stride)
 
     return Shortcut
-
-
-def conv_weights(block):
-    return sum(layer.weight.numel() for layer in block.modules() if isinstance(layer, nn.Conv2d))
 
 
 def by_padding(x, out_channels, stride):
@@ -177,12 +172,6 @@ RIGHT = {
             added=lambda self, x, found: torch.add(self.shortcut(x), found),
             last=lambda self, x, summed: summed.relu(),
         ),
-    ],
-    "07.bottleneck": [
-        *forms(278_528),
-        512 * 128 + 9 * 128 * 128 + 128 * 512,
-        conv_weights(BottleneckBlock(512, 128, 1, nn.Identity())),
-        17 * 2**14,
     ],
     "07.shortcut": [
         PadShortcut,
@@ -297,11 +286,6 @@ WRONG = {
         (written(second=lambda self, x, inside: inside), "the second convolution is missing"),
         (written(added=lambda self, x, found: found - self.shortcut(x)), "from top to bottom"),
         (written(last=lambda self, x, summed: summed.relu()[:, 1:]), "should become (2, 4, 6, 6)"),
-    ],
-    "07.bottleneck": [
-        (69_632, "the table above"),
-        (1_179_648, "the table above"),
-        (139_264, "twice the table's"),
     ],
     "07.shortcut": [
         (16, "a class is asked for"),
