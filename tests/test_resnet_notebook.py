@@ -236,7 +236,7 @@ def test_the_duel_has_no_winner_and_is_no_tie_of_less_than_a_point():
         error = math.sqrt((np.var(google, ddof=1) + np.var(rival, ddof=1)) / 3)
         lead, reach = np.mean(rival) - np.mean(google), 2.776 * error  # Student's t, 4 degrees
         assert lead - reach < 0 and lead + reach > 1
-    assert "do about equally well" not in prose() and "Nor do they prove a tie" in prose()
+    assert "do about equally well" not in prose() and "prove no tie" in prose()
 
 
 def test_published_accuracies_of_other_recipes_are_not_compared():
@@ -290,17 +290,17 @@ def test_the_loop_on_the_page_is_that_of_the_recorded_runs(page, monkeypatch):
     monkeypatch.setattr(depth, "bfloat16_is_fast", lambda device: False)
     page["images"], page["labels"] = some_data()
     torch.manual_seed(0)
-    losses, norms = page["train"](page["SmallNet"](8), 10, seed=5)
-    recorded, recorded_norms = [], []
-
-    def note(step, loss, net):
-        recorded.append(loss)
-        recorded_norms.append(depth.layer_gradients(net))
-
+    losses = page["train"](page["SmallNet"](8), 10, seed=5)
+    recorded = []
     torch.manual_seed(0)
-    train(FashionResNet(8, 0.5), some_data(), 10, 5, note=note)
+    train(
+        FashionResNet(8, 0.5),
+        some_data(),
+        10,
+        5,
+        note=lambda step, loss, net: recorded.append(loss),
+    )
     assert losses == pytest.approx(recorded, rel=1e-3)
-    assert norms.numpy() == pytest.approx(np.array(recorded_norms), rel=0.05)
 
 
 def test_the_name_of_a_resnet_counts_the_layers_on_the_path():
