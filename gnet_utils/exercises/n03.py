@@ -36,6 +36,9 @@ def judge_block(answer: Any) -> str | None:
             raise Blank(", ".join(blanks))
         if blanks:
             return f"still to fill in: {', '.join(blanks)}."
+        for part, value in vars(block).items():
+            if isinstance(value, (tuple, list)):
+                return f"{part} is several layers: nn.Sequential(...) makes one module of them."
         try:
             output, ran = run(block, images)
         except Mistake as mistake:
@@ -116,7 +119,7 @@ def _said(shape: tuple[int, int, int, int]) -> str:
 
 
 def _pooled_wrong(block: nn.Module, images: Tensor, output: Tensor) -> str | None:
-    """The two slips of the pooling branch that leave all shapes right."""
+    """The slips of the pooling branch that leave all shapes right."""
     layers = block.branch_pool.modules() if hasattr(block, "branch_pool") else []
     project = next((layer for layer in layers if isinstance(layer, nn.Conv2d)), None)
     if project is None:
@@ -124,11 +127,14 @@ def _pooled_wrong(block: nn.Module, images: Tensor, output: Tensor) -> str | Non
     with torch.no_grad():
         late = F.max_pool2d(project(images), 3, stride=1, padding=1).relu()
         average = project(F.avg_pool2d(images, 3, stride=1, padding=1)).relu()
+        unpooled = project(images).relu()
         pooled = output[:, -project.out_channels :]
     if torch.allclose(pooled, late, atol=1e-4):
         return "the projection runs before the pooling: pool first, then mix."
     if torch.allclose(pooled, average, atol=1e-4):
         return "the pooling takes the mean: a max pooling takes the largest value."
+    if torch.allclose(pooled, unpooled, atol=1e-4):
+        return "the pooling changes nothing: its window is 3x3."
     return None
 
 

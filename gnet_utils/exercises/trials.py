@@ -68,8 +68,8 @@ def _check_sizes(tensors: Any, *_, **__) -> None:
     sizes = [f"{maps.shape[-2]}x{maps.shape[-1]}" for maps in tensors if maps.ndim == 4]
     if len(set(sizes)) > 1:
         raise Mistake(
-            f"maps of {', '.join(sizes)} cannot be stacked: a convolution without padding or a "
-            "pooling without stride=1 shrinks its map."
+            f"maps of {', '.join(sizes)} cannot be stacked: a convolution with too little "
+            "padding or a pooling without stride=1 shrinks its map."
         )
 
 

@@ -78,6 +78,10 @@ def late_pool() -> nn.Module:
     return nn.Sequential(nn.Conv2d(192, 32, 1), nn.MaxPool2d(3, 1, 1), nn.ReLU())
 
 
+def idle_pool() -> nn.Module:
+    return nn.Sequential(nn.MaxPool2d(1), nn.Conv2d(192, 32, 1), nn.ReLU())
+
+
 def bare_branch() -> nn.Module:
     return nn.Sequential(nn.Conv2d(192, 64, 1))
 
@@ -225,6 +229,17 @@ WRONG = {
             written(pool=lambda c, o: nn.Sequential(nn.MaxPool2d(3), *branch(c, (o, 1)))),
             "cannot be stacked",
         ),
+        (
+            written(pool=lambda c, o: nn.Sequential(nn.MaxPool2d(1), *branch(c, (o, 1)))),
+            "the pooling changes nothing",
+        ),
+        (
+            written(
+                middle=lambda *widths: tuple(PARTS["middle"](*widths)),
+                forward=lambda x, *branches: torch.cat([branch(x) for branch in branches], dim=1),
+            ),
+            "branch_3x3 is several layers: nn.Sequential",
+        ),
         (Inception(192, *GOOGLENET_BLOCKS["3a"]), "hand in the class itself"),
         (OwnForm, "convolution number 2 reads 96 channels, 192 come to it"),
         (NaiveInception, "trying your answer stopped with TypeError"),
@@ -236,6 +251,7 @@ WRONG = {
         (repaired(branch_3x3=linear_branch), "also inside"),
         (repaired(branch_1x1=bare_branch), "negative"),
         (repaired(branch_pool=late_pool), "pool first, then mix"),
+        (repaired(branch_pool=idle_pool), "the pooling changes nothing"),
         (Inception(192, *GOOGLENET_BLOCKS["3b"]), "row in Table 1"),
         (Inception, "add brackets"),
         ("done", "a module is asked for"),
