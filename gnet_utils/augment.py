@@ -174,34 +174,33 @@ def _scaled_size(height: int, width: int, scale: int) -> tuple[int, int]:
     return round(height * scale / shorter), round(width * scale / shorter)
 
 
-def crop_boxes(
-    height: int, width: int, scales: tuple[int, ...] = SCALES, size: int = CROP_SIZE
-) -> list[Crop]:
+def crop_boxes(height: int, width: int) -> list[Crop]:
     """The crops of the paper's section 7, 36 for each scale and 144 in all, in a fixed order.
 
     For each scale three squares along the longer side; in each of them four corners and the
-    centre, `size` x `size` pixels, and the whole square (to be resized to that); each of these
-    also mirrored. In a square picture the three squares are one, so that 48 differ.
+    centre, 224x224 pixels, and the whole square (to be resized to that); each of these also
+    mirrored. In a square picture the three squares are one, so that 48 differ.
     """
     crops = []
-    for scale in scales:
+    for scale in SCALES:
         tall, wide = _scaled_size(height, width, scale)
         for part, square in enumerate(SQUARES):
             left, top = ((length - scale) * part // 2 for length in (wide, tall))
             for place in PLACES:
-                x, y, side = _place(place, scale, size)
+                x, y, side = _place(place, scale)
                 for mirrored in (False, True):
                     crops.append(Crop(scale, square, place, left + x, top + y, side, mirrored))
     return crops
 
 
-def _place(place: str, scale: int, size: int) -> tuple[int, int, int]:
+def _place(place: str, scale: int) -> tuple[int, int, int]:
     """(left, top, size) of a crop within its square of `scale` x `scale` pixels."""
     if place == "whole":
         return 0, 0, scale
+    rest = scale - CROP_SIZE
     if place == "centre":
-        return (scale - size) // 2, (scale - size) // 2, size
-    return (scale - size) * ("right" in place), (scale - size) * ("bottom" in place), size
+        return rest // 2, rest // 2, CROP_SIZE
+    return rest * ("right" in place), rest * ("bottom" in place), CROP_SIZE
 
 
 def cut(images: Tensor, crop: Crop, size: int = CROP_SIZE) -> Tensor:
@@ -214,6 +213,4 @@ def cut(images: Tensor, crop: Crop, size: int = CROP_SIZE) -> Tensor:
 
 
 def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(images.shape[2:]) == size:
-        return images
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)

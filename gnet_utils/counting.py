@@ -145,35 +145,27 @@ class Milliseconds(NamedTuple):
 
 
 def measure_ms(
-    module: nn.Module, input_shape: Sequence[int], runs: int = 15, seconds: float = 1.0
+    module: nn.Module, input_shape: Sequence[int], seconds: float = 0.06
 ) -> Milliseconds:
-    """Milliseconds of a forward pass: median and quartiles of `runs` after three for warm-up.
+    """Milliseconds of a forward pass on the CPU: median and quartiles of nine, after three others.
 
-    Stops early, with at least three runs, when `seconds` are over. A CPU works with one thread:
-    steadier when other programs run, and alike on machines with few and many cores.
+    Stops early, with at least three, when `seconds` are over. One thread works: steadier when other
+    programs run, and alike on machines with few and many cores.
     Raises ValueError for an impossible shape.
     """
     run_zeros(module, input_shape)  # a wrong shape is named before the clock starts
-    like = next(module.parameters(), torch.zeros(()))
-    random = torch.Generator().manual_seed(0)  # the caller's random numbers go on undisturbed
-    images = torch.randn(tuple(input_shape), generator=random).to(like)
-    wait = torch.cuda.synchronize if like.is_cuda else lambda: None
-    times, threads = [], torch.get_num_threads()
+    images, times, threads = torch.zeros(tuple(input_shape)), [], torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with evaluating(module), torch.inference_mode():
-            for _ in range(3):
-                module(images)
             deadline = time.perf_counter() + seconds
-            while len(times) < runs and (len(times) < 3 or time.perf_counter() < deadline):
-                wait()
+            while len(times) < 6 or (len(times) < 12 and time.perf_counter() < deadline):
                 start = time.perf_counter()
                 module(images)
-                wait()
                 times.append(1000 * (time.perf_counter() - start))
     finally:
         torch.set_num_threads(threads)
-    low, median, high = torch.tensor(times).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
+    low, median, high = torch.tensor(times[3:]).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
     return Milliseconds(median, low, high)
 
 

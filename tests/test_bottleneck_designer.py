@@ -83,7 +83,7 @@ def test_measuring_leaves_module_and_threads_as_they_were():
     module[1].eval()
     torch.set_num_threads(2)
     try:
-        time = measure_ms(module, (1, 3, 8, 8), runs=5)
+        time = measure_ms(module, (1, 3, 8, 8))
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
@@ -93,7 +93,7 @@ def test_measuring_leaves_module_and_threads_as_they_were():
 
 def test_measuring_and_the_designer_leave_the_random_numbers_of_the_cells_alone():
     before = torch.get_rng_state()
-    measure_ms(nn.ReLU(), (1, 3, 8, 8), runs=3)
+    measure_ms(nn.ReLU(), (1, 3, 8, 8))
     assert torch.equal(torch.get_rng_state(), before)
     time_design(Design(8, 2, 8, 3, 4, 4))
     assert torch.equal(torch.get_rng_state(), before)
@@ -103,7 +103,7 @@ def test_measuring_stops_when_its_time_is_over():
     calls = []
     layer = nn.Conv2d(3, 4, 3)
     layer.register_forward_hook(lambda *_: calls.append(1))
-    measure_ms(layer, (1, 3, 8, 8), runs=1000, seconds=0)
+    measure_ms(layer, (1, 3, 8, 8), seconds=0)
     assert len(calls) == 1 + 3 + 3  # the check of the shape, warm-up, and the least number of runs
 
 

@@ -118,17 +118,6 @@ def test_torchvision_extracts_the_map_of_a_stage(name, training):
 
 
 @every_net
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
-def test_torchscript_gives_the_same_outputs(name):
-    net, images = net_and_images(name)
-    scripted = torch.jit.script(net)
-    for training in (False, True):
-        expected = outputs(net.train(training), images)
-        assert_same(outputs(scripted.train(training), images), expected)
-
-
-@every_net
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_network_can_be_prepared_for_quantisation(name):
     quantisation = pytest.importorskip("torch.ao.quantization")

@@ -71,10 +71,7 @@ class GoogLeNet(Staged):
         initialise(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor | GoogLeNetOutput:
-        if not torch.jit.is_scripting():
-            check_images(images, self.in_channels, smallest=31)
-        aux1: torch.Tensor | None = None
-        aux2: torch.Tensor | None = None
+        check_images(images, self.in_channels, smallest=31)
         # behind each line the shape for pictures of 224x224
         x = self.conv1(images)  # (N, 64, 112, 112)
         x = self.pool1(x)  # (N, 64, 56, 56)
@@ -87,13 +84,12 @@ class GoogLeNet(Staged):
         x = self.inception_3b(x)  # (N, 480, 28, 28)
         x = self.pool3(x)  # (N, 480, 14, 14)
         x = self.inception_4a(x)  # (N, 512, 14, 14)
-        if self.training and self.aux1 is not None:
-            aux1 = self.aux1(x)  # (N, num_classes)
+        heads = self.training and self.aux1 is not None
+        aux1 = self.aux1(x) if heads else None  # (N, num_classes)
         x = self.inception_4b(x)  # (N, 512, 14, 14)
         x = self.inception_4c(x)  # (N, 512, 14, 14)
         x = self.inception_4d(x)  # (N, 528, 14, 14)
-        if self.training and self.aux2 is not None:
-            aux2 = self.aux2(x)  # (N, num_classes)
+        aux2 = self.aux2(x) if heads else None  # (N, num_classes)
         x = self.inception_4e(x)  # (N, 832, 14, 14)
         x = self.pool4(x)  # (N, 832, 7, 7)
         x = self.inception_5a(x)  # (N, 832, 7, 7)
@@ -102,9 +98,7 @@ class GoogLeNet(Staged):
         x = self.flatten(x)  # (N, 1024)
         x = self.dropout(x)
         logits = self.linear(x)  # (N, num_classes)
-        if aux1 is not None and aux2 is not None:
-            return GoogLeNetOutput(logits, aux1, aux2)
-        return logits
+        return GoogLeNetOutput(logits, aux1, aux2) if heads else logits
 
 
 class AuxiliaryClassifier(nn.Module):
@@ -125,8 +119,7 @@ class AuxiliaryClassifier(nn.Module):
         initialise(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not torch.jit.is_scripting():
-            check_head_map(x)
+        check_head_map(x)
         x = self.pool(x)  # (N, in_channels, 4, 4)
         x = self.conv(x).flatten(1)  # (N, 2048)
         x = self.dropout(self.relu(self.hidden(x)))  # (N, 1024)
@@ -191,8 +184,7 @@ class FashionGoogLeNet(Staged):
         initialise(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if not torch.jit.is_scripting():
-            check_images(images, self.in_channels, smallest=4)
+        check_images(images, self.in_channels, smallest=4)
         # behind each line the shape with width 1 and the full stem
         x = self.conv1(images)  # (N, 64, 28, 28)
         if self.conv2_reduce is not None:  # the "patch" stem has none

@@ -136,8 +136,7 @@ class ResNet(Staged):
         initialise(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if not torch.jit.is_scripting():
-            check_images(images, self.in_channels, smallest=32)
+        check_images(images, self.in_channels, smallest=32)
         # behind each line the shape for pictures of 224x224; from depth 50 on 4 times the channels
         x = self.conv1(images)  # (N, 64, 112, 112), at every depth
         x = self.pool1(x)  # (N, 64, 56, 56), at every depth
@@ -194,8 +193,7 @@ class FashionResNet(Staged):
         initialise(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if not torch.jit.is_scripting():
-            check_images(images, self.in_channels, smallest=4)
+        check_images(images, self.in_channels, smallest=4)
         # behind each line the shape with width 1
         x = self.conv1(images)  # (N, 16, 28, 28)
         x = self.stage1(x)  # (N, 16, 28, 28)
