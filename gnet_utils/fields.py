@@ -47,7 +47,9 @@ def receptive_fields(
     for each branch; its channels need not be those of `input_shape`.
     Raises ValueError for an impossible shape, and for an operation that is not understood.
     """
-    if is_block(module):
+    require_module(module)
+    names = [name for name, _ in module.named_children()]
+    if names and all(name.startswith("branch_") for name in names):
         convolutions = (m for m in module.modules() if isinstance(m, nn.Conv2d))
         input_shape = (1, next(convolutions).in_channels, *input_shape[2:])
     fields = {}
@@ -65,13 +67,6 @@ def receptive_fields(
     finally:
         start.remove()
     return fields
-
-
-def is_block(module: nn.Module) -> bool:
-    """Whether the children of `module` are parallel branches."""
-    require_module(module)
-    names = [name for name, _ in module.named_children()]
-    return bool(names) and all(name.startswith("branch_") for name in names)
 
 
 # How the maps are followed ------------------------------------------------------------------------

@@ -62,15 +62,6 @@ class History:
             raise CourseError(f"{path} is not a recorded run ({error}): record it again") from None
 
 
-def forgetting_mean(values: list[float], keep: float = 0.9) -> list[float]:
-    """Mean of all values so far, old ones forgotten: a tenth is new, nine tenths what was."""
-    means, level = [], None
-    for value in values:
-        level = value if level is None else keep * level + (1 - keep) * value
-        means.append(level)
-    return means
-
-
 def this_machine(device: torch.device) -> dict:
     """Versions and hardware, for the record of a run."""
     name = getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name") or platform.machine()
