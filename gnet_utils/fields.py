@@ -77,8 +77,9 @@ Seen = tuple[ReceptiveField, ReceptiveField]  # along the rows and along the col
 POINTWISE = {
     *("relu", "relu6", "hardtanh", "sigmoid", "add", "sub", "mul", "div", "clone", "dropout"),
     *("batch_norm", "local_response_norm", "cat", "split", "chunk", "linear"),
+    "adaptive_avg_pool2d",  # to the size that the map has
 }
-FLATTENING = {"flatten", "view", "reshape"}
+GATHERING = {"flatten", "view", "reshape", "adaptive_avg_pool2d"}  # where all places become one
 
 
 class _Following(TorchFunctionMode):
@@ -97,7 +98,7 @@ class _Following(TorchFunctionMode):
             seen = RULES[name](*args, **kwargs)
         elif name in POINTWISE and len({_space(x) for x in (*maps, *results)}) == 1:
             seen = _union([x.seen for x in maps])
-        elif name in FLATTENING and results[0].ndim == 2:  # all places become one
+        elif name in GATHERING and _space(results[0]) == (1, 1):
             seen = _window(maps[0].seen, _space(maps[0]), 1, 0)
         else:
             seen = None
@@ -154,16 +155,6 @@ def _pool(x, kernel_size, stride=None, padding=0, *_, **__) -> Seen:
     return _window(x.seen, kernel_size, stride or kernel_size, padding)
 
 
-def _adaptive_pool(x, output_size) -> Seen | None:
-    """Windows side by side; of one window over the whole map the stride stays."""
-    counts = output_size if isinstance(output_size, Sequence) else (output_size,) * 2
-    if any(side % count for side, count in zip(_space(x), counts, strict=True)):
-        return None  # windows of unequal size
-    kernel = [side // count for side, count in zip(_space(x), counts, strict=True)]
-    stride = [k if count > 1 else 1 for k, count in zip(kernel, counts, strict=True)]
-    return _window(x.seen, kernel, stride, 0)
-
-
 def _pad(x, pad, *_, **__) -> Seen:
     left, _, top, *_ = (*pad, 0, 0)
     return _window(x.seen, 1, 1, (top, left))
@@ -184,7 +175,6 @@ RULES = {
     "conv2d": _conv2d,
     "max_pool2d": _pool,
     "avg_pool2d": _pool,
-    "adaptive_avg_pool2d": _adaptive_pool,
     "pad": _pad,
     "getitem": _getitem,
 }

@@ -75,11 +75,6 @@ def check_share(batch_size: int) -> None:
         )
 
 
-def broadcast(value: object) -> object:
-    """What `value` is in process 0, in all processes."""
-    return gathered(value)[0]
-
-
 def gathered(value: object) -> list:
     """What `value` is in each process, in all processes."""
     if world() == 1:
@@ -87,11 +82,6 @@ def gathered(value: object) -> list:
     found = [None] * world()
     dist.all_gather_object(found, value)
     return found
-
-
-def summed(values: list[float]) -> list[float]:
-    """Each of `values` added up over all processes."""
-    return [sum(column) for column in zip(*gathered(values), strict=True)]
 
 
 def agree(value: object, what: str) -> None:

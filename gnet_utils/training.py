@@ -152,7 +152,7 @@ def fit(
         recipe=asdict(recipe),
         seed=seed,
         parameters=sum(p.numel() for p in model.parameters()),
-        machine=parallel.broadcast(this_machine(device)),
+        machine=parallel.gathered(this_machine(device))[0],
         date=date.today().isoformat(),
     )
     if state is not None:
@@ -310,7 +310,8 @@ class _Watch:
         astray = [name for name, good in zip(state, finite, strict=True) if not good]
         where = f"after step {self.shown.done}"
         self.stop_if(f"{astray[0]} is no longer finite {where}" if astray else "")
-        loss, right, pictures = parallel.summed([self.loss, self.right, self.pictures])
+        sums = parallel.gathered([self.loss, self.right, self.pictures])
+        loss, right, pictures = map(sum, zip(*sums, strict=True))
         entry = {
             "epoch": len(history.epochs) + 1,
             "train_loss": round(loss / pictures, 5),

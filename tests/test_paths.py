@@ -15,7 +15,6 @@ from gnet_utils.models import (
     FashionGoogLeNet,
     FashionResNet,
     GoogLeNet,
-    ResNet,
 )
 
 NETS = {  # name: (how to build it, shape of two pictures, a stage in its middle)
@@ -29,8 +28,6 @@ NETS = {  # name: (how to build it, shape of two pictures, a stage in its middle
         (2, 1, 28, 28),
         "inception_4a",
     ),
-    "ResNet-18": (lambda: ResNet(18, 5), (2, 3, 64, 64), "stage3"),
-    "ResNet-50": (lambda: ResNet(50, 5), (2, 3, 64, 64), "stage3"),
     "FashionResNet": (lambda: FashionResNet(8), (2, 1, 28, 28), "stage2"),
     "plain twin": (lambda: FashionResNet(8, residual=False), (2, 1, 28, 28), "stage2"),
 }

@@ -20,7 +20,6 @@ from gnet_utils.models import (
     GoogLeNet,
     Inception,
     NaiveInception,
-    ResNet,
     fused,
 )
 
@@ -106,8 +105,7 @@ NETS = {  # name: (how to build it, shape of a picture, height of its last map)
         7,
     ),
     "HeadedGoogLeNet": (lambda: on_meta(HeadedGoogLeNet), (1, 1, 28, 28), 3),
-    **{f"ResNet-{d}": (lambda d=d: on_meta(ResNet, d), (1, 3, 224, 224), 7) for d in (18, 50)},
-    "ResNet-50, paper": (lambda: on_meta(ResNet, 50, stride_on="1x1"), (1, 3, 224, 224), 7),
+    "torchvision ResNet-18": (lambda: torchvision_net("resnet18"), (1, 3, 224, 224), 7),
     "FashionResNet-20": (lambda: on_meta(FashionResNet, 20), (1, 1, 28, 28), 7),
     "plain twin": (lambda: on_meta(FashionResNet, 20, residual=False), (1, 1, 28, 28), 7),
     "torchvision GoogLeNet": (
@@ -220,9 +218,9 @@ def test_merged_and_folded_nets_see_what_the_readable_one_sees():
 
 def test_a_residual_net_halves_its_maps_five_times_and_not_once_more_in_each_shortcut():
     for depth, size in ((18, 435), (34, 899), (50, 427)):
-        found = strides_and_sizes(on_meta(ResNet, depth))
-        assert [found[f"stage{i}"][0] for i in (2, 3, 4, 5)] == [4, 8, 16, 32]
-        assert found["stage5"][1] == size
+        found = strides_and_sizes(torchvision_net(f"resnet{depth}"))
+        assert [found[f"layer{i}"][0] for i in (1, 2, 3, 4)] == [4, 8, 16, 32]
+        assert found["layer4"][1] == size
     twins = [receptive_fields(FashionResNet(8, residual=r), (1, 1, 28, 28)) for r in (True, False)]
     assert twins[0] == twins[1]
     assert twins[0]["stage3"] == ReceptiveField(25, 4, -12)

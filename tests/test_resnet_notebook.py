@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision.models import resnet50
 
 from gnet_utils import experiments
 from gnet_utils.counting import count_parameters
@@ -19,7 +20,7 @@ from gnet_utils.experiments import depth
 from gnet_utils.experiments.depth import DUEL, LADDER, LONG, Net, matched_width, run_net, train
 from gnet_utils.explorers import n07
 from gnet_utils.models import BasicBlock, BottleneckBlock, FashionGoogLeNet, FashionResNet
-from gnet_utils.models.residual import PadShortcut, ResNet
+from gnet_utils.models.residual import PadShortcut
 from gnet_utils.training import fit
 
 TINY = Net("residual", 0.25, 8, steps=6)
@@ -306,7 +307,7 @@ def test_the_loop_on_the_page_is_that_of_the_recorded_runs(page, monkeypatch):
 def test_the_name_of_a_resnet_counts_the_layers_on_the_path():
     assert "3 \\times (3 + 4 + 6 + 3) + 2 = 50$ and $2 \\times 16 + 2 = 34$" in prose()
     with torch.device("meta"):
-        convs = [m for m in ResNet(50).modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        convs = [m for m in resnet50().modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert len(convs) - 4 == 50, "projections lie beside the path"
 
 

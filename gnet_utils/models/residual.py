@@ -1,4 +1,4 @@
-"""Residual networks (arXiv 1512.03385), and small ones for 28x28 with plain twins."""
+"""Residual blocks (arXiv 1512.03385), and networks of them for 28x28 with plain twins."""
 
 import torch
 import torch.nn.functional as F
@@ -6,14 +6,6 @@ from torch import nn
 
 from gnet_utils.models.inception import scale
 from gnet_utils.models.layers import ConvUnit, Staged, check_images, initialise
-
-BLOCKS = {  # blocks in each of the four stages
-    18: (2, 2, 2, 2),
-    34: (3, 4, 6, 3),
-    50: (3, 4, 6, 3),
-    101: (3, 4, 23, 3),
-    152: (3, 8, 36, 3),
-}
 
 
 def unit(
@@ -62,91 +54,26 @@ class BasicBlock(nn.Module):
 class BottleneckBlock(nn.Module):
     """relu(F(x) + shortcut(x)), F a 1x1 down, a 3x3, a 1x1 up to 4 x `channels`.
 
-    `stride_on` is "3x3" (torchvision, less is thrown away) or "1x1" (the paper, fewer MACs).
+    The stride is that of the 3x3, as in torchvision; in the paper the first 1x1 has it.
     Maps (N, in_channels, H, W) to (N, 4 * channels, H / stride, W / stride).
     """
 
     expansion = 4
 
-    def __init__(
-        self,
-        in_channels: int,
-        channels: int,
-        stride: int,
-        shortcut: nn.Module | None,
-        stride_on: str = "3x3",
-    ):
+    def __init__(self, in_channels: int, channels: int, stride: int, shortcut: nn.Module | None):
         super().__init__()
-        first, second = (1, stride) if stride_on == "3x3" else (stride, 1)
-        self.down = unit(in_channels, channels, 1, first)
-        self.conv = unit(channels, channels, 3, second)
+        self.down = unit(in_channels, channels, 1)
+        self.conv = unit(channels, channels, 3, stride)
         self.up = unit(channels, channels * self.expansion, 1, relu=False)
         self.shortcut = shortcut
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        residual = self.down(x)  # (N, channels, H, W), or smaller with stride_on="1x1"
+        residual = self.down(x)  # (N, channels, H, W)
         residual = self.conv(residual)  # (N, channels, H / stride, W / stride)
         residual = self.up(residual)  # (N, 4 * channels, H / stride, W / stride), no ReLU
         if self.shortcut is not None:
             residual = residual + self.shortcut(x)
         return F.relu(residual)
-
-
-class ResNet(Staged):
-    """ResNet-18, 34, 50, 101 or 152 (Table 1 of the paper), projections where shapes change.
-
-    stride_on: where a bottleneck halves the map, "3x3" (torchvision) or "1x1" (the paper).
-    Maps float images (N, in_channels, H, W), H and W at least 32, to logits (N, num_classes).
-    Raises ValueError for another depth and for images of another form.
-    """
-
-    def __init__(
-        self,
-        depth: int = 18,
-        num_classes: int = 1000,
-        in_channels: int = 3,
-        stride_on: str = "3x3",
-    ):
-        super().__init__()
-        if depth not in BLOCKS:
-            raise ValueError(f"depth must be one of {', '.join(map(str, BLOCKS))}, got {depth}")
-        if stride_on not in ("3x3", "1x1"):
-            raise ValueError(f'stride_on must be "3x3" or "1x1", got {stride_on!r}')
-        self.in_channels = in_channels
-
-        self.conv1 = unit(in_channels, 64, 7, 2)
-        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)
-        before = 64
-        for index, count in enumerate(BLOCKS[depth]):
-            blocks = []
-            for number in range(count):
-                channels, stride = 64 * 2**index, 2 if index and number == 0 else 1
-                block = BasicBlock if depth < 50 else BottleneckBlock
-                out = channels * block.expansion
-                same = stride == 1 and before == out
-                shortcut = nn.Identity() if same else unit(before, out, 1, stride, relu=False)
-                options = {} if depth < 50 else {"stride_on": stride_on}
-                blocks.append(block(before, channels, stride, shortcut, **options))
-                before = out
-            self.add_module(f"stage{index + 2}", nn.Sequential(*blocks))
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
-        self.linear = nn.Linear(before, num_classes)
-        self.path = [name for name, _ in self.named_children()]
-        initialise(self)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        check_images(images, self.in_channels, smallest=32)
-        # behind each line the shape for pictures of 224x224; from depth 50 on 4 times the channels
-        x = self.conv1(images)  # (N, 64, 112, 112), at every depth
-        x = self.pool1(x)  # (N, 64, 56, 56), at every depth
-        x = self.stage2(x)  # (N, 64, 56, 56)
-        x = self.stage3(x)  # (N, 128, 28, 28)
-        x = self.stage4(x)  # (N, 256, 14, 14)
-        x = self.stage5(x)  # (N, 512, 7, 7)
-        x = self.avgpool(x)  # (N, 512, 1, 1)
-        x = self.flatten(x)  # (N, 512)
-        return self.linear(x)  # (N, num_classes)
 
 
 class FashionResNet(Staged):
