@@ -17,24 +17,6 @@ from gnet_utils.fields import receptive_fields  # noqa: F401 - a fixed name, had
 from gnet_utils.models import GoogLeNet
 from gnet_utils.passes import evaluating, hooked, require_module, run_zeros
 
-# By formula -------------------------------------------------------------------------------------
-
-
-def conv_parameters(
-    in_channels: int, out_channels: int, kernel_size: int, bias: bool = True
-) -> int:
-    """Weights of a square convolution: k * k * in * out, and one bias for each output channel."""
-    return kernel_size**2 * in_channels * out_channels + (out_channels if bias else 0)
-
-
-def conv_macs(
-    in_channels: int, out_channels: int, kernel_size: int, out_height: int, out_width: int
-) -> int:
-    """MACs of a square convolution on one picture: its weights, once for each output pixel."""
-    weights = conv_parameters(in_channels, out_channels, kernel_size, bias=False)
-    return weights * out_height * out_width
-
-
 # By asking the module ---------------------------------------------------------------------------
 
 

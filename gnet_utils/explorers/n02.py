@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
-from gnet_utils.counting import Milliseconds, conv_macs, conv_parameters, measure_ms
+from gnet_utils.counting import Milliseconds, measure_ms
 from gnet_utils.plotting import BRANCH_COLOURS, COLOURS
 
 MEASURED_UP_TO = 5e8  # MACs: beyond, old machines take longer than a reader waits
@@ -64,8 +64,8 @@ def layer_costs(design: Design) -> tuple[Cost, Cost, Cost]:
     c_in, reduce, c_out, k, height, width = design
 
     def cost(a: int, b: int, kernel: int) -> Cost:
-        weights = conv_parameters(a, b, kernel, bias=False)
-        return Cost(weights, conv_macs(a, b, kernel, height, width), 4 * b * height * width)
+        weights, places = kernel**2 * a * b, height * width
+        return Cost(weights, weights * places, 4 * b * places)
 
     return cost(c_in, c_out, k), cost(c_in, reduce, 1), cost(reduce, c_out, k)
 

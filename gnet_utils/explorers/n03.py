@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from torch import Tensor, nn
 
-from gnet_utils.counting import conv_macs, conv_parameters
+from gnet_utils.counting import count_parameters
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
 from gnet_utils.plotting import BRANCH_COLOURS, BRANCHES, COLOURS, counted
 
@@ -109,11 +109,10 @@ def branch_costs(block: nn.Module, in_channels: int, map_size: int) -> dict[str,
     costs = {}
     for name, branch in block.named_children():
         convs = [layer for layer in branch.modules() if isinstance(layer, nn.Conv2d)]
-        shapes = [(conv.in_channels, conv.out_channels, conv.kernel_size[0]) for conv in convs]
         costs[name.removeprefix("branch_")] = BranchCost(
             convs[-1].out_channels if convs else in_channels,
-            sum(conv_parameters(*shape) for shape in shapes),
-            sum(conv_macs(*shape, map_size, map_size) for shape in shapes),
+            count_parameters(branch),
+            sum(conv.weight.numel() for conv in convs) * map_size**2,
         )
     return costs
 
