@@ -1,7 +1,5 @@
 """The networks as paths: their stages run and nothing else, and tools that trace can read them."""
 
-from itertools import product
-
 import pytest
 import torch
 from torch import nn
@@ -11,7 +9,6 @@ from gnet_utils.counting import stage_shapes
 from gnet_utils.experiments.heads import HeadedGoogLeNet
 from gnet_utils.models import (
     BasicBlock,
-    BottleneckBlock,
     FashionGoogLeNet,
     FashionResNet,
     GoogLeNet,
@@ -91,10 +88,9 @@ def test_the_stages_in_a_row_are_the_network(name):
 
 
 def test_blocks_say_what_they_add():
-    for block, shortcut in product((BasicBlock, BottleneckBlock), (None, nn.Identity())):
-        channels = 8 * block.expansion
-        made, x = block(channels, 8, 1, shortcut), torch.randn(2, channels, 6, 6)
-        residual = nn.Sequential(*list(made.children())[: 3 if block is BottleneckBlock else 2])
+    for shortcut in (None, nn.Identity()):
+        made, x = BasicBlock(8, 8, 1, shortcut), torch.randn(2, 8, 6, 6)
+        residual = nn.Sequential(made.conv1, made.conv2)
         expected = residual(x) if shortcut is None else residual(x) + x
         assert torch.equal(made(x), expected.relu())
 

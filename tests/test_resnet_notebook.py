@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torchvision.models import resnet50
+from torchvision.models.resnet import Bottleneck, resnet50
 
 from gnet_utils import experiments
 from gnet_utils.counting import count_parameters
@@ -19,7 +19,7 @@ from gnet_utils.data import load_fashion_mnist, prepare, to_float
 from gnet_utils.experiments import depth
 from gnet_utils.experiments.depth import DUEL, LADDER, LONG, Net, matched_width, run_net, train
 from gnet_utils.explorers import n07
-from gnet_utils.models import BasicBlock, BottleneckBlock, FashionGoogLeNet, FashionResNet
+from gnet_utils.models import BasicBlock, FashionGoogLeNet, FashionResNet
 from gnet_utils.models.residual import PadShortcut
 from gnet_utils.training import fit
 
@@ -373,7 +373,7 @@ def test_a_block_is_drawn_as_it_is():
     from matplotlib.figure import Figure
 
     ax = Figure().add_subplot()
-    n07.draw_residual(ax, BottleneckBlock(256, 64, 1, nn.Identity()), 256, "a title")
+    n07.draw_residual(ax, Bottleneck(256, 64), 256, "a title")
     texts = [text.get_text() for text in ax.texts]
     assert [t for t in texts if "conv" in t] == ["1x1 conv, 64", "3x3 conv, 64", "1x1 conv, 256"]
     assert texts.count("ReLU") == 3, "after all but the last convolution, and after the sum"

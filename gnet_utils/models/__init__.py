@@ -8,4 +8,4 @@ from gnet_utils.models.googlenet import (
 )
 from gnet_utils.models.inception import GOOGLENET_BLOCKS, BlockWidths, Inception, NaiveInception
 from gnet_utils.models.layers import ConvUnit, initialise, separable_conv
-from gnet_utils.models.residual import BasicBlock, BottleneckBlock, FashionResNet
+from gnet_utils.models.residual import BasicBlock, FashionResNet

@@ -1,4 +1,4 @@
-"""Residual blocks (arXiv 1512.03385), and networks of them for 28x28 with plain twins."""
+"""Residual networks (arXiv 1512.03385) for 28x28, with plain twins."""
 
 import torch
 import torch.nn.functional as F
@@ -35,8 +35,6 @@ class BasicBlock(nn.Module):
     Maps (N, in_channels, H, W) to (N, channels, H / stride, W / stride).
     """
 
-    expansion = 1
-
     def __init__(self, in_channels: int, channels: int, stride: int, shortcut: nn.Module | None):
         super().__init__()
         self.conv1 = unit(in_channels, channels, 3, stride)
@@ -46,31 +44,6 @@ class BasicBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         residual = self.conv1(x)  # (N, channels, H / stride, W / stride)
         residual = self.conv2(residual)  # the same, no ReLU before the sum
-        if self.shortcut is not None:
-            residual = residual + self.shortcut(x)
-        return F.relu(residual)
-
-
-class BottleneckBlock(nn.Module):
-    """relu(F(x) + shortcut(x)), F a 1x1 down, a 3x3, a 1x1 up to 4 x `channels`.
-
-    The stride is that of the 3x3, as in torchvision; in the paper the first 1x1 has it.
-    Maps (N, in_channels, H, W) to (N, 4 * channels, H / stride, W / stride).
-    """
-
-    expansion = 4
-
-    def __init__(self, in_channels: int, channels: int, stride: int, shortcut: nn.Module | None):
-        super().__init__()
-        self.down = unit(in_channels, channels, 1)
-        self.conv = unit(channels, channels, 3, stride)
-        self.up = unit(channels, channels * self.expansion, 1, relu=False)
-        self.shortcut = shortcut
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        residual = self.down(x)  # (N, channels, H, W)
-        residual = self.conv(residual)  # (N, channels, H / stride, W / stride)
-        residual = self.up(residual)  # (N, 4 * channels, H / stride, W / stride), no ReLU
         if self.shortcut is not None:
             residual = residual + self.shortcut(x)
         return F.relu(residual)
