@@ -56,25 +56,16 @@ class FashionResNet(Staged):
     width: factor on the channels 16, 32 and 64.
     residual: False gives the plain twin with the same parameters and no sums.
 
-    Maps float images (N, in_channels, 28, 28) to logits (N, num_classes).
+    Maps float images (N, 1, 28, 28) to logits (N, 10).
     Raises ValueError for another depth, a width that leaves no channel, images of another form.
     """
 
-    def __init__(
-        self,
-        depth: int = 20,
-        width: float = 1.0,
-        residual: bool = True,
-        num_classes: int = 10,
-        in_channels: int = 1,
-    ):
+    def __init__(self, depth: int = 20, width: float = 1.0, residual: bool = True):
         super().__init__()
         if depth < 8 or depth % 6 != 2:
             raise ValueError(f"depth must be 6n + 2 (8, 14, 20, 32, ...), got {depth}")
-        self.in_channels = in_channels
-
         before = scale(16, width)
-        self.conv1 = unit(in_channels, before, 3)
+        self.conv1 = unit(1, before, 3)
         for index, base in enumerate((16, 32, 64)):
             blocks = []
             for number in range((depth - 2) // 6):
@@ -88,12 +79,12 @@ class FashionResNet(Staged):
             self.add_module(f"stage{index + 1}", nn.Sequential(*blocks))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
-        self.linear = nn.Linear(before, num_classes)
+        self.linear = nn.Linear(before, 10)
         self.path = [name for name, _ in self.named_children()]
         initialise(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        check_images(images, self.in_channels, smallest=4)
+        check_images(images, 1, smallest=4)
         # behind each line the shape with width 1
         x = self.conv1(images)  # (N, 16, 28, 28)
         x = self.stage1(x)  # (N, 16, 28, 28)
@@ -101,4 +92,4 @@ class FashionResNet(Staged):
         x = self.stage3(x)  # (N, 64, 7, 7)
         x = self.avgpool(x)  # (N, 64, 1, 1)
         x = self.flatten(x)  # (N, 64)
-        return self.linear(x)  # (N, num_classes)
+        return self.linear(x)  # (N, 10)
