@@ -118,21 +118,13 @@ def stage_shapes(model: nn.Module, input_shape: Sequence[int]) -> dict[str, tupl
 # By the clock -----------------------------------------------------------------------------------
 
 
-class Milliseconds(NamedTuple):
-    """How long a forward pass took: the middle of several runs, and its quartiles."""
-
-    median: float
-    low: float
-    high: float
-
-
 def measure_ms(
     module: nn.Module, input_shape: Sequence[int], seconds: float = 0.06
-) -> Milliseconds:
-    """Milliseconds of a forward pass on the CPU: median and quartiles of nine, after three others.
+) -> tuple[float, float, float]:
+    """Milliseconds of a forward pass on the CPU: quartiles (low, median, high) of nine passes.
 
-    Stops early, with at least three, when `seconds` are over. One thread works: steadier when other
-    programs run, and alike on machines with few and many cores.
+    Three passes go before. Stops early, with at least three, when `seconds` are over. One thread
+    works: steadier when other programs run, and alike on machines with few and many cores.
     Raises ValueError for an impossible shape.
     """
     run_zeros(module, input_shape)  # a wrong shape is named before the clock starts
@@ -147,8 +139,7 @@ def measure_ms(
                 times.append(1000 * (time.perf_counter() - start))
     finally:
         torch.set_num_threads(threads)
-    low, median, high = torch.tensor(times[3:]).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
-    return Milliseconds(median, low, high)
+    return tuple(torch.tensor(times[3:]).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist())
 
 
 # Table 1 of the paper ---------------------------------------------------------------------------

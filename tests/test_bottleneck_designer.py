@@ -83,11 +83,11 @@ def test_measuring_leaves_module_and_threads_as_they_were():
     module[1].eval()
     torch.set_num_threads(2)
     try:
-        time = measure_ms(module, (1, 3, 8, 8))
+        low, median, high = measure_ms(module, (1, 3, 8, 8))
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
-    assert 0 < time.low <= time.median <= time.high
+    assert 0 < low <= median <= high
     assert module.training and not module[1].training
 
 

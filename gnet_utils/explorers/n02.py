@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
-from gnet_utils.counting import Milliseconds, measure_ms
+from gnet_utils.counting import measure_ms
 from gnet_utils.plotting import BRANCH_COLOURS, COLOURS
 
 MEASURED_UP_TO = 5e8  # MACs: beyond, old machines take longer than a reader waits
@@ -84,7 +85,10 @@ def build(design: Design) -> tuple[nn.Module, nn.Module]:
     return plain, bottleneck
 
 
-def time_design(design: Design) -> tuple[Milliseconds, Milliseconds] | None:
+Times = tuple[tuple[float, float, float], ...]  # low, median, high of plain layer and bottleneck
+
+
+def time_design(design: Design) -> Times | None:
     """Milliseconds of plain layer and bottleneck on one picture; None when that takes too long."""
     plain, first, second = layer_costs(design)
     if max(plain.macs, first.macs + second.macs) > MEASURED_UP_TO:
@@ -92,8 +96,7 @@ def time_design(design: Design) -> tuple[Milliseconds, Milliseconds] | None:
     shape = (1, design.in_channels, design.height, design.width)
     with torch.random.fork_rng(devices=[]):  # a slider must not change the cells' random numbers
         modules = build(design)
-    plain, bottleneck = (measure_ms(module, shape) for module in modules)
-    return plain, bottleneck
+    return tuple(measure_ms(module, shape) for module in modules)
 
 
 def pytorch_line(design: Design) -> str:
@@ -106,9 +109,7 @@ def pytorch_line(design: Design) -> str:
     )
 
 
-def draw_design(
-    design: Design, milliseconds: tuple[Milliseconds, Milliseconds] | None = None
-) -> Figure:
+def draw_design(design: Design, milliseconds: Times | None = None) -> Figure:
     """Bars for parameters, MACs, activations and time; the break-even line.
 
     `milliseconds` are the measured times of the plain layer and of the bottleneck.
@@ -146,20 +147,17 @@ def _stacked(ax: Axes, name: str, plain: float, first: float, second: float, k: 
     _label(ax, name, (plain, first + second), (plain, first + second))
 
 
-def _times(ax: Axes, milliseconds: tuple[Milliseconds, Milliseconds] | None) -> None:
+def _times(ax: Axes, milliseconds: Times | None) -> None:
     if milliseconds is None:
         ax.axis("off")
         text = f"time not measured:\nover {MEASURED_UP_TO / 1e9:g} GMACs,\nor no kernel"
         ax.text(0.5, 0.5, text, ha="center", va="center", fontsize=9)
         return
-    medians = [m.median for m in milliseconds]
+    lows, medians, highs = np.transpose(milliseconds)
     # a quartile can fall on the median: rounding must not make the error negative
-    errors = [
-        [max(0.0, m.median - m.low) for m in milliseconds],
-        [max(0.0, m.high - m.median) for m in milliseconds],
-    ]
+    errors = np.maximum(0, [medians - lows, highs - medians])
     ax.bar([0, 1], medians, color=COLOURS["gray"], width=0.7, yerr=errors, capsize=4)
-    _label(ax, "milliseconds here", medians, [m.high for m in milliseconds])
+    _label(ax, "milliseconds here", medians, highs)
 
 
 def _label(ax: Axes, name: str, values: Sequence[float], heights: Sequence[float]) -> None:
