@@ -21,9 +21,8 @@ from torch.utils.data import DataLoader
 
 from gnet_utils import augment, parallel
 from gnet_utils.base import Timer, is_quick  # noqa: F401 - for notebooks
-from gnet_utils.evaluation import (  # noqa: F401 - notebooks import some of them from here
+from gnet_utils.evaluation import (
     Data,
-    accuracy,
     answers_of,
     as_float,
     check_data,
@@ -37,15 +36,12 @@ from gnet_utils.live import Progress
 from gnet_utils.models import fused
 from gnet_utils.passes import graphed, has_graphs, leaves_as_found
 from gnet_utils.recipes import Recipe, get_recipe, learning_rate, optimiser_of
-from gnet_utils.runs import (  # noqa: F401 - notebooks import some of them from here
-    CHECKPOINTS,
+from gnet_utils.runs import (  # noqa: F401 - notebooks have load_trained from here
     History,
     fingerprint,
-    load_checkpoint,
     load_state,
     load_trained,
     restore,
-    save_checkpoint,
     save_state,
     snapshot,
     this_machine,

@@ -384,7 +384,7 @@ def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("measured", ["test", "validation"])
 def test_train_keeps_record_and_weights_and_no_state(measured, few_pictures, tmp_path, capsys):
-    from gnet_utils.training import History, load_checkpoint
+    from gnet_utils.runs import History, load_checkpoint
 
     options = ["--validate"] if measured == "validation" else []
     assert cli.main([*TRAIN, "--seed", "3", "--out", str(tmp_path), *options]) == 0

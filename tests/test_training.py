@@ -13,17 +13,10 @@ from torch import nn
 from gnet_utils import live, models, recipes, runs, training
 from gnet_utils.base import CourseError
 from gnet_utils.data import to_float
+from gnet_utils.evaluation import accuracy
 from gnet_utils.recipes import RECIPES, Recipe, build_network, get_recipe
-from gnet_utils.training import (
-    History,
-    Timer,
-    accuracy,
-    evaluate,
-    fit,
-    learning_rate,
-    load_checkpoint,
-    save_checkpoint,
-)
+from gnet_utils.runs import load_checkpoint, save_checkpoint
+from gnet_utils.training import History, Timer, evaluate, fit, learning_rate
 
 RECIPE = Recipe(
     "test",

@@ -12,7 +12,7 @@ import torch
 from kernels import Kernel, code_cells
 from torch import nn
 
-from gnet_utils import pictures, training
+from gnet_utils import pictures, runs
 from gnet_utils.course import environment, notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,11 +23,11 @@ NAMES = ["with space", "Übung – 课程 (1)", "it's 100% $HOME", "-dash", "end
 def test_files_are_written_and_read_in_folders_of_any_name(name, tmp_path):
     folder = tmp_path / name / name
     net, other = nn.Linear(2, 2), nn.Linear(2, 2)
-    training.save_checkpoint(net, folder / "net é.safetensors")
-    training.load_checkpoint(other, folder / "net é.safetensors")
+    runs.save_checkpoint(net, folder / "net é.safetensors")
+    runs.load_checkpoint(other, folder / "net é.safetensors")
     assert torch.equal(net.weight.half(), other.weight.half())
-    training.History(recipe={"name": name}, seed=0).save(folder / "run.json")
-    assert training.History.load(folder / "run.json").recipe["name"] == name
+    runs.History(recipe={"name": name}, seed=0).save(folder / "run.json")
+    assert runs.History.load(folder / "run.json").recipe["name"] == name
     shutil.copy(ROOT / "data" / "pictures" / "plate.png", folder / "Bild ü.png")
     assert pictures.load_picture(folder / "Bild ü.png").shape[2] == 3
 

@@ -33,7 +33,8 @@ from gnet_utils.course import dataset
 from gnet_utils.explorers import n01, n04
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.recipes import Recipe, get_recipe
-from gnet_utils.training import History, fit, load_checkpoint, load_trained, save_checkpoint
+from gnet_utils.runs import History, load_checkpoint, load_trained, save_checkpoint
+from gnet_utils.training import fit
 
 ROOT = Path(__file__).resolve().parents[2]
 
