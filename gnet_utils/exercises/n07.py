@@ -100,15 +100,19 @@ def _block_slips(block: BasicBlock, maps: Tensor) -> dict[str, Tensor]:
                 found + passed.relu()
             ).relu(),
         }
+    last = "sum" if block.shortcut else "second norm"
     slips |= {
         "the shortcut is missing: what came in is not added.": found.relu(),
-        "the ReLU after the sum is missing.": found + passed,
+        f"the ReLU after the {last} is missing.": found + passed,
         "the ReLU stands before the sum: add first, then ReLU.": found.relu() + passed,
         "there is a ReLU right before the sum: F could only add, never take away.": (
             found.relu() + passed
         ).relu(),
         "the second convolution is missing.": (hidden + passed).relu(),
         "the norm of the second convolution is missing.": (conv2.conv(hidden) + passed).relu(),
+        "the second norm stands before its convolution.": (
+            conv2.conv(conv2.norm(hidden)) + passed
+        ).relu(),
         "the first norm runs twice; the second convolution has its own.": (
             conv1.norm(conv2.conv(hidden)) + passed
         ).relu(),
@@ -121,6 +125,7 @@ def _block_slips(block: BasicBlock, maps: Tensor) -> dict[str, Tensor]:
             "x itself is added: add what self.shortcut makes of it, with the shape that fits.": (
                 found + maps
             ).relu(),
+            "x itself is added, and the ReLU stands before the sum.": found.relu() + maps,
             "the shortcut reads what the convolutions gave, and nothing is added: call it with "
             "what came in, and add.": block.shortcut(found).relu(),
             "the shortcut reads what the convolutions gave: call it with what came in.": (
@@ -271,9 +276,9 @@ PREDICTIONS = {
     ),
     "deeper": Prediction(
         options=(
-            "best of the three",
-            "as well as the others, and worse on the test pictures",
-            "worse than the others, on training pictures too",
+            "fewer: it can fit more",
+            "about as many",
+            "more than twice as many",
         ),
         right=2,
         because="It starts slowest, and no picture came twice: that is not overfitting.",

@@ -284,6 +284,16 @@ WRONG = {
             "the first convolution runs twice",
         ),
         (written(second=lambda self, x, inside: inside), "the second convolution is missing"),
+        (
+            written(second=lambda self, x, inside: self.conv2(self.norm2(inside))),
+            "the second norm stands before its convolution",
+        ),
+        (
+            written(
+                added=lambda self, x, found: F.relu(found) + x, last=lambda self, x, summed: summed
+            ),
+            "x itself is added, and the ReLU stands before the sum",
+        ),
         (written(added=lambda self, x, found: found - self.shortcut(x)), "from top to bottom"),
         (written(last=lambda self, x, summed: summed.relu()[:, 1:]), "should become (2, 4, 6, 6)"),
     ],
