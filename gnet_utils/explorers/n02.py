@@ -92,7 +92,7 @@ def time_design(design: Design) -> tuple[Milliseconds, Milliseconds] | None:
     shape = (1, design.in_channels, design.height, design.width)
     with torch.random.fork_rng(devices=[]):  # a slider must not change the cells' random numbers
         modules = build(design)
-    plain, bottleneck = (measure_ms(module, shape, 9, 0.06) for module in modules)
+    plain, bottleneck = (measure_ms(module, shape, 7, 0.06) for module in modules)
     return plain, bottleneck
 
 
