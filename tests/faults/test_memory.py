@@ -9,6 +9,7 @@ tested ones. A GB has 2**30 bytes, as where a class server or a container is giv
 import functools
 import gc
 import json
+import sys
 import weakref
 from pathlib import Path
 
@@ -57,6 +58,21 @@ def used_for_long(name: str) -> dict:
 @pytest.mark.parametrize("name", notebook_names())
 def test_a_notebook_stays_under_one_and_a_half_gb(name):
     assert 0.1 < used_for_long(name)["peak"] < GIGABYTES
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(sys.platform != "linux", reason="NO MEASURE: other systems keep no such memory")
+def test_what_a_cell_has_freed_goes_back_to_the_system():
+    """200 MB in small pieces, and one piece above them that stays: the C library would wait."""
+    seen = "print(int(open('/proc/self/statm').read().split()[1]) * 4096)"
+    fill = (
+        "import numpy as np; many = [np.ones(12_500) for _ in range(2000)]; last = np.ones(12_500)"
+    )
+    with Kernel() as kernel:
+        kernel.run(code_cells("00_start_here")[0]["source"])
+        full = int(kernel.run(f"{fill}; {seen}").text)
+        kernel.run("del many")
+        assert full - int(kernel.run(seen).text) > 150e6
 
 
 @pytest.mark.faults
