@@ -121,7 +121,7 @@ def stage_shapes(model: nn.Module, input_shape: Sequence[int]) -> dict[str, tupl
 def measure_ms(
     module: nn.Module, input_shape: Sequence[int], seconds: float = 0.06
 ) -> tuple[float, float, float]:
-    """Milliseconds of a forward pass on the CPU: quartiles (low, median, high) of nine passes.
+    """Milliseconds of a forward pass on the CPU: quartiles (low, median, high) of seven passes.
 
     Three passes go before. Stops early, with at least three, when `seconds` are over. One thread
     works: steadier when other programs run, and alike on machines with few and many cores.
@@ -133,7 +133,7 @@ def measure_ms(
     try:
         with evaluating(module), torch.inference_mode():
             deadline = time.perf_counter() + seconds
-            while len(times) < 6 or (len(times) < 12 and time.perf_counter() < deadline):
+            while len(times) < 6 or (len(times) < 10 and time.perf_counter() < deadline):
                 start = time.perf_counter()
                 module(images)
                 times.append(1000 * (time.perf_counter() - start))
