@@ -67,7 +67,7 @@ def test_the_schedule_moves_the_momentum_as_the_text_says(monkeypatch):
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
     loop.train(net, some_data(), steps=20, learning_rate=0.1)
     assert (used[0], min(used), used[-1]) == pytest.approx((0.95, 0.85, 0.95), abs=1e-3)
-    assert "0.95, down to 0.85 where the rate is highest, and back" in prose()
+    assert "from 0.95 down to 0.85 and back" in prose()
 
 
 def test_networks_of_the_course_are_sure_of_a_shirt_on_its_side_and_wrong():

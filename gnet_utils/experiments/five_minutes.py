@@ -1,8 +1,9 @@
 """What could make more of five minutes on two cores: changes of the recipe `five_minutes`.
 
 Each run has as many processor seconds as `control` took with the same seed, which is trained first;
-55,000 pictures to learn from, 5,000 held out. Recorded by nobody yet: fifteen runs of five minutes
-and more.
+55,000 pictures to learn from, 5,000 held out. Recorded so far: one seed, 657 seconds of one core a
+run. Held out are right: control 93.6%, alternating 93.4%, small_first 93.4%, large_last 93.5%,
+averaged 93.4%. One such figure has an error of 0.3 points: no change stands out.
 """
 
 import time
