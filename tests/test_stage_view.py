@@ -35,7 +35,13 @@ def test_every_stage_is_drawn_with_its_shape_and_field(stage):
     channels, height, width = stage_maps(_photo())[stage].shape[1:]
     title = figure.get_suptitle()
     assert title.startswith(f"{stage}: {channels} maps of {height}x{width}, one step = ")
-    assert len(figure.axes) == 1 + 12
+    photo, maps = figure.axes
+    assert len(photo.images) == 1 and len(maps.images) == 12
+    for image, mark in zip(maps.images, maps.patches, strict=True):  # on the unit at (0.9, 0.1)
+        left, right, bottom, top = image.get_extent()
+        inside = (mark.get_center() - (left, top)) / (right - left, bottom - top)
+        cell = [(int(share * side) + 0.5) / side for share, side in ((0.9, width), (0.1, height))]
+        assert inside == pytest.approx(cell)
 
 
 def _photo() -> bytes:
