@@ -106,10 +106,10 @@ def show_table(rows: Sequence[Sequence], headers: Sequence[str]) -> None:
 
 def _on_the_point(numbers: Sequence[str]) -> list[str]:
     """Numbers with spaces as wide as a digit or a point behind them: so their points align."""
-    tails = [re.sub(r"^[^.]*|[%xKM ]*$", "", number) for number in numbers]
+    tails = [re.match(r"[^.]*([.]\d*)?", number)[1] or "" for number in numbers]
     longest = max(tails, key=len, default="")
     room = "\u2008" * bool(longest) + "\u2007" * (len(longest) - 1)
-    return [number + room[len(tail) :] for number, tail in zip(numbers, tails, strict=True)]
+    return [n and n + room[len(tail) :] for n, tail in zip(numbers, tails, strict=True)]
 
 
 def bundle_of(picture: Figure | bytes, alt: str) -> tuple[dict, dict]:
