@@ -12,6 +12,7 @@ through nbval, which compares the tagged outputs with the stored ones.
 import re
 import shutil
 import sys
+import urllib.request
 from pathlib import Path
 
 import nox
@@ -116,9 +117,10 @@ def pages(session: nox.Session, front_end: str) -> None:
 
 
 def _install(session: nox.Session, *packages: str) -> None:
-    """Built packages only; PyTorch without CUDA where its own index can be reached."""
-    options = ["--only-binary", ":all:", "--quiet"]
+    """Built packages only; PyTorch without CUDA where its own index answers."""
     try:
-        session.install(*options, "--extra-index-url", CPU_INDEX, *packages)
-    except nox.command.CommandFailed:  # no such index from here: the usual build, with CUDA
-        session.install(*options, *packages)
+        urllib.request.urlopen(f"{CPU_INDEX}/torch/", timeout=10).close()
+        index = ["--extra-index-url", CPU_INDEX]
+    except OSError:  # pip would ask it for every package, each time until its patience ends
+        index = []
+    session.install("--only-binary", ":all:", "--quiet", *index, *packages)

@@ -75,7 +75,7 @@ export default {
     show();
     const beside = document.createElement("div");
     beside.style.cssText = "display: flex; flex-direction: column; gap: 8px";
-    beside.append(label, wipe);
+    beside.append("Draw on this sheet.", label, wipe);
     const pad = document.createElement("div"); // of its own: ipywidgets sets the style of `el`
     pad.style.cssText = "display: flex; flex-wrap: wrap; gap: 8px; align-items: flex-start";
     pad.append(canvas, beside);

@@ -38,7 +38,7 @@ BRANCH_COLOURS = {
     "5x5": COLOURS["green"],
     "pool": COLOURS["purple"],
 }
-NUMBER = re.compile(r"[-+±~<>≤≥–.,:/%x\d\s]*")  # what stands on the right in a table
+NUMBER = re.compile(r"[-+±~<>≤≥–.,:/%xKM\d\s]*")  # what stands on the right in a table
 BRANCHES = tuple(BRANCH_COLOURS)  # of a block, in its own order
 
 
@@ -89,20 +89,28 @@ def show_table(rows: Sequence[Sequence], headers: Sequence[str]) -> None:
     """
     from IPython.display import display
 
-    text = format_table(rows, headers)
     texts, numeric = table_texts(rows, headers)
-    columns = zip(numeric, *texts[1:], strict=True)
-    right = [known or all(map(NUMBER.fullmatch, column)) for known, *column in columns]
-    lines = []
-    for kind, line in zip("h" + "d" * len(texts), texts, strict=False):
-        cells = (
-            f'<t{kind} style="text-align: {"right" if at_right else "left"}; white-space: nowrap">'
-            f"{escape(cell.strip())}</t{kind}>"
-            for cell, at_right in zip(line, right, strict=True)
-        )
-        lines.append(f"<tr>{''.join(cells)}</tr>")
-    page = f"<table><thead>{lines[0]}</thead><tbody>{''.join(lines[1:])}</tbody></table>"
-    display({"text/html": page, "text/plain": text}, raw=True)
+    lines = [""] * len(texts)
+    for column, known in zip(zip(*texts, strict=True), numeric, strict=True):
+        cells = [cell.strip() for cell in column]
+        at_right = known or all(map(NUMBER.fullmatch, cells[1:]))
+        if at_right:
+            cells[1:] = _on_the_point(cells[1:])
+        style = f"text-align: {'right' if at_right else 'left'}; white-space: nowrap"
+        for row, cell in enumerate(cells):
+            kind = "td" if row else "th"
+            lines[row] += f'<{kind} style="{style}">{escape(cell)}</{kind}>'
+    head, *body = (f"<tr>{line}</tr>" for line in lines)
+    page = f"<table><thead>{head}</thead><tbody>{''.join(body)}</tbody></table>"
+    display({"text/html": page, "text/plain": format_table(rows, headers)}, raw=True)
+
+
+def _on_the_point(numbers: Sequence[str]) -> list[str]:
+    """Numbers with spaces as wide as a digit or a point behind them: so their points align."""
+    tails = [re.match(r"[^.]*([.]\d*)?", number)[1] or "" for number in numbers]
+    longest = max(tails, key=len, default="")
+    room = "\u2008" * bool(longest) + "\u2007" * (len(longest) - 1)
+    return [n and n + room[len(tail) :] for n, tail in zip(numbers, tails, strict=True)]
 
 
 def bundle_of(picture: Figure | bytes, alt: str) -> tuple[dict, dict]:

@@ -79,6 +79,22 @@ def test_the_drawing_is_read_from_the_module():
     assert "concat\n264\nchannels" in shown and "5x5" not in shown
 
 
+@pytest.mark.parametrize("values", PRESETS.values(), ids=PRESETS)
+def test_each_end_of_a_band_lies_on_the_edge_of_a_box(values):
+    ax = block_builder(**values).axes[0]
+    assert len(ax.collections) >= 8
+    for band in ax.collections:
+        x, y = band.get_paths()[0].vertices.T
+        for end in (x.min(), x.max()):
+            low, high = y[x == end].min(), y[x == end].max()
+            edges = [
+                (box.get_y(), box.get_y() + box.get_height())
+                for box in ax.patches
+                if min(abs(box.get_x() - end), abs(box.get_x() + box.get_width() - end)) < 1e-6
+            ]
+            assert any(bottom - 1e-6 <= low < high <= top + 1e-6 for bottom, top in edges)
+
+
 def test_every_share_is_told_and_those_of_a_row_make_100():
     shares = block_builder().axes[1]
     told = {}

@@ -1,6 +1,7 @@
 """Tables on a page: HTML for the eye, the same as text for a terminal."""
 
 import colorsys
+import re
 
 import pytest
 
@@ -33,6 +34,15 @@ def test_numbers_stand_on_the_right_under_each_other_and_never_break(shown):
     sides = [cell.split("text-align: ")[1].split(";")[0] for cell in cells]
     assert sides == ["left", "right", "right"] * 2  # a share is text, and a number all the same
     assert all("white-space: nowrap" in cell for cell in cells)
+
+
+def test_decimals_have_room_behind_them_so_that_their_points_align(shown):
+    rows = [(0, "34M", "1.5 ± 0.1", ""), (0.25, "34.02M", "12.5 ± 0.2", "7x7")]
+    plotting.show_table(rows, ["share", "ops", "gain", "kernel"])
+    cells = re.findall(r"<td [^>]*>([^<]*)</td>", shown[0]["text/html"])
+    digits, point = "\u2007\u2007", "\u2008"
+    assert cells[:4] == [f"0{point}{digits}", f"34M{point}{digits}", "1.5 ± 0.1", ""]
+    assert cells[4:] == ["0.25", "34.02M", "12.5 ± 0.2", "7x7"]
 
 
 def test_a_row_of_another_length_is_refused(shown):

@@ -111,22 +111,19 @@ def box(field: ReceptiveField, column: int, row: int) -> tuple[float, float, int
 
 def _liveliest(figure: Figure, maps: torch.Tensor, column: int, row: int) -> None:
     """The twelve maps that vary most, with a mark on the chosen unit."""
-    # One Axes over the whole figure: to make twelve takes longer than all the rest.
-    ax = figure.add_axes((0, 0, 1, 1), xlim=(0, 1), ylim=(0, 1))
-    ax.axis("off")
-    wide, high, side = 0.107, 0.19, maps.shape[-1]  # of a map on the page; its pixels
-    size = max(1, side / 14)
+    # one Axes for all, each map 1 wide and high: twelve would take longer than all the rest
+    ax = figure.add_axes((0.53, 0.1, 0.458, 0.72))
+    side = maps.shape[-1]
+    mark = {"fill": False, "edgecolor": COLOURS["red"], "lw": 1.5}
+    size = max(1, side / 14) / side
     for index, channel in enumerate(by_liveliness(maps)[:12]):
-        left, low = 0.53 + 0.117 * (index % 4), 0.59 - 0.245 * (index // 4)
-        place = (left, left + wide, low, low + high)
-        ax.imshow(maps[channel].numpy(), cmap="gray", extent=place, aspect="auto")
-        corner = (
-            left + wide * (column + 0.5 - size / 2) / side,
-            low + high * (1 - (row + 0.5 + size / 2) / side),
-        )
-        mark = {"fill": False, "edgecolor": COLOURS["red"], "lw": 1.5}
-        ax.add_patch(Rectangle(corner, wide * size / side, high * size / side, **mark))
-        ax.text(left + wide / 2, low + high + 0.006, f"map {channel}", fontsize=9, ha="center")
+        left, top = 1.09 * (index % 4), 1.29 * (index // 4)
+        ax.imshow(maps[channel].numpy(), cmap="gray", extent=(left, left + 1, top + 1, top))
+        x, y = (start + (n + 0.5) / side - size / 2 for start, n in ((left, column), (top, row)))
+        ax.add_patch(Rectangle((x, y), size, size, **mark))
+        ax.text(left + 0.5, top - 0.05, f"map {channel}", fontsize=9, ha="center")
+    ax.set(xlim=(0, 4.27), ylim=(3.58, -0.21), aspect="auto")
+    ax.axis("off")
 
 
 def draw_journey(

@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,11 +70,17 @@ class Lab:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory) -> Iterator[Lab]:
-    """`python -m gnet_utils lab` in a course unpacked from the zip, as a reader starts it."""
-    folder = tmp_path_factory.mktemp("lab")
+    """`python -m gnet_utils lab`, as a reader starts it."""
+    with serve(tmp_path_factory.mktemp("lab"), "gnet_utils", "lab") as found:
+        yield found
+
+
+@contextmanager
+def serve(folder: Path, *module: str) -> Iterator[Lab]:
+    """A server, `python -m module`, in the course unpacked from its zip below `folder`."""
     zipfile.ZipFile(bundle.bundle(folder / "gnet-course.zip")).extractall(folder)
-    course, settings = folder / "gnet-course", whole_pages(folder / "settings")
-    token, port = secrets.token_hex(16), free_port()
+    token, port, log = secrets.token_hex(16), free_port(), folder / "log.txt"
+    found = Lab(f"http://localhost:{port}", token, folder / "gnet-course")
     env = {
         **os.environ,
         "GNET_CACHE_DIR": str(CACHE),
@@ -81,15 +88,13 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
         "JUPYTER_TOKEN": token,
         "JUPYTER_PORT": str(port),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
-        "JUPYTERLAB_SETTINGS_DIR": str(settings),
+        "JUPYTERLAB_SETTINGS_DIR": str(whole_pages(folder / "settings")),
         "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
         "IPYTHONDIR": str(folder / "ipython"),
     }
-    command = [sys.executable, "-m", "gnet_utils", "lab", "--no-browser"]
-    log = folder / "log.txt"
+    command = [sys.executable, "-m", *module, "--no-browser"]
     with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=course, env=env, stdout=output, stderr=output)
-    found = Lab(f"http://localhost:{port}", token, course)
+        process = subprocess.Popen(command, cwd=found.course, env=env, stdout=output, stderr=output)
     try:
         wait_for(found, process, log)
         yield found

@@ -6,17 +6,12 @@ Notebook 7, and in a JupyterLab with the kernel and the widgets that Colab has.
 
 import os
 import re
-import secrets
-import subprocess
-import sys
 import time
-import zipfile
+from collections.abc import Iterator
 
 import pytest
-from conftest import Lab, free_port, wait_for, whole_pages
+from conftest import Lab, serve
 from test_lab_in_browser import by_drawing, changes, explorers, make_notebook, picture, returns
-
-from gnet_utils.course import bundle
 
 FRONT_END = os.environ.get("GNET_FRONT_END", "lab")
 ADDRESSES = {"lab": "lab/tree", "notebook": "notebooks"}
@@ -45,26 +40,11 @@ explore(draw, "what the net sees of a drawing", controls)
 
 
 @pytest.fixture(scope="module")
-def front_end(tmp_path_factory):
-    """The course from its zip, in a server of the front end as anybody starts one."""
-    folder = tmp_path_factory.mktemp("front")
-    zipfile.ZipFile(bundle.bundle(folder / "gnet-course.zip")).extractall(folder)
-    token, port, log = secrets.token_hex(16), free_port(), folder / "log.txt"
-    command = [sys.executable, "-m", "jupyterlab" if FRONT_END == "lab" else "notebook"]
-    command += ["--no-browser", "--allow-root", f"--port={port}", f"--ServerApp.token={token}"]
-    env = {**os.environ, "JUPYTER_CONFIG_DIR": str(folder / "config")}
-    env |= {"JUPYTERLAB_WORKSPACES_DIR": str(folder), "IPYTHONDIR": str(folder / "ipython")}
-    env["JUPYTERLAB_SETTINGS_DIR"] = str(whole_pages(folder / "settings"))
-    course = folder / "gnet-course"
-    with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=course, env=env, stdout=output, stderr=output)
-    found = Lab(f"http://localhost:{port}", token, course)
-    try:
-        wait_for(found, process, log)
+def front_end(tmp_path_factory) -> Iterator[Lab]:
+    """The front end, as anybody starts one."""
+    module = "jupyterlab" if FRONT_END == "lab" else "notebook"
+    with serve(tmp_path_factory.mktemp("front"), module, "--allow-root") as found:
         yield found
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def run_all(page) -> None:

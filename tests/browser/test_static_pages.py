@@ -31,6 +31,27 @@ BROKEN = """
   return found;
 }
 """
+# Columns of numbers whose points, or ends where there is no point, are not under each other.
+CROOKED = """
+() => [...document.querySelectorAll("table")].flatMap((table) => {
+  const columns = [], number = /^[-+~<>≤≥]?\\d[\\d,]*([.]\\d+)?[%KM]?$/;
+  for (const cell of table.querySelectorAll("td"))
+    if (cell.innerText.trim()) (columns[cell.cellIndex] ??= []).push(cell);
+  const texts = columns.map((cells) => cells.map((cell) => cell.innerText.trim()));
+  return texts.filter((shown, index) => {
+    if (!shown.every((text) => number.test(text)) || !/[.]/.test(shown)) return false;
+    const points = columns[index].map((cell) => {
+      const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+      while (walker.nextNode() && !/\\d/.test(walker.currentNode.data));
+      const whole = walker.currentNode.data.match(/\\d[\\d,]*/), range = document.createRange();
+      range.setStart(walker.currentNode, whole.index);
+      range.setEnd(walker.currentNode, whole.index + whole[0].length);
+      return range.getBoundingClientRect().right;
+    });
+    return Math.max(...points) - Math.min(...points) > 2;
+  }).map((shown) => shown.join(" "));
+})
+"""
 ASKED = """
 (cells) => cells.map((cell) => [...cell.querySelectorAll(".jp-OutputArea-output li")].map(
   (item) => [getComputedStyle(item).listStyleType, item.innerText.trim().slice(0, 2)].join(" ")
@@ -39,12 +60,12 @@ ASKED = """
 
 
 def seen(browser, page_file, width: int) -> tuple[list, list, str]:
-    """(numbers that break, what lists of options look like, text) of a page at a width."""
+    """(numbers that break or stand askew, looks of lists of options, text) at a width."""
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.route("**/*", lambda r: r.continue_() if r.request.url.startswith("file:") else r.abort())
     page.goto(page_file.as_uri())
     lists = page.locator(".jp-CodeCell", has_text="predict(").evaluate_all(ASKED)
-    found = page.evaluate(BROKEN), lists, page.inner_text("body")
+    found = page.evaluate(BROKEN) + page.evaluate(CROOKED), lists, page.inner_text("body")
     page.close()
     return found
 
@@ -62,13 +83,13 @@ def test_a_page_asks_and_says_nothing_that_is_not_so(browser, path, tmp_path):
         assert len(made) == len(asked)
         letters = [f"none {letter})" for letter in "abcdef"]
         assert all(len(each) > 1 and each == letters[: len(each)] for each in made)
-    questions = 0
-    for before, cell in zip(notebook["cells"], notebook["cells"][1:], strict=False):
+    text = ""
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            text = cell["source"]
         if "exercise" in cell["metadata"]:
-            question = re.sub(r"^#+ .*", "", before["source"], flags=re.MULTILINE).strip()
-            assert before["cell_type"] == "markdown" and len(question.split()) > 5
-            questions += 1
-    assert questions == sum("exercise" in cell["metadata"] for cell in notebook["cells"])
+            question = re.search(r"^### Exercise .*\n+((?:.|\n)+)", text, re.MULTILINE)
+            assert question and len(question[1].split()) > 5
 
 
 def output(**data) -> dict:
@@ -77,16 +98,18 @@ def output(**data) -> dict:
 
 @pytest.mark.browser
 def test_a_page_that_does_so_is_found(browser, tmp_path):
-    """A stopped bar, an open exercise, a view without a kernel, a number cut by its column."""
+    """A stopped bar, an open exercise, a view without a kernel, numbers that are cut or askew."""
     said = nbformat.v4.new_output(
         "stream", text="Not answered yet.\nNo prediction made yet.\n 40%|###   | 4/10\n"
     )
     widget = output(text_plain="VBox()")
     widget["data"][WIDGET_VIEW] = {"model_id": "1", "version_major": 2, "version_minor": 0}
     cut = '<table><tr><td style="width: 3em; word-break: break-all">6,998,552,111</td></tr></table>'
-    cells = [nbformat.v4.new_code_cell("1", outputs=[said, output(text_html=cut)])]
+    askew = "<table><tr><td>0.5</td></tr><tr><td>0.25</td></tr></table>"
+    tables = [output(text_html=cut), output(text_html=askew)]
+    cells = [nbformat.v4.new_code_cell("1", outputs=[said, *tables])]
     cells.append(nbformat.v4.new_code_cell('predict("02.p1")', outputs=[widget]))
     notebook = copy.deepcopy(nbformat.v4.new_notebook(cells=cells))
     broken, lists, text = seen(browser, export(notebook, tmp_path / "bad.html"), 400)
-    assert broken == ["6,998,552,111"] and lists == [[]]
+    assert broken == ["6,998,552,111", "0.5 0.25"] and lists == [[]]
     assert UNSAID.findall(text)[:3] == ["Not answered yet", "No prediction made", "40%|"]
