@@ -5,7 +5,6 @@ const root = document.getElementById("gnet-network");
 const here = document.currentScript.src.replace(/[^/]*$/, "");
 const part = (name) => root.querySelector(`.${name}`);
 const rows = [...part("branches").children];
-const switches = rows.map((row) => row.querySelector("input"));
 window.gnetNetwork = {}; // each of the scripts adds its own
 
 // Loading -----------------------------------------------------------------------------------------
@@ -99,7 +98,7 @@ async function show() {
     picture: new ort.Tensor("uint8", picture, [1, 1, SIDE, SIDE]),
     block: new ort.Tensor("int32", [selectedIndex], []),
     everywhere: new ort.Tensor("bool", [part("everywhere").checked], []),
-    on: new ort.Tensor("bool", switches.map((box) => box.checked), [4]),
+    on: new ort.Tensor("bool", rows.map((row) => row.querySelector("input").checked), [4]),
   };
   const running = await session(part("net").value);
   const begun = performance.now();
