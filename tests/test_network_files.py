@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import matplotlib
 import numpy as np
 import onnxruntime
 import pytest
@@ -15,75 +16,86 @@ from gnet_utils.plotting import BRANCHES
 from gnet_utils.probing import ablate, feature_maps
 from gnet_utils.runs import load_trained
 
-PICTURES = torch.randint(256, (4, 1, 28, 28), generator=torch.manual_seed(1)).byte()
+PICTURE = torch.randint(256, (1, 1, 28, 28), generator=torch.manual_seed(1)).byte()
 
 
 @cache
-def file_of(name: str) -> bytes:
-    return page.to_onnx(load_trained(name)[0])
+def session_of(name: str) -> onnxruntime.InferenceSession:
+    file = page.to_onnx(load_trained(name)[0])
+    assert len(file) < 1_000_000
+    return onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 
 
-def run(name: str, switches: np.ndarray, wanted: str) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and the maps of the block `wanted`, from the file of a net."""
-    session = onnxruntime.InferenceSession(file_of(name), providers=["CPUExecutionProvider"])
-    feeds = {"picture": PICTURES.numpy(), "switches": switches}
-    return session.run(["probabilities", wanted], feeds)
+def run(name: str, block: int, everywhere=False, off=()) -> tuple[np.ndarray, ...]:
+    """Probabilities (all on, as switched, without each) and the picture of the block's maps."""
+    feeds = {
+        "picture": PICTURE.numpy(),
+        "block": np.array(block, np.int32),
+        "everywhere": np.array(everywhere),
+        "on": np.array([k not in off for k in range(4)]),
+    }
+    session = session_of(name)
+    wanted = session.get_outputs()[3 + block].name
+    return session.run(["whole", "now", "without", wanted], feeds)
 
 
-def all_on() -> np.ndarray:
-    return np.ones((len(PICTURES), 9, 4), np.float32)
-
-
-def without(net, names) -> np.ndarray:
-    """What PyTorch makes of the pictures while the branches `names` give zeros."""
+def without(net, names=()) -> np.ndarray:
+    """What PyTorch makes of the picture while the branches `names` give zeros."""
     with torch.no_grad(), ablate(net, names):
-        return net(to_float(PICTURES)).softmax(1).numpy()
+        return net(to_float(PICTURE)).softmax(1)[0].numpy()
 
 
 @pytest.mark.parametrize("name", page.NETS)
 def test_a_file_says_what_pytorch_says_and_is_under_a_megabyte(name):
-    net = load_trained(name)[0]
-    found, maps = run(name, all_on(), "inception_4c")
-    expected = feature_maps(net, to_float(PICTURES), "inception_4c")
-    np.testing.assert_allclose(found, expected["logits"].softmax(1).detach(), atol=1e-4)
-    np.testing.assert_allclose(maps, expected["inception_4c"].detach(), atol=1e-3)
-    assert len(file_of(name)) < 1_000_000
+    whole, now, _, _ = run(name, block=4)
+    expected = without(load_trained(name)[0])
+    np.testing.assert_allclose(whole, expected, atol=1e-4)
+    np.testing.assert_allclose(now, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("branch", range(4))
 @pytest.mark.parametrize("name", page.NETS)
 def test_a_branch_switched_off_is_silent_and_the_others_are_not(name, branch):
-    net = load_trained(name)[0]
-    switches = all_on()
-    switches[:, 3, branch] = 0
-    found, maps = run(name, switches, "inception_4b")
-    expected = without(net, [f"inception_4b.branch_{BRANCHES[branch]}"])
-    np.testing.assert_allclose(found, expected, atol=1e-4)
-    assert np.abs(expected - without(net, [])).max() > 0.01
-    parts = np.split(maps, np.cumsum(page.widths(net)[3])[:-1], axis=1)
-    assert [not part.any() for part in parts] == [k == branch for k in range(4)]
+    net, kind = load_trained(name)[0], BRANCHES[branch]
+    whole, now, each, maps = run(name, block=3, off=[branch])
+    expected = without(net, [f"inception_4b.branch_{kind}"])
+    np.testing.assert_allclose(now, expected, atol=1e-4)
+    np.testing.assert_allclose(each[branch], expected, atol=1e-4)
+    assert np.abs(expected - whole).max() > 0.01
+    tiles = maps[:, :, :7]  # the strongest map of each branch
+    assert [len(np.unique(tile.reshape(-1, 4), axis=0)) == 1 for tile in tiles] == [
+        k == branch for k in range(4)
+    ]
 
 
-def test_one_picture_takes_several_settings_of_the_switches():
-    net = load_trained(page.NETS[0])[0]
-    switches = all_on()[:3]
-    switches[1, :, 2] = 0
-    session = onnxruntime.InferenceSession(
-        file_of(page.NETS[0]), providers=["CPUExecutionProvider"]
-    )
-    feeds = {"picture": PICTURES[:1].numpy(), "switches": switches}
-    whole, off, again = session.run(["probabilities"], feeds)[0]
-    everywhere = [f"{block}.branch_5x5" for block in block_names(net)]
-    np.testing.assert_allclose(off, without(net, everywhere)[0], atol=1e-4)
-    np.testing.assert_allclose([whole, again], without(net, [])[[0, 0]], atol=1e-4)
+def test_a_branch_is_switched_off_in_all_blocks_or_in_one():
+    name, net = page.NETS[0], load_trained(page.NETS[0])[0]
+    _, now, each, _ = run(name, block=0, everywhere=True, off=[2])
+    names = [f"{block}.branch_5x5" for block in block_names(net)]
+    np.testing.assert_allclose(now, without(net, names), atol=1e-4)
+    np.testing.assert_allclose(each[2], without(net, names[:1]), atol=1e-4)
+
+
+def test_the_picture_of_a_block_shows_its_strongest_maps():
+    name, net = page.NETS[0], load_trained(page.NETS[0])[0]
+    *_, shown = run(name, block=2)
+    found = feature_maps(net, to_float(PICTURE), "inception_4a")["inception_4a"].detach()[0]
+    for branch, maps in enumerate(found.split(page.widths(net)[2])):
+        order = maps.sum((1, 2)).argsort(descending=True)[: page.SHOWN]
+        largest = maps[order].max()
+        for place, number in enumerate(order):
+            tile = shown[branch, :, 8 * place : 8 * place + 7]
+            expected = matplotlib.colormaps["viridis"]((maps[number] / largest).numpy(), bytes=True)
+            assert np.abs(tile.astype(int) - expected.astype(int)).max() <= 3  # a level beside it
 
 
 def test_the_same_net_gives_the_same_bytes():
-    assert page.to_onnx(load_trained(page.NETS[0])[0]) == file_of(page.NETS[0])
+    net = load_trained(page.NETS[0])[0]
+    assert page.to_onnx(net) == page.to_onnx(net)
 
 
 def test_the_fragment_finds_its_files_in_the_place_that_is_named():
-    html = page.fragment("_static/net/")
+    html = page.fragment("_static/net/", 5.0)
     assert 'src="_static/net/network.js"' in html and 'href="_static/net/network.css"' in html
 
 

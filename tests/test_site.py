@@ -182,7 +182,7 @@ def test_at_most_500_pictures_hold_all_choices_and_the_start(lesson):
 
 
 def test_states_drawn_as_one_look_the_same():
-    state = {name: values[0] for name, values in frames.positions_of("03").items()}
+    state = frames.start_of("03")
     state |= {"use_5x5": False, "reduce_5x5": 64}
     draw, alike = frames.explorer_of("03").draw, frames.GRIDS["03"].alike
     assert alike(state) != state
@@ -194,7 +194,7 @@ def test_states_drawn_as_one_look_the_same():
 def test_a_state_is_drawn_to_the_same_bytes_twice_and_a_refusal_is_its_sentence(
     tmp_path, monkeypatch
 ):
-    state = {name: values[0] for name, values in frames.positions_of("03").items()}
+    state = frames.start_of("03")
     switches = {name: False for name in state if name.startswith("use_")}
     found = []
     for place in (tmp_path / "one", tmp_path / "two"):

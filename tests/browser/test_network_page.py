@@ -44,10 +44,10 @@ def site(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "PICTURES_OF_EACH_CLASS", 5)
         try:
-            network.write(folder)
+            html = network.fragment("", network.write(folder))
         except CourseError as error:
             pytest.skip(f"THE NETWORK IN THE PAGE WAS NOT CHECKED: {error}")
-    (folder / "network.html").write_text(SHELL % network.fragment(""), encoding="utf-8")
+    (folder / "network.html").write_text(SHELL % html, encoding="utf-8")
     return folder
 
 
@@ -87,8 +87,8 @@ def settled(page, timeout: int = 20_000) -> None:
 
 def said(page) -> np.ndarray:
     """The ten probabilities on the page."""
-    shown = page.eval_on_selector_all(".list li", "lines => lines.map(l => Number(l.dataset.now))")
-    return np.array(shown)
+    shares = "lines => lines.map(line => Number(line.style.getPropertyValue('--now')))"
+    return np.array(page.eval_on_selector_all(".list li", shares))
 
 
 def seen(page) -> np.ndarray:
@@ -156,7 +156,7 @@ def test_switched_off_branches_change_the_page_as_they_change_the_net(page, bloc
         with ablate(net, names):
             expected = net(picture).softmax(1)[0].detach().numpy()
         assert np.abs(said(page) - expected).max() < 1e-3
-        note = page.inner_text(f".branches label:has-text('{branch}:') span")
+        note = page.inner_text(f".branches label:has-text('{branch}:') output")
         with ablate(net, [f"inception_{block}.branch_{branch}"]):
             alone = net(picture).softmax(1)[0, whole.argmax()]
         assert note.endswith(f"{100 * whole.max():.0f}% → {100 * alone:.0f}%")

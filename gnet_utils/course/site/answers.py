@@ -25,7 +25,7 @@ def hashed(text: str) -> int:
 
 def name_of(key: str) -> str:
     """Under which name a text that opens with `key` is kept."""
-    return f"{hashed('1' + key):08x}{hashed(key + '2'):08x}"
+    return f"{hashed('1' + key)}-{hashed(key + '2')}"
 
 
 def seal(key: str, text: str) -> str:

@@ -117,11 +117,11 @@ def _write_network(source: Path, html: Path) -> bool:
     from gnet_utils.course.site import network
 
     try:
-        network.write(html / "network")
+        megabytes = network.write(html / "network")
     except CourseError as error:
         print(f"The site has no page with a network: {error}", file=sys.stderr)
         return False
-    text = f"# A network in this page\n\n{pages.raw(network.fragment('network/'))}\n"
+    text = f"# A network in this page\n\n{pages.raw(network.fragment('network/', megabytes))}\n"
     (source / "network.md").write_text(text, encoding="utf-8")
     return True
 

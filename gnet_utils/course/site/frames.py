@@ -195,14 +195,18 @@ def kind_of(control: ipywidgets.Widget) -> str:
 
 def positions_of(lesson: str) -> dict[str, list]:
     """The values of each control that are drawn ahead, one alone where it cannot be moved."""
-    found = {}
+    found, start = {}, start_of(lesson)
     for name, control in explorer_of(lesson).controls.items():
-        start = control.value if kind_of(control) else None
-        usual = {"choice": list(texts_of(control)), "switch": [True, False]}.get(
-            kind_of(control), [start]
-        )
+        options = {"choice": list(texts_of(control)), "switch": [False, True]}
+        usual = options.get(kind_of(control), [start[name]])
         found[name] = list(GRIDS[lesson].positions.get(name, usual))
     return found
+
+
+def start_of(lesson: str) -> State:
+    """The state in which the explorer begins."""
+    controls = explorer_of(lesson).controls
+    return {name: c.value if kind_of(c) else None for name, c in controls.items()}
 
 
 def blocks_of(lesson: str) -> list[dict[str, list]]:
@@ -293,38 +297,52 @@ def _code() -> str:
 
 
 def for_page(lesson: str, folder: Path) -> dict:
-    """Copy the pictures of a lesson into `folder`; returns what its page needs to show them."""
-    explorer, grid = explorer_of(lesson), GRIDS[lesson]
-    blocks, names, frames = blocks_of(lesson), {}, []
+    """Copy the pictures of a lesson into `folder`; returns what its page needs to show them.
+
+    Of each control, first those that can be moved, then those that only presets move: its label,
+    its values (those of the grid, then those of presets) and the place in the grid that is nearest
+    to each (near). buttons: where reset and presets put the controls, None for one that stays.
+    states: their numbers, under the places of their values; of each the place in names (frames) and
+    the code. names: of files, or why there is none.
+    """
+    explorer, grid = explorer_of(lesson), positions_of(lesson)
+    blocks, aims = blocks_of(lesson), [start_of(lesson), *explorer.presets.values()]
+    values = {name: list(dict.fromkeys(v for b in blocks for v in b[name])) for name in grid}
+    moved = [name for name in grid if len(grid[name]) > 1]
+    moved += [name for name in grid if len(grid[name]) == 1 < len(values[name])]
+    states, names, frames, lines = {}, {}, [], []
     folder.mkdir(parents=True)
-    for block in blocks:
-        for state in states_of(block):
-            content = kept(lesson, grid.alike(state))
-            if content.startswith(REFUSED):
-                name = content.decode()
-            else:
-                name = f"{hashlib.sha256(content).hexdigest()[:10]}.avif"
-                (folder / name).write_bytes(content)
-            frames.append(names.setdefault(name, len(names)))
-    start = {n: c.value if kind_of(c) else None for n, c in explorer.controls.items()}
-    places = [positions.index(start[name]) for name, positions in blocks[0].items()]
-    lines = explorer.code and [explorer.code(**s) for block in blocks for s in states_of(block)]
+    for state in (state for block in blocks for state in states_of(block)):
+        states[",".join(str(values[name].index(state[name])) for name in moved)] = len(frames)
+        content = kept(lesson, GRIDS[lesson].alike(state))
+        if content.startswith(REFUSED):
+            name = content.removeprefix(REFUSED).decode()
+        else:
+            name = f"{hashlib.sha256(content).hexdigest()[:10]}.avif"
+            (folder / name).write_bytes(content)
+        frames.append(names.setdefault(name, len(names)))
+        lines += [explorer.code(**state)] if explorer.code else []
     return {
-        "controls": [
-            {"name": name, "label": grid.labels.get(name) or control.description}
-            | {
-                "kind": kind_of(control),
-                "names": [texts_of(control).get(v) for v in blocks[0][name]],
-            }
-            for name, control in explorer.controls.items()
-        ],
-        "blocks": [list(block.values()) for block in blocks],
-        "presets": list(explorer.presets),
-        "start": places,
+        "labels": [label_of(lesson, name) for name in moved],
+        "values": [values[name] for name in moved],
+        "near": [[_nearest(grid[name], value) for value in values[name]] for name in moved],
+        "buttons": [[values[n].index(aim[n]) if n in aim else None for n in moved] for aim in aims],
+        "states": states,
         "frames": frames,
-        "names": list(names),
+        "names": [*names],
         "code": lines,
     }
+
+
+def _nearest(positions: Sequence, value: Any) -> int:
+    if value in positions:
+        return positions.index(value)
+    return min(range(len(positions)), key=lambda place: abs(positions[place] - value))
+
+
+def label_of(lesson: str, name: str) -> str:
+    """What stands beside a control."""
+    return GRIDS[lesson].labels.get(name) or explorer_of(lesson).controls[name].description
 
 
 def texts_of(control: ipywidgets.Widget) -> dict[Any, str]:

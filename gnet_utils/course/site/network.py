@@ -1,15 +1,17 @@
 """The network that runs in the page: trained nets as ONNX files, their runtime, the page's parts.
 
-`write(folder)` gives a folder all that the page loads; `fragment(place)` is the HTML that a page
-shows. A page opened from disk may load scripts and nothing else, so nets and runtime are scripts
-too: compressed, as text.
+`write(folder)` gives a folder all that the page loads; `fragment(place, megabytes)` is the HTML
+that a page shows. A page opened from disk may load scripts and nothing else, so nets and runtime
+are scripts too: compressed, as text.
 """
 
 import base64
 import gzip
 import io
 import json
+import math
 import shutil
+import string
 import subprocess
 import tarfile
 import tempfile
@@ -19,9 +21,11 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from gnet_utils.base import ROOT, CourseError
+from gnet_utils.course.site.pages import options
 from gnet_utils.data import CLASS_NAMES, cache_folder, data_source, load_fashion_mnist, to_float
 from gnet_utils.explorers.n09 import block_names
 from gnet_utils.models.fused import merge
@@ -34,29 +38,29 @@ NETS = ("minute-seed0", "five_minutes-seed0")
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
 RUNTIME = {"glue": "ort.wasm.bundle.min.mjs", "wasm": "ort-wasm-simd-threaded.wasm"}
 PICTURES_OF_EACH_CLASS = 2
+SHOWN = 7  # maps of each branch
 
 
-def write(folder: Path) -> None:
-    """Write `network.js`, `network.css`, the nets, the runtime and test pictures into `folder`.
+def write(folder: Path) -> float:
+    """Write `network.js`, `network.css`, the nets and the runtime into `folder`.
 
-    The same commit and packages give the same bytes. Raises CourseError when the runtime is not in
-    the cache and cannot be fetched, OSError when a file cannot be written.
+    The same commit and packages give the same bytes. Returns the megabytes that a reader loads to
+    start. Raises CourseError when the runtime is not in the cache and cannot be fetched, OSError
+    when a file cannot be written.
     """
     runtime = runtime_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    about = facts()
-    parts = {"runtime": {part: packed((runtime / RUNTIME[part]).read_bytes()) for part in RUNTIME}}
-    parts |= {name: {"model": packed(to_onnx(load_trained(name)[0]))} for name in NETS}
-    lines = {name: f'gnetNetwork["{name}"] = {json.dumps(part)};\n' for name, part in parts.items()}
+    parts = {part: (runtime / file).read_bytes() for part, file in RUNTIME.items()}
+    parts |= {name: to_onnx(load_trained(name)[0]) for name in NETS}
+    lines = {name: f'gnetNetwork["{name}"] = "{packed(parts[name])}";\n' for name in parts}
     for name, line in lines.items():
         (folder / f"network-{name}.js").write_text(line, encoding="utf-8")
-    about["megabytes"] = round((len(lines["runtime"]) + len(lines[NETS[0]])) / 1e6, 1)
     pad = PAD.read_text(encoding="utf-8").replace("export default", "return")
     own = [(STATIC / name).read_text(encoding="utf-8") for name in ("garment.js", "network.js")]
-    known = f"const ABOUT = {json.dumps(about)};\nconst PAD = {_alone(pad)}"
-    script = _alone("\n".join([known, *own]))
+    script = _alone("\n".join([f"const PAD = {_alone(pad)}", *own]))
     (folder / "network.js").write_text(script, encoding="utf-8")
     shutil.copyfile(STATIC / "network.css", folder / "network.css")
+    return sum(len(lines[name]) for name in (*RUNTIME, NETS[0])) / 1e6
 
 
 def _alone(script: str) -> str:
@@ -64,24 +68,69 @@ def _alone(script: str) -> str:
     return f"(() => {{\n{script}}})();\n"
 
 
-def fragment(place: str) -> str:
+def fragment(place: str, megabytes: float) -> str:
     """The part of a page that shows the network, as HTML.
 
-    place: the folder that `write` filled, seen from the page: "" or a path that ends with "/".
+    place: the folder that `write` filled, seen from the page: "" or a path that ends with "/";
+    megabytes: what `write` returned.
     """
-    html = (STATIC / "network.html").read_text(encoding="utf-8")
-    return html.replace('href="', f'href="{place}').replace('src="', f'src="{place}')
+    nets = {name: load_trained(name) for name in NETS}
+    first = nets[NETS[0]][0]
+    images, labels = load_fashion_mnist("test")
+    chosen = [
+        (CLASS_NAMES[kind], images[index, 0].numpy())
+        for kind in range(len(CLASS_NAMES))
+        for index in (labels == kind).nonzero()[:PICTURES_OF_EACH_CLASS, 0]
+    ]
+    rows = "".join(
+        f'<div style="border-color: {BRANCH_COLOURS[kind]}"><label><input type="checkbox" checked> '
+        f"<strong>{kind}:</strong> <output></output></label>"
+        f'<canvas role="img" aria-label="Strongest maps of the branch {kind}"></canvas></div>'
+        for kind in BRANCHES
+    )
+    blocks = "".join(
+        f'<option value="{name}" data-widths="{json.dumps(sizes)}">'
+        f"{name.removeprefix('inception_')}</option>"
+        for name, sizes in zip(block_names(first), widths(first), strict=True)
+    )
+    real = data_source().kind == "real"
+    return string.Template((STATIC / "network.html").read_text(encoding="utf-8")).substitute(
+        place=place,
+        megabytes=f"{megabytes:.1f}",
+        nets=options((name, _title(name, about)) for name, (_, about) in nets.items()),
+        pictures="".join(_button(f"Test picture: {kind}", picture) for kind, picture in chosen),
+        source="Fashion-MNIST, Zalando Research, MIT licence" if real else "drawn for the course",
+        classes="".join(f"<li>{name}<i></i><output></output></li>" for name in CLASS_NAMES),
+        blocks=blocks,
+        branches=rows,
+        runtime=f"Runs on ONNX Runtime Web {VERSION}, Microsoft, MIT licence",
+    )
+
+
+def _button(name: str, picture: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return (
+        f'<button type="button" title="{name}">'
+        f'<img src="data:image/png;base64,{_text(file.getvalue())}" alt="{name}"></button>'
+    )
+
+
+def _title(name: str, about: dict) -> str:
+    recipe, _, seed = name.rpartition("-seed")
+    return f"recipe {recipe}, seed {seed}: {about['test_accuracy']:.1%} of the test pictures right"
 
 
 # Nets ---------------------------------------------------------------------------------------------
 
 
 class Switched(nn.Module):
-    """A trained network whose branches can be switched off, and that shows all its blocks' maps.
+    """A trained network whose branches can be switched off, and that shows its strongest maps.
 
-    Maps pictures (N, 1, 28, 28) uint8 and switches (N, 9, 4), 1 for a branch that is on and 0 for
-    one that is off, to the probabilities (N, 10) and the nine blocks' outputs (N, C, H, W), with
-    zeros where a branch is off. One picture goes with any number of switches.
+    Maps a picture (1, 1, 28, 28) uint8, the number of a block (int32), whether the switches are
+    meant in all blocks (bool) and which of the four branches are on (4,) bool to probabilities:
+    with all branches on (10,), as switched (10,), without each branch of the block (4, 10); and to
+    a picture of each block as switched (4, H, W, 4) uint8, see `strongest`.
     """
 
     def __init__(self, network: nn.Module):
@@ -89,19 +138,44 @@ class Switched(nn.Module):
         self.blocks = block_names(network)
         self.widths = widths(network)
         self.network = merge(network)  # its blocks, too, give the four branches in their order
-        for name, sizes in zip(self.blocks, self.widths, strict=True):
-            branch_of = torch.arange(4).repeat_interleave(torch.tensor(sizes))
-            self.register_buffer(f"branch_of_{name}", branch_of)
+        colours = np.uint8(255 * matplotlib.colormaps["viridis"](range(256)))
+        self.register_buffer("colours", torch.from_numpy(colours))
 
-    def forward(self, pictures: Tensor, switches: Tensor) -> tuple[Tensor, ...]:
-        x, maps = to_float(pictures), []
+    def forward(self, picture: Tensor, block: Tensor, everywhere: Tensor, on: Tensor) -> tuple:
+        none, each = torch.zeros(1, 4, dtype=torch.bool), torch.eye(4, dtype=torch.bool)
+        off = torch.cat([none, ~on[None], each])
+        in_all = everywhere & (torch.arange(6) == 1)
+        x, shown = to_float(picture), []
         for name, stage in self.network.stages():
             x = stage(x)
             if name in self.blocks:
-                gates = switches[:, len(maps)].index_select(1, self.get_buffer(f"branch_of_{name}"))
+                sizes = torch.tensor(self.widths[len(shown)])
+                here = in_all | (block == len(shown))
+                gates = 1 - (here[:, None] & off).float()  # (6, 4)
+                gates = gates.index_select(1, torch.arange(4).repeat_interleave(sizes))
                 x = x * gates[:, :, None, None]
-                maps.append(x)
-        return x.softmax(1), *maps
+                shown.append(strongest(x[1], self.widths[len(shown)], self.colours))
+        chances = x.softmax(1)
+        return chances[0], chances[1], chances[2:], *shown
+
+
+def strongest(maps: Tensor, sizes: list[int], colours: Tensor) -> Tensor:
+    """Of each branch the SHOWN maps with the largest sums side by side, as RGBA (4, H, W, 4) uint8.
+
+    maps: (C, H, H) of branches with so many channels; colours: (256, 4) uint8, from 0 to the
+    largest number that is shown of a branch.
+    """
+    side = int(maps.shape[1])
+    gap = math.ceil(side / 7)
+    sums = maps.sum((1, 2)).split(sizes)
+    firsts = [sum(sizes[:k]) for k in range(4)]
+    chosen = [s.topk(SHOWN).indices + first for s, first in zip(sums, firsts, strict=True)]
+    shown = maps.index_select(0, torch.cat(chosen)).reshape(4, SHOWN, side, side)
+    levels = 255 * shown / shown.amax((1, 2, 3), keepdim=True).clamp(min=1e-9)
+    tiles = colours[levels.round().long()]
+    nothing = torch.zeros(4, SHOWN, side, gap, 4, dtype=torch.uint8)  # which is seen through
+    tiles = torch.cat([tiles, nothing], 3).transpose(1, 2)
+    return tiles.reshape(4, side, SHOWN * (side + gap), 4)[:, :, :-gap]
 
 
 def widths(network: nn.Module) -> list[list[int]]:
@@ -120,8 +194,8 @@ def _convolutions(branch: nn.Module) -> list[nn.Conv2d]:
 
 
 def to_onnx(network: nn.Module) -> bytes:
-    """`Switched(network)` as an ONNX file: inputs "picture" and "switches", outputs
-    "probabilities" and one for each block, such as "inception_3a".
+    """`Switched(network)` as an ONNX file: inputs "picture", "block", "everywhere" and "on",
+    outputs "whole", "now", "without" and a picture of each block, such as "inception_3a".
 
     Weights are kept in float16, as in the checkpoints, and computed with in float32.
     """
@@ -129,18 +203,17 @@ def to_onnx(network: nn.Module) -> bytes:
     from onnx import helper, numpy_helper
 
     switched = Switched(network).eval()
-    example = (torch.zeros(2, 1, 28, 28, dtype=torch.uint8), torch.ones(2, len(switched.blocks), 4))
+    all_on = torch.tensor(0, dtype=torch.int32), torch.tensor(False), torch.ones(4).bool()
     file = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # this exporter is the older one; the newer wants more
         torch.onnx.export(
             switched,
-            example,
+            (torch.zeros(1, 1, 28, 28, dtype=torch.uint8), *all_on),
             file,
             dynamo=False,
-            input_names=["picture", "switches"],
-            output_names=["probabilities", *switched.blocks],
-            dynamic_axes={"picture": {0: "pictures"}, "switches": {0: "settings"}},
+            input_names=["picture", "block", "everywhere", "on"],
+            output_names=["whole", "now", "without", *switched.blocks],
             # It would fold batch norms, and the products are no numbers of float16.
             training=torch.onnx.TrainingMode.PRESERVE,
         )
@@ -154,45 +227,15 @@ def to_onnx(network: nn.Module) -> bytes:
         half = numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}.half")
         tensor.CopyFrom(half)
     nodes = [*casts, *model.graph.node]
+    for node in nodes:
+        node.ClearField("name")  # nobody asks for it, and it takes room
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     onnx.checker.check_model(model)
     return model.SerializeToString()
 
 
-# What the page knows, and what it runs on ---------------------------------------------------------
-
-
-def facts() -> dict:
-    """What the page shows before a net runs: names, colours, widths, test pictures."""
-    nets = {name: load_trained(name) for name in NETS}
-    first = nets[NETS[0]][0]
-    images, labels = load_fashion_mnist("test")
-    chosen = [
-        int(index)
-        for kind in range(len(CLASS_NAMES))
-        for index in (labels == kind).nonzero()[:PICTURES_OF_EACH_CLASS]
-    ]
-    real = data_source().kind == "real"
-    return {
-        "nets": [{"name": name, "title": _title(name, about)} for name, (_, about) in nets.items()],
-        "classes": CLASS_NAMES,
-        "blocks": block_names(first),
-        "widths": widths(first),
-        "branches": [{"kind": kind, "colour": BRANCH_COLOURS[kind]} for kind in BRANCHES],
-        "colours": _text(np.uint8(255 * matplotlib.colormaps["viridis"](range(256)))),
-        "pictures": _text(images[chosen].numpy()),
-        "labels": labels[chosen].tolist(),
-        "runtime": f"Runs on ONNX Runtime Web {VERSION}, Microsoft, MIT licence",
-        "source": "Fashion-MNIST, Zalando Research, MIT licence"
-        if real
-        else "drawn for the course",
-    }
-
-
-def _title(name: str, about: dict) -> str:
-    recipe, _, seed = name.rpartition("-seed")
-    return f"recipe {recipe}, seed {seed}: {about['test_accuracy']:.1%} of the test pictures right"
+# What it runs on ---------------------------------------------------------------------------------
 
 
 def runtime_folder() -> Path:
@@ -233,5 +276,5 @@ def packed(content: bytes) -> str:
     return _text(gzip.compress(content, mtime=0))
 
 
-def _text(content: bytes | np.ndarray) -> str:
+def _text(content: bytes) -> str:
     return base64.b64encode(content).decode()

@@ -12,10 +12,12 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
+from typing import Any
 
+import ipywidgets
 import nbformat
 from PIL import Image
 
@@ -25,7 +27,7 @@ from gnet_utils.course.site.answers import name_of, number_table, seal
 from gnet_utils.exercises import exercises_of, predictions_of
 
 PREDICTS = re.compile(r"^predict\(\"([\w.]+)\"\)", re.MULTILINE)
-SCORES = re.compile(r"^score\(\"(\d\d)\"\)", re.MULTILINE)
+SCORES = re.compile(r"^score\(\"\d\d\"\)", re.MULTILINE)
 CHECKS = re.compile(CHECK.pattern + r"([\w.]+)")
 ANSWER = re.compile(r"It is \([a-h]\)")  # begins the text below a prediction
 LESSON = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])+)\]\((\d\d_\w+)\.ipynb(#[^)]*)?\)")
@@ -121,7 +123,8 @@ def _head(name: str, colab: str | None) -> str:
         '<p class="run">Nothing runs on this page; explorers are drawn ahead. To run the lesson '
         f'yourself, <a href="notebooks/{name}.ipynb" download>download the notebook</a> into the '
         f"folder of the course{badge}.<br>"
-        '<label><input type="checkbox" class="show-all"> Show all answers and solutions</label></p>'
+        '<label><input type="checkbox" class="show-all" name="all-answers"> '
+        "Show all answers and solutions</label></p>"
     )
 
 
@@ -176,8 +179,8 @@ def _page_cells(cell: dict, name: str, folder: Path) -> list[dict]:
         return [cell]
     if found := PREDICTS.search(source):
         return [_text(prediction(found[1]))]
-    if found := SCORES.search(source):
-        return [_text(f'<div class="score" data-lesson="{found[1]}" role="status"></div>')]
+    if SCORES.search(source):
+        return [_text(SCORE)]
     if frames.EXPLORES.search(source):
         return [_text(explorer(name[:2], folder))]
     exercise = found[1] if (found := CHECKS.search(source)) else None
@@ -218,101 +221,120 @@ def _data(values: dict) -> str:
     return f'<script type="application/json">{text}</script>'
 
 
+# A form that goes nowhere (there is no dialog), and that a browser does not fill in by itself.
+FORM = 'method="dialog" autocomplete="off"'
+# A number as a reader writes it: 1000, 1,000, 1_000, 1 000, 1.5, 1e-3, 12%; a comma is no point.
+NUMBER = r"(?=[^eE]*\d)\s*[+\-\u2212]?(\d{1,3}([,_ ]\d{3})+|\d*)(\.\d*)?([eE][+\-]?\d+)?\s*%?\s*"
+SCORE = (
+    '<div class="asks score" role="status"><p class="said"></p><ul></ul>'
+    '<button type="button" hidden>Forget my answers on this page</button></div>'
+)
+
+
 def prediction(name: str) -> str:
     """Radio buttons for a prediction; the right one is known by its hash alone."""
     asked = predictions_of(name[:2])[name]
-    options = "".join(
-        f'<label><input type="radio" name="{name}" value="{index}"> {letter}) {escape(text)}'
-        "</label>"
+    choices = "".join(
+        f'<label><input type="radio" name="guess" value="{index}" required> {letter}) '
+        f"{escape(text)}</label>"
         for index, (letter, text) in enumerate(zip("abcdefgh", asked.options, strict=False))
     )
     known = {"right": name_of(f"{name}|{asked.right}"), "because": seal(name, asked.because)}
     return (
-        f'<form class="asks prediction" data-name="{name}">'
-        f"<fieldset><legend>Your prediction</legend>{options}</fieldset>"
-        f'<button type="submit">This is my guess</button>'
+        f'<form {FORM} class="asks prediction" name="prediction.{name}" data-id="{name}">'
+        f"<fieldset><legend>Your prediction</legend>{choices}"
+        f"<button>This is my guess</button></fieldset>"
         f'<p role="status" class="said">Choose; then what follows unfolds.</p>{_data(known)}</form>'
     )
 
 
 def field(name: str) -> str:
     """A field for the number that an exercise asks for, and its hints."""
-    asked = exercises_of(name[:2])[name]
-    known = {"hints": _hints(name)} | number_table(name, asked)
-    return (
-        f'<form class="asks exercise" data-name="{name}"><label>Your number '
-        '<input type="text" inputmode="decimal" autocomplete="off"></label>'
-        '<button type="submit">Check</button> <button type="button" class="hint">Hint</button>'
-        f'<p role="status" class="said"></p>{_data(known)}</form>'
+    known = {"hints": _hints(name)} | number_table(name, exercises_of(name[:2])[name])
+    return _exercise(
+        name,
+        f'<p><label>Your number <input pattern="{NUMBER}" title="one number, such as 1.5 or 1000" '
+        'inputmode="decimal" required></label><button>Check</button> ',
+        known,
     )
 
 
 def in_notebook(name: str) -> str:
     """What a reader can do about an exercise that asks for code."""
+    return _exercise(
+        name,
+        "<p>Code is asked for here: fill the gaps in the notebook and run the cell. It says "
+        "whether your code is right, or which mistake it makes.</p><p>",
+        {"hints": _hints(name)},
+    )
+
+
+def _exercise(name: str, top: str, known: dict) -> str:
     return (
-        f'<form class="asks exercise" data-name="{name}"><p>Code is asked for here: fill the gaps '
-        "in the notebook and run the cell. It says whether your code is right, or which mistake it "
-        'makes.</p><button type="button" class="hint">Hint</button>'
-        f'<p role="status" class="said"></p>{_data({"hints": _hints(name)})}</form>'
+        f'<form {FORM} class="asks exercise" name="exercise.{name}" data-id="{name}">{top}'
+        '<button type="button" class="hint">Hint</button></p>'
+        f'<p role="status" class="said"></p>{_data(known)}</form>'
     )
 
 
 def _hints(name: str) -> list[str]:
-    return [seal(name, text) for text in exercises_of(name[:2])[name].hints]
+    hints = exercises_of(name[:2])[name].hints
+    return [seal(name, f"Hint {n} of {len(hints)}: {hint}") for n, hint in enumerate(hints, 1)]
 
 
 def explorer(lesson: str, folder: Path) -> str:
     """The inputs of an explorer beside its picture."""
-    asked = frames.explorer_of(lesson)
+    asked, start = frames.explorer_of(lesson), frames.start_of(lesson)
     known = frames.for_page(lesson, folder.with_name("frames") / lesson)
-    moved, fixed = [], []
-    for control, values in zip(known["controls"], known["blocks"][0], strict=True):
-        (moved if len(values) > 1 else fixed).append(control)
-    inputs = "".join(_input(c, known) for c in moved)
-    buttons = "".join(f'<button type="button">{escape(p)}</button>' for p in known["presets"])
-    reset = '<button type="button">reset</button>'
-    also = ", ".join(control["label"].lower() for control in fixed)
-    also = f" In the running notebook also: {escape(also)}." if also else ""
+    grid = frames.positions_of(lesson)
+    inputs, also = "", ""
+    for name, values in grid.items():
+        label = frames.label_of(lesson, name)
+        if len(values) > 1:
+            inputs += _input(asked.controls[name], escape(label), values, start[name])
+        else:
+            also += f"{',' if also else ' In the running notebook also:'} {escape(label.lower())}"
+    also += "." if also else ""
     if lesson == "05":  # the notebook trains its own
         also += " The network is the recorded one, minute-seed0."
     if lesson in ("05", "09") and folder.with_name("network").is_dir():
         also += ' Own garments also on the page <a href="network.html">A network in this page</a>.'
-    count = len(known["names"])
-    first = known["names"][known["frames"][_place(known)]]
+    buttons = "".join(
+        f'<button type="button">{escape(name)}</button>' for name in ("reset", *asked.presets)
+    )
+    number = frames.states_of(grid).index(start)
+    first = known["names"][known["frames"][number]]
     with Image.open(folder.with_name("frames") / lesson / first) as picture:
         size = f'width="{picture.width}" height="{picture.height}"'
     return (
-        f'<section class="asks explorer" aria-label="Explorer" data-frames="frames/{lesson}/">'
-        f'<p class="presets">{buttons}{reset}</p><div class="controls">{inputs}</div>'
-        f'<p role="status" class="said"></p>'
+        f'<form {FORM} class="asks explorer" aria-label="Explorer" data-frames="frames/{lesson}/">'
+        f'<p class="presets">{buttons}</p>'
+        f'<div class="controls">{inputs}</div><p role="status" class="said"></p>'
         f'<img src="frames/{lesson}/{first}" alt="{escape(asked.alt)}" {size} loading="lazy">'
-        + ("<p><code></code></p>" if known["code"] else "")
-        + f"<p><small>Drawn ahead: {count} pictures.{also}</small></p>{_data(known)}</section>"
+        + (f"<p><code>{escape(known['code'][number])}</code></p>" if known["code"] else "")
+        + f"<p><small>Drawn ahead: {len(known['names'])} pictures.{also}</small></p>"
+        f"{_data(known)}</form>"
     )
 
 
-def _place(known: dict) -> int:
-    place = 0
-    for start, values in zip(known["start"], known["blocks"][0], strict=True):
-        place = place * len(values) + start
-    return place
-
-
-def _input(control: dict, known: dict) -> str:
-    place = known["controls"].index(control)
-    values, start = known["blocks"][0][place], known["start"][place]
-    label, name = escape(control["label"]), f'data-control="{place}"'
-    if control["kind"] == "switch":
-        checked = " checked" if values[start] else ""
-        return f'<label><input type="checkbox" {name}{checked}> {label}</label>'
-    if control["kind"] == "choice":
-        options = "".join(
-            f'<option value="{i}"{" selected" * (i == start)}>{escape(text)}</option>'
-            for i, text in enumerate(control["names"])
-        )
-        return f"<label>{label} <select {name}>{options}</select></label>"
+def _input(control: ipywidgets.Widget, label: str, values: list, start: Any) -> str:
+    """An input that holds the place of a value, at first that of `start`."""
+    place = values.index(start)
+    if frames.kind_of(control) == "switch":
+        return f'<label><input type="checkbox"{" checked" * place}> {label}</label>'
+    if frames.kind_of(control) == "choice":
+        texts = map(frames.texts_of(control).get, values)
+        return f"<label>{label} <select>{options(enumerate(texts), place)}</select></label>"
     return (
-        f"<label>{label} <output>{values[start]:g}</output>"
-        f'<input type="range" {name} min="0" max="{len(values) - 1}" value="{start}" '
-        f'aria-valuetext="{values[start]:g}"></label>'
+        f"<label>{label} <output>{start:g}</output>"
+        f'<input type="range" min="0" max="{len(values) - 1}" value="{place}" '
+        f'aria-valuetext="{start:g}"></label>'
+    )
+
+
+def options(named: Iterable[tuple[Any, str]], start: Any = None) -> str:
+    """The entries of a list, of (value, text) each."""
+    return "".join(
+        f'<option value="{value}"{" selected" * (value == start)}>{escape(text)}</option>'
+        for value, text in named
     )

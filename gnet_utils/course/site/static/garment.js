@@ -3,42 +3,30 @@
 const SIDE = 28;
 const LONGEST_SIDE = 1024; // larger photos are made smaller, as `load_picture` does
 
-async function pixels(address) {
-  const image = new Image();
-  image.src = address;
-  await image.decode();
-  const scale = Math.min(1, LONGEST_SIDE / Math.max(image.naturalWidth, image.naturalHeight));
-  const paper = document.createElement("canvas");
-  paper.width = Math.max(1, Math.round(image.naturalWidth * scale));
-  paper.height = Math.max(1, Math.round(image.naturalHeight * scale));
-  const brush = paper.getContext("2d");
+// The pixels of a file, a canvas or an <img>, on white.
+async function pixels(source) {
+  const image = await createImageBitmap(source);
+  const scale = Math.min(1, LONGEST_SIDE / Math.max(image.width, image.height));
+  const [width, height] = [image.width, image.height].map((side) =>
+    Math.max(1, Math.round(side * scale)),
+  );
+  const brush = new OffscreenCanvas(width, height).getContext("2d");
   brush.imageSmoothingQuality = "high";
-  brush.fillStyle = "white"; // under what is transparent
-  brush.fillRect(0, 0, paper.width, paper.height);
-  brush.drawImage(image, 0, 0, paper.width, paper.height);
-  return brush.getImageData(0, 0, paper.width, paper.height);
+  brush.fillStyle = "white";
+  brush.fillRect(0, 0, width, height);
+  brush.drawImage(image, 0, 0, width, height);
+  return brush.getImageData(0, 0, width, height);
 }
 
 function asTheNetSees({ data, width, height }) {
-  const looks = new Float32Array(4 * width * height); // brightness; red, green, blue without it
-  const border = [];
-  for (let i = 0; i < width * height; i++) {
-    const [red, green, blue] = [data[4 * i], data[4 * i + 1], data[4 * i + 2]];
-    const gray = (9798 * red + 19235 * green + 3735 * blue + 16384) >> 15; // as OpenCV rounds
-    looks[4 * i] = gray;
-    looks[4 * i + 1] = red - gray;
-    looks[4 * i + 2] = green - gray;
-    looks[4 * i + 3] = blue - gray;
-    const x = i % width;
-    if (x === 0 || x === width - 1 || i < width || i >= looks.length / 4 - width) border.push(i);
-  }
-  const { off, noise } = plainGround(looks, border, width, height);
-  const tone = new Uint8ClampedArray(width * height); // which rounds
-  for (let i = 0; i < tone.length; i++) tone[i] = off(i);
+  const all = Array.from({ length: width * height }, (_, i) => i);
+  const isInner = (i) => i % width > 0 && i % width < width - 1;
+  const border = all.filter((i) => !isInner(i) || i < width || i >= all.length - width);
+  const { off, noise } = plainGround(data, border, width, height);
+  const tone = Uint8ClampedArray.from(all, off); // which rounds
   const brightest = tone.reduce((a, b) => Math.max(a, b));
-  const limit = Math.max(0.2 * brightest, noise);
-  const seen = tone.map((value) => value > limit);
-  const { labels, areas } = connected(seen, width, height);
+  const seen = tone.map((value) => value > Math.max(0.2 * brightest, noise));
+  const { labels, areas } = connected(seen, width);
   const largest = Math.max(...areas);
   if (brightest < 25 || largest < 0.001 * seen.length) {
     throw Error("nothing stands out from the border: put one garment on a plain ground");
@@ -46,25 +34,22 @@ function asTheNetSees({ data, width, height }) {
   const garment = areas.map((area) => area > 0.02 * largest); // the other shoe too, no crumbs
   const cut = new Set(border.map((i) => labels[i]));
   if (!cut.has(areas.indexOf(largest))) cut.forEach((label) => (garment[label] = false));
-  let [left, right, top, bottom] = [width, 0, height, 0];
-  seen.forEach((value, i) => {
-    if (!value) return;
-    if (!garment[labels[i]]) return (tone[i] = 0);
-    left = Math.min(left, i % width);
-    right = Math.max(right, (i % width) + 1);
-    top = Math.min(top, Math.floor(i / width));
-    bottom = Math.max(bottom, Math.floor(i / width) + 1);
-  });
-  const scale = SIDE / Math.max(right - left, bottom - top);
-  const columns = shares(right - left, Math.max(1, Math.round((right - left) * scale)));
-  const rows = shares(bottom - top, Math.max(1, Math.round((bottom - top) * scale)));
+  const kept = all.filter((i) => garment[labels[i]]);
+  const across = new Set(kept.map((i) => i % width));
+  const down = new Set(kept.map((i) => Math.floor(i / width)));
+  all.filter((i) => seen[i] && !garment[labels[i]]).forEach((i) => (tone[i] = 0));
+  const [left, top] = [Math.min(...across), Math.min(...down)];
+  const sides = [Math.max(...across) + 1 - left, Math.max(...down) + 1 - top];
+  const [columns, rows] = sides.map((side) =>
+    shares(side, Math.max(1, Math.round((side * SIDE) / Math.max(...sides)))),
+  );
   const picture = new Uint8Array(SIDE * SIDE);
   const first = SIDE * ((SIDE - rows.length) >> 1) + ((SIDE - columns.length) >> 1);
   rows.forEach((parts, y) =>
-    columns.forEach((across, x) => {
+    columns.forEach((others, x) => {
       let sum = 0;
       for (const [row, a] of parts) {
-        for (const [column, b] of across) sum += a * b * tone[(top + row) * width + left + column];
+        for (const [column, b] of others) sum += a * b * tone[(top + row) * width + left + column];
       }
       picture[first + SIDE * y + x] = Math.round(sum);
     }),
@@ -74,31 +59,42 @@ function asTheNetSees({ data, width, height }) {
 
 // What the ground would look like everywhere, a plane in each channel, fitted to the border without
 // what stands out: how far pixel i is `off` it, and how far the ground's own pixels are.
-function plainGround(looks, border, width, height) {
+function plainGround(data, border, width, height) {
   const longest = Math.max(width, height);
-  const middle = [0, 1, 2, 3].map((k) => quantile(border.map((i) => looks[4 * i + k]), 0.5));
-  let plane = [middle, [0, 0, 0, 0], [0, 0, 0, 0]]; // at the corner; by row; by column
+  const place = (i) => [1, Math.floor(i / width) / longest, (i % width) / longest];
+  const look = (i) => {
+    const [red, green, blue] = [data[4 * i], data[4 * i + 1], data[4 * i + 2]];
+    const gray = (9798 * red + 19235 * green + 3735 * blue + 16384) >> 15; // as OpenCV rounds
+    return [gray, red - gray, green - gray, blue - gray]; // brightness; colour without it
+  };
+  const CHANNELS = [0, 1, 2, 3];
+  const middle = (k) => quantile(border.map((i) => look(i)[k]), 0.5);
+  let planes = CHANNELS.map((k) => [middle(k), 0, 0]); // at the corner; by row; by column
   const off = (i) => {
-    const row = Math.floor(i / width) / longest;
-    const column = (i % width) / longest;
-    let most = 0;
-    for (let k = 0; k < 4; k++) {
-      const ground = plane[0][k] + row * plane[1][k] + column * plane[2][k];
-      most = Math.max(most, Math.abs(looks[4 * i + k] - ground));
-    }
-    return most;
+    const [, row, column] = place(i);
+    const far = look(i).map((value, k) => {
+      const [corner, down, across] = planes[k];
+      return Math.abs(value - corner - row * down - column * across);
+    });
+    return Math.max(...far);
   };
   let near;
   for (let turn = 0; turn < 5; turn++) {
     const limit = 2 * quantile(border.map(off), 0.5) + 2;
     near = border.filter((i) => off(i) <= limit);
+    // Least squares: the normal equations, a matrix with its right sides, eliminated.
     const table = [0, 1, 2].map((k) => Array(7).fill(0).fill(1e-9, k, k + 1)); // for one row alone
     for (const i of near) {
-      const place = [1, Math.floor(i / width) / longest, (i % width) / longest];
-      const line = [...place, ...looks.subarray(4 * i, 4 * i + 4)];
-      place.forEach((a, row) => line.forEach((b, column) => (table[row][column] += a * b)));
+      const line = [...place(i), ...look(i)];
+      table.forEach((sums, k) => line.forEach((value, n) => (sums[n] += line[k] * value)));
     }
-    plane = solved(table);
+    table.forEach((line, k) => {
+      line.splice(0, 7, ...line.map((value) => value / line[k]));
+      for (const other of table.filter((each) => each !== line)) {
+        other.splice(0, 7, ...other.map((value, n) => value - other[k] * line[n]));
+      }
+    });
+    planes = CHANNELS.map((k) => table.map((line) => line[3 + k]));
   }
   return { off, noise: quantile(near.map(off), 0.99) };
 }
@@ -110,45 +106,29 @@ function quantile(values, share) {
   return low + (high - low) * (place % 1);
 }
 
-// Least squares: the normal equations, a matrix with its right sides, eliminated.
-function solved(table) {
-  table.forEach((line, k) => {
-    const pivot = line[k];
-    line.forEach((value, column) => (line[column] = value / pivot));
-    for (const other of table) {
-      const factor = other[k];
-      if (other !== line) line.forEach((value, column) => (other[column] -= factor * value));
-    }
-  });
-  return table.map((line) => line.slice(3));
-}
-
 // The parts of what is seen, corners touch too: the label of each pixel (0: none) and their areas.
-function connected(seen, width, height) {
+function connected(seen, width) {
   const labels = new Int32Array(seen.length);
   const areas = [0];
   seen.forEach((value, start) => {
     if (!value || labels[start]) return;
-    const waiting = [start];
-    labels[start] = areas.length;
-    let area = 0;
-    for (; waiting.length; area++) {
-      const i = waiting.pop();
-      const x = i % width;
-      const y = Math.floor(i / width);
-      for (let row = Math.max(0, y - 1); row <= Math.min(height - 1, y + 1); row++) {
-        for (let column = Math.max(0, x - 1); column <= Math.min(width - 1, x + 1); column++) {
-          const j = row * width + column;
-          if (!seen[j] || labels[j]) continue;
-          labels[j] = areas.length;
-          waiting.push(j);
-        }
+    const part = [start]; // grows while it is read
+    const label = areas.length;
+    labels[start] = label;
+    for (const i of part) {
+      for (const [right, down] of AROUND) {
+        const column = (i % width) + right;
+        const j = i + right + down * width;
+        if (column < 0 || column === width || !seen[j] || labels[j]) continue;
+        labels[j] = label;
+        part.push(j);
       }
     }
-    areas.push(area);
+    areas.push(part.length);
   });
   return { labels, areas };
 }
+const AROUND = [[-1, -1], [0, -1], [1, -1], [-1, 0], [1, 0], [-1, 1], [0, 1], [1, 1]];
 
 // For each pixel of the new size the old pixels that it is made of, each with its share, as in
 // OpenCV's INTER_AREA: means when it gets smaller, between two neighbours when it gets larger.
