@@ -145,13 +145,12 @@
       for (const code of find("code", form)) code.textContent = known.code[known.states[at]];
     }
 
-    // The pictures one step away are read and decoded before they are asked for.
+    // The pictures one step away are read before they are asked for. Decoded they are when they are
+    // shown: on a slow device the one that is wanted would have to wait for twenty others.
     picture.addEventListener("load", () => at.forEach((place, c) => {
       for (const next of [place - 1, place + 1]) {
         const name = pictureOf(drawn(at.with(c, next)));
-        const image = new Image();
-        if (isFile(name)) image.src = form.dataset.frames + name;
-        image.decode().catch(() => {});
+        if (isFile(name)) new Image().src = form.dataset.frames + name;
       }
     }));
     form.addEventListener("input", ({ target }) => {
