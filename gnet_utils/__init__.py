@@ -27,8 +27,10 @@ def _memory_back(*_: object) -> None:
 
     The C library of most Linux systems keeps it for later, and a class server counts it.
     """
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
-        library.malloc_trim(0)
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # not in every C library
+        if trim:
+            trim(0)
 
 
 if _shell is not None:

@@ -63,7 +63,8 @@ def test_each_window_answers_most_to_squares_of_its_own_size_and_one_5x5_could_d
     assert squares.square().sum() == pytest.approx(18)  # every square has the energy 1
     for channel, answer in enumerate(answers.values()):
         assert torch.allclose(found["one_layer"][:, channel], answer[:, 0], atol=1e-5)
-    assert (found["weights"], found["all_fives"]) == (387_072, 1_075_200)
+    assert (found["weights"], found["alone"]) == (387_072, 1_075_200)  # the latter: 5x5 alone
+    assert 192 * (64 + 128 + 32) * 3**2 == 387_072  # 3x3 alone, as the text says
 
 
 def test_the_5x5_has_the_fewest_channels_of_the_three_windows():

@@ -72,7 +72,7 @@ def test_what_it_says_leads_to_the_line_of_the_entry(lessons, capsys):
     ("name", "said"),
     [
         ("block", r"03\.block exists; choose a name other than naive, block, repair, p1"),
-        ("p4", r"03\.p4 exists"),
+        ("p3", r"03\.p3 exists"),
         ("My-own", "NAME must be small letters, digits and _, a letter first, got 'My-own'"),
         ("2nd", "got '2nd'"),
         ("", "got ''"),
