@@ -53,6 +53,24 @@ def test_of_a_picture_the_middle_square_counts_and_red_comes_first(tmp_path):
     assert set(gray.unique().tolist()) == {76}  # 0.299 of 255
 
 
+def test_pictures_come_in_the_order_of_their_names_and_large_ones_are_averaged(tmp_path):
+    (tmp_path / "some").mkdir()
+    for name, gray in (("c", 30), ("a", 10), ("b", 20)):
+        fine = np.full((56, 56, 3), gray, np.uint8)
+        fine[::2, ::2] = gray + 8  # a quarter of the pixels: 2 more on average
+        write(tmp_path / "some" / f"{name}.png", fine)
+    images, _ = load_folder(tmp_path, size=14)
+    assert [picture.unique().tolist() for picture in images] == [[12], [22], [32]]
+
+
+def test_of_many_files_that_are_no_pictures_five_are_printed(folder, capsys):
+    for number in range(7):
+        (folder / "hat" / f"notes{number}.txt").write_text("a hat")
+    assert len(load_folder(folder).left_out) == 7
+    said = capsys.readouterr().out
+    assert said.count("Left out: ") == 5 and "2 more files" in said
+
+
 def test_what_is_no_picture_is_named_and_left_out(folder, capsys):
     (folder / "hat" / "notes.txt").write_text("a hat")
     whole = (folder / "tie" / "tie_00.png").read_bytes()
@@ -85,6 +103,11 @@ def test_data_sets_of_torchvision_become_the_same_pair():
     images, labels = as_pair(Stored(colours, [3, 1, 0, 9]))
     assert images.shape == (4, 3, 32, 32) and images[:, 0].eq(200).all() and not images[:, 1:].any()
     assert labels.dtype == torch.int64 and labels.tolist() == [3, 1, 0, 9]
+    house_numbers = Stored(colours.transpose(0, 3, 1, 2), None)  # as SVHN: labels, colours first
+    house_numbers.labels = np.array([1, 2, 0, 2])
+    del house_numbers.targets
+    assert as_pair(house_numbers).images.equal(images)
+    assert as_pair(house_numbers).labels.tolist() == [1, 2, 0, 2]
     letters = as_pair(Stored(torch.zeros(50, 28, 28, dtype=torch.uint8), torch.arange(50) % 47))
     assert letters.images.shape == (50, 1, 28, 28) and len(letters.classes) == 47
     with pytest.raises(ValueError, match="TensorDataset does not keep its pictures in memory"):
