@@ -57,7 +57,7 @@ def test_pictures_come_in_the_order_of_their_names_and_large_ones_are_averaged(t
     (tmp_path / "some").mkdir()
     for name, gray in (("c", 30), ("a", 10), ("b", 20)):
         fine = np.full((56, 56, 3), gray, np.uint8)
-        fine[::2, ::2] = gray + 8  # a quarter of the pixels: 2 more on average
+        fine[::4, ::4] = gray + 32  # a sixteenth of the pixels: 2 more on average
         write(tmp_path / "some" / f"{name}.png", fine)
     images, _ = load_folder(tmp_path, size=14)
     assert [picture.unique().tolist() for picture in images] == [[12], [22], [32]]
