@@ -123,10 +123,19 @@ def bundle_of(picture: Figure | bytes, alt: str) -> tuple[dict, dict]:
 
 def to_png(figure: Figure) -> bytes:
     """The figure as PNG bytes; the same figure gives the same bytes."""
+    from PIL import Image
+
     buffer = io.BytesIO()
-    # Not by savefig, which draws twice. No version or date inside the file.
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    # Packing harder takes four times as long for 2 to 13% less.
+    Image.fromarray(pixels_of(figure)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
+
+
+def pixels_of(figure: Figure) -> np.ndarray:
+    """The figure as (H, W, 3) uint8 RGB."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # once; savefig draws twice
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def _smallest(png: bytes) -> tuple[str, bytes]:

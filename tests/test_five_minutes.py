@@ -46,7 +46,7 @@ def run(data, change: Change):
 
 def test_without_a_change_an_epoch_shows_each_picture_once():
     torch.manual_seed(0)
-    steps = list(steps_of(16, RECIPE, Change(), None))
+    steps = list(steps_of(16, RECIPE, Change()))
     assert len(steps) == 16 and [step.epoch for step in steps[3:5]] == [0, 1]
     for epoch in range(4):
         rows = torch.cat([step.rows for step in steps if step.epoch == epoch])
@@ -61,8 +61,25 @@ def test_a_budget_ends_a_run_by_the_seconds_of_the_processor(monkeypatch):
     assert steps[-1].share == 0.9 and len(steps) < 10
 
 
+def test_small_pictures_that_cost_half_are_twice_as_many_in_their_part_of_the_run():
+    recipe, change = dataclasses.replace(RECIPE, epochs=50), Change(first_size=20)
+    steps = list(steps_of(64, recipe, change, cost=0.5))
+    small = sum(step.share < five_minutes.FIRST for step in steps)
+    whole = 50 * 64 / 4
+    assert small == pytest.approx(2 * five_minutes.FIRST * whole, abs=1)
+    assert len(steps) - small == pytest.approx((1 - five_minutes.FIRST) * whole, abs=1)
+
+
+def test_costs_give_each_change_as_many_pictures_as_its_seed_0_had():
+    control = experiments.recorded("five_minutes")["control"][0]["pictures"]
+    for name, (first, *_) in experiments.recorded("five_minutes").items():
+        cost = five_minutes.cost_of(name)
+        share = five_minutes.FIRST if RUNS[name].first_size != 28 else 1
+        assert control * (share / cost + 1 - share) == pytest.approx(first["pictures"])
+
+
 def test_large_batches_come_in_the_last_part_only():
-    steps = list(steps_of(64, RECIPE, Change(last_batch=8), None))
+    steps = list(steps_of(64, RECIPE, Change(last_batch=8)))
     for step in steps:
         assert len(step.rows) == (8 if step.share > 1 - five_minutes.LAST else 4)
     assert {len(step.rows) for step in steps} == {4, 8}
@@ -104,12 +121,14 @@ def test_each_change_trains_the_networks_of_the_recipe(name, data):
     assert 16 <= seen <= 20 and all(part.isfinite().all() for part in net.parameters())
 
 
-def test_every_change_has_the_seconds_of_the_control_with_its_seed(data, tmp_path, monkeypatch):
-    budgets = []
+def test_seed_0_has_the_seconds_of_its_control_and_later_seeds_the_pictures_of_seed_0(
+    data, tmp_path, monkeypatch
+):
+    made = []
 
-    def note(net, train, recipe, change, budget):
-        budgets.append((change, budget))
-        return net, 7
+    def note(net, train, recipe, change, **length):
+        made.append((change, length))
+        return net, 8 if change.averaged else 10
 
     monkeypatch.setattr(experiments, "RUNS", tmp_path)
     monkeypatch.setattr(five_minutes, "load_fashion_mnist", lambda *_, **__: data)
@@ -117,6 +136,10 @@ def test_every_change_has_the_seconds_of_the_control_with_its_seed(data, tmp_pat
     monkeypatch.setattr(five_minutes, "trained", note)
     monkeypatch.setattr(five_minutes.torch, "set_num_threads", lambda count: None)
     five_minutes.record("averaged", seed=2)
-    control = json.loads((tmp_path / "five_minutes" / "control-seed2.json").read_text())
-    assert budgets == [(Change(), None), (RUNS["averaged"], control["processor_seconds"])]
-    assert control["pictures"] == 7 and 0 <= control["validation_accuracy"] <= 1
+    control = json.loads((tmp_path / "five_minutes" / "control-seed0.json").read_text())
+    assert made == [
+        (Change(), {"cost": 1.0}),
+        (RUNS["averaged"], {"budget": control["processor_seconds"]}),
+        (RUNS["averaged"], {"cost": 1.25}),
+    ]
+    assert control["pictures"] == 10 and 0 <= control["validation_accuracy"] <= 1

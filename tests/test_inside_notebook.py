@@ -76,7 +76,7 @@ def test_a_branch_that_is_off_changes_the_filled_bars_only(net):
     assert now[0] != pytest.approx(now[1], abs=1e-3)
     assert now[1] != pytest.approx(now[2], abs=1e-3)
     images = to_float(torch.from_numpy(PICTURE)[None, None])
-    alone = odds_without(net, images, "inception_3a.branch_3x3").tolist()
+    alone = odds_without(net, images, ["inception_3a.branch_3x3"])[0].tolist()
     assert now[1] == pytest.approx(alone, abs=1e-5)
     assert off.axes[3].texts[0].get_text() == "off" and not off.axes[2].texts
     assert np.nanmax(off.axes[3].images[0].get_array()) == 0
@@ -87,7 +87,8 @@ def test_the_titles_tell_what_each_branch_adds(net):
     images = to_float(torch.from_numpy(PICTURE)[None, None])
     best = int(net(images).argmax())
     for kind, title in zip(BRANCHES, titles(figure), strict=True):
-        alone = odds_without(net, images, f"inception_3a.branch_{kind}")[best].item()
+        with ablate(net, [f"inception_3a.branch_{kind}"]):
+            alone = net(images).softmax(1)[0, best].item()
         assert f"without it {CLASS_NAMES[best]}" in title and title.endswith(f"→ {alone:.0%}")
 
 

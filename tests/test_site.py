@@ -17,6 +17,7 @@ from gnet_utils.course import site
 from gnet_utils.course.notebooks import as_rendered, find_notebooks
 from gnet_utils.course.site import answers, frames, pages
 from gnet_utils.exercises import exercises_of, number, predictions_of
+from gnet_utils.plotting import pixels_of
 
 LESSONS = {path.stem[:2]: path for path in find_notebooks()}
 SPHINX = all(map(importlib.util.find_spec, ("sphinx", "myst_nb", "furo", "sphinx_copybutton")))
@@ -186,7 +187,7 @@ def test_states_drawn_as_one_look_the_same():
     state |= {"use_5x5": False, "reduce_5x5": 64}
     draw, alike = frames.explorer_of("03").draw, frames.GRIDS["03"].alike
     assert alike(state) != state
-    assert (frames.pixels_of(draw(**state)) == frames.pixels_of(draw(**alike(state)))).all()
+    assert (pixels_of(draw(**state)) == pixels_of(draw(**alike(state)))).all()
     wider = state | {"use_5x5": True}
     assert alike(wider) == wider
 

@@ -152,7 +152,7 @@ def nearest(images: Tensor, picture: Tensor, count: int = 5) -> Tensor:
     """
     wanted = picture.flatten().float()
     # In parts that fit into the processor's cache: five times as fast, and no memory to speak of.
-    distances = [(part.flatten(1).float() - wanted).square().sum(1) for part in images.split(500)]
+    distances = [(part.flatten(1).float() - wanted).square().sum(1) for part in images.split(250)]
     return torch.cat(distances).topk(count, largest=False).indices
 
 
@@ -188,11 +188,13 @@ def classify(
     right.text(float(chances[best]) + 0.02, best, f"{chances[best]:.0%}", va="center", fontsize=9)
 
     neighbours = nearest(images, seen)
+    row = figure.add_axes((0.01, 0.01, 0.98, 0.32))  # one Axes for all: each takes its time
+    row.set(xlim=(0, 5), ylim=(0, 0.83))
+    row.axis("off")
     for column, index in enumerate(neighbours):
-        ax = figure.add_axes((0.01 + 0.2 * column, 0.01, 0.18, 0.25))
-        ax.imshow(images[index, 0].numpy(), cmap="gray", interpolation="nearest")
-        ax.set_title(CLASS_NAMES[labels[index]], fontsize=9, loc="center", pad=3)
-        ax.axis("off")
+        place = (column + 0.18, column + 0.82, 0, 0.64)
+        row.imshow(images[index, 0].numpy(), cmap="gray", extent=place, interpolation="nearest")
+        row.text(column + 0.5, 0.67, CLASS_NAMES[labels[index]], fontsize=9, ha="center")
     heading = f"The nearest of {len(images):,} training pictures, pixel by pixel"
     figure.text(0.5, 0.36, heading, ha="center", va="center", fontsize=9)
     return figure

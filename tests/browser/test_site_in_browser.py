@@ -25,6 +25,7 @@ from gnet_utils.course import environment
 from gnet_utils.course.notebooks import find_notebooks
 from gnet_utils.course.site import frames
 from gnet_utils.exercises import exercises_of, mistake_in, predictions_of
+from gnet_utils.plotting import pixels_of
 
 pytestmark = pytest.mark.browser
 MADE = Path(os.environ["GNET_SITE"]) if os.environ.get("GNET_SITE") else None
@@ -349,7 +350,7 @@ def test_the_picture_of_a_state_is_that_of_the_notebook(visit, site, name):
             continue
         with Image.open(site / source) as picture:
             here = np.asarray(picture.convert("RGB"), float)
-        live = frames.pixels_of(explorer.draw(**state)).astype(float)
+        live = pixels_of(explorer.draw(**state)).astype(float)
         assert here.shape == live.shape
         off = np.abs(here - live).mean()
         assert off < 10, state  # of 255: what AVIF leaves out, most of all of photographs

@@ -21,11 +21,8 @@ from unittest import mock
 
 import ipywidgets
 import matplotlib
-import numpy as np
 import PIL
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
@@ -33,7 +30,7 @@ from gnet_utils import widgets
 from gnet_utils.base import ROOT, written_aside
 from gnet_utils.course.notebooks import clean_copy, code_cells, find_notebooks, read
 from gnet_utils.data import cache_folder
-from gnet_utils.plotting import use_course_style
+from gnet_utils.plotting import pixels_of, use_course_style
 
 PROCESSES = 2
 AT_ONCE = 20  # states that a process gets: enough to pay for its start
@@ -260,13 +257,6 @@ def draw(lesson: str, states: list[State]) -> None:
                 Image.fromarray(pixels).save(aside, "AVIF", **options)
             except widgets.REFUSED as error:
                 aside.write_bytes(REFUSED + str(error).encode())
-
-
-def pixels_of(figure: Figure) -> np.ndarray:
-    """A figure as (H, W, 3) uint8 RGB: what `to_png` writes, without packing it."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def kept(lesson: str, state: State) -> bytes:
