@@ -299,7 +299,7 @@ def test_no_net_of_pytorchs_weights_leaves_the_plateau_with_heads_all_do_with_ba
     }
     assert waits["plain_default"] == waits["heads_default"] == [None] * 3
     with_norm = [wait for name in waits if name[:4] in ("norm", "both") for wait in waits[name]]
-    assert max(with_norm) <= 23, "within some twenty steps"
+    assert max(with_norm) <= 30, "within thirty steps"
     shares = [run["spread"]["inception_4a"] for run in recorded("heads")["plain_default"]]
     assert f"{100 * min(shares):.0f} to {max(shares):.0%} of what 4a puts out" in prose()
 
@@ -308,11 +308,11 @@ def conv1(name: str) -> list[float]:
     return [run["gradients"]["conv1"] for run in recorded("heads")[name]]
 
 
-def test_heads_raise_a_vanished_gradient_38_to_117_times_one_number_for_each_seed():
+def test_heads_raise_a_vanished_gradient_36_to_121_times_one_number_for_each_seed():
     pairs = zip(conv1("plain_default"), conv1("heads_default"), strict=True)
     raised = [with_heads / without for without, with_heads in pairs]
-    assert [round(ratio) for ratio in raised] == [117, 52, 38]
-    assert "Not even 117 times more" in prose()
+    assert [round(ratio) for ratio in raised] == [121, 74, 36]
+    assert "Not even 121 times more" in prose()
 
 
 def test_heads_change_no_gradient_by_more_than_7_percent_where_there_is_batch_norm():
@@ -324,14 +324,25 @@ def test_heads_change_no_gradient_by_more_than_7_percent_where_there_is_batch_no
     assert "the heads change next to nothing" in prose()
 
 
-def test_signs_alone_happen_by_chance_once_in_four_and_in_18_percent():
-    assert 2 * 0.5**3 == 1 / 4 and "happens by chance once in four times" in prose()
-    nine = 2 * sum(math.comb(9, count) for count in (7, 8, 9)) / 2**9
-    assert f"a chance of {nine:.0%}" in prose()
+def test_a_coin_gives_six_of_nine_in_51_percent():
+    coin = 2 * sum(math.comb(9, count) for count in (6, 7, 8, 9)) / 2**9
+    assert f"in {coin:.0%} of all cases" in prose()
+    pairs = [
+        [(sum(run["loss"][-25:]), run["accuracy"]) for run in recorded("heads")[f"{net}_{start}"]]
+        for start in n06.STARTS
+        for net in ("norm", "both")
+    ]
+    changes = [
+        (b[0] - a[0], b[1] - a[1])
+        for norm, both in zip(pairs[::2], pairs[1::2], strict=True)
+        for a, b in zip(norm, both, strict=True)
+    ]
+    assert sum(loss < 0 for loss, _ in changes) == 6 and sum(won > 0 for _, won in changes) == 4
+    assert "lower in six of nine pairs, the accuracy higher in four" in prose()
 
 
 @pytest.mark.data
-def test_early_exits_lose_nothing_that_shows_at_0_8_and_0_4_points_at_0_7():
+def test_early_exits_lose_nothing_that_shows_at_0_8_and_0_3_points_at_0_7():
     if prepare().kind != "real":
         pytest.skip("the text speaks of the real Fashion-MNIST")
     net, (images, labels) = load_exits()[0], load_fashion_mnist("test")
@@ -346,9 +357,9 @@ def test_early_exits_lose_nothing_that_shows_at_0_8_and_0_4_points_at_0_7():
         return int((late & ~early).sum()), int((early & ~late).sum())
 
     lost, won = lost_and_won(0.8)
-    assert lost + won == pytest.approx(38, abs=3) and abs(lost - won) < 2 * (lost + won) ** 0.5
+    assert lost + won == pytest.approx(39, abs=3) and abs(lost - won) < 2 * (lost + won) ** 0.5
     lost, won = lost_and_won(0.7)
-    assert lost - won == pytest.approx(38, abs=4) and lost - won > 3 * (lost + won) ** 0.5
+    assert lost - won == pytest.approx(32, abs=4) and lost - won > 2.5 * (lost + won) ** 0.5
 
 
 # Figures ------------------------------------------------------------------------------------------

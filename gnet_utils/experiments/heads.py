@@ -128,7 +128,7 @@ class Setting:
         """
         kind = HeadedGoogLeNet if self.heads else FashionGoogLeNet
         options = {} if self.heads else {"stem": "patch"}
-        net = kind(self.width, dropout=0.0, project_first=True, **options)
+        net = kind(self.width, dropout=0.0, **options)
         if not self.batch_norm:
             remove_batch_norm(net)
         torch.manual_seed(seed)  # the body's layers come first, the heads' draws after them
