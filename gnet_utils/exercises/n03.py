@@ -206,6 +206,8 @@ EXERCISES = {
             387_072: "that is the naive 3a: 3b has other widths, and 256 channels come in.",
             854_196_224: "those are the MACs on 28x28: a weight counts once, not at every place.",
             303_104: "a window of side k has k * k weights, not k.",
+            4_256: "those are the weights for one input channel: 256 come in.",
+            672: "those are the output channels: each reads 256 channels by a window.",
             1_105_920: "a naive block has no pool projection: only three convolutions count.",
         },
         hints=[

@@ -61,6 +61,10 @@ def judge_evaluate(answer: Any) -> str | None:
         if net.modes and net.modes[0][0]:  # the stub as it is
             raise Blank("the three places with ...") from None
         return "still to fill in: how many answers of the batch are right."
+    except RuntimeError as error:
+        if "(10) must match" not in str(error):
+            raise
+        return "argmax(0) looks for one picture in each column: argmax(1) answers for each picture."
     if not net.modes:
         return "it never asks the network."
     if any(training for training, _ in net.modes):
@@ -152,7 +156,7 @@ def _gradients_wrong(witness: Witness) -> str | None:
     if not witness.backwards:
         return "no gradient is computed: the loss has a method for that."
     if not witness.rates:
-        return "the optimiser never makes a step: the weights are as before."
+        return "the optimiser never makes a step: call its step(), with the brackets."
     if len(witness.rates) != STEPS:
         return f"{STEPS} steps were asked for, it makes {len(witness.rates)}."
     if all(given is None for given in witness.given):
@@ -225,7 +229,10 @@ def judge_overfit(answer: Any) -> str | None:
                 f"in train() mode it knows all ten, in eval() mode {right}: the running averages "
                 "of batch norm lag behind; take some more steps."
             )
-        return f"it knows {right} of the ten: take more steps, always on the same ten pictures."
+        return (
+            f"it knows {right} of the ten: train on images[:10] and labels[:10], all steps in one "
+            "call of train, or the schedule ends each time."
+        )
     loss = F.cross_entropy(logits, labels).item()
     if loss > 0.1:
         return f"all ten are right, but not surely: the loss is {loss:.2f}; go on until below 0.1."

@@ -204,6 +204,8 @@ def _shortcut_mistake(maps: Tensor, got: Tensor, wanted: Tensor, stride: int) ->
     if got.shape[2:] != wanted.shape[2:]:
         sizes = [f"{maps.shape[2]}x{maps.shape[3]}" for maps in (wanted, got)]
         return f"the map should have {sizes[0]} pixels, it has {sizes[1]}."
+    if got.shape[1] == 2 * channels != out:
+        return "it adds as many channels as came in; new_channels are asked for."
     if got.shape != wanted.shape:
         return f"the shape should be {tuple(wanted.shape)}, it is {tuple(got.shape)}."
     got = got.to(wanted)
