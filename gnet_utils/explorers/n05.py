@@ -2,6 +2,7 @@
 
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -197,4 +198,30 @@ def classify(
         row.text(column + 0.5, 0.67, CLASS_NAMES[labels[index]], fontsize=9, ha="center")
     heading = f"The nearest of {len(images):,} training pictures, pixel by pixel"
     figure.text(0.5, 0.36, heading, ha="center", va="center", fontsize=9)
+    return figure
+
+
+def draw_loop() -> Figure:
+    """The training loop as five boxes in a ring."""
+    names = ["pictures\n28 x 28 bytes", "network\nnine blocks", "loss\ncross-entropy"]
+    names += ["gradient\ncleared, backward", "step\nSGD, schedule"]
+    figure, ax = plt.subplots(figsize=(7.2, 1.35))
+    ax.set(xlim=(-0.5, 4.5), ylim=(-1.05, 0.55))
+    ax.axis("off")
+    box = {"boxstyle": "round,pad=0.5", "fc": "white", "ec": COLOURS["blue"], "lw": 2}
+    texts = [
+        ax.text(k, 0, text, ha="center", va="center", bbox=box) for k, text in enumerate(names)
+    ]
+    for start, end in ((0, 1), (1, 2), (2, 3), (3, 4), (4, 0)):
+        line = {
+            "arrowstyle": "-|>",
+            "color": COLOURS["gray"],
+            "lw": 1.5,
+            "shrinkA": 0,
+            "shrinkB": 0,
+        }
+        line |= {"patchA": texts[start].get_bbox_patch(), "patchB": texts[end].get_bbox_patch()}
+        line["connectionstyle"] = "arc3" if end else "bar,fraction=-0.11"  # the last one goes back
+        ax.annotate("", (end, 0), (start, 0), arrowprops=line)
+    ax.text(2, -0.72, "the next batch", ha="center", va="bottom", fontsize=9)
     return figure

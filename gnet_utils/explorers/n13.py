@@ -92,25 +92,26 @@ def gains(live: dict[str, float], figures: dict) -> Figure:
     return figure
 
 
-def prices() -> dict[str, dict]:
-    """What each run of the experiment `tricks` reached: accuracies in percent, one for each seed.
+def prices(experiment: str = "tricks", base: str = "sprint") -> dict[str, dict]:
+    """What each run of an experiment reached: accuracies in percent, one for each seed.
 
-    Also the mean, its difference to `sprint` in points, and the standard error of that, from the
-    spread of all runs together (but "constant_rate"): three seeds alone tell little about theirs.
+    Also the mean, its difference to the run `base` in points, and the standard error of that, from
+    the spread of all runs together (but "constant_rate"): three seeds tell little about theirs.
     """
     found = {}
-    for name, same in recorded("tricks").items():
+    for name, same in recorded(experiment).items():
         reached = [100 * run["validation_accuracy"] for run in same]
         seconds = statistics.mean(run["processor_seconds"] for run in same)
         found[name] = {"accuracies": reached, "mean": statistics.mean(reached), "seconds": seconds}
-    wild = found.pop("constant_rate")  # its runs differ several times as much
+    wild = found.pop("constant_rate", None)  # its runs differ several times as much
     away = [value - one["mean"] for one in found.values() for value in one["accuracies"]]
     common = sum(value**2 for value in away) / (len(away) - len(found))
-    found["constant_rate"], base = wild, found["sprint"]
+    if wild:
+        found["constant_rate"] = wild
     for one in found.values():
         variance = statistics.variance(one["accuracies"]) if one is wild else common
-        squared = variance / len(one["accuracies"]) + common / len(base["accuracies"])
-        one["error"], one["difference"] = math.sqrt(squared), one["mean"] - base["mean"]
+        squared = variance / len(one["accuracies"]) + common / len(found[base]["accuracies"])
+        one["error"], one["difference"] = math.sqrt(squared), one["mean"] - found[base]["mean"]
     return found
 
 
