@@ -112,6 +112,7 @@ def test_wrong_usage_shows_the_usage_of_its_command(arguments, said, capsys):
         (UsageError("no such name"), 1, "error: no such name\n"),
         (PermissionError(13, "Permission denied", "a.zip"), 1, "error: a.zip cannot be used (Perm"),
         (OSError(28, "No space left on device"), 1, "error: the disk is full"),
+        (OSError(27, "File too large"), 1, "error: the disk is full"),
         (KeyboardInterrupt(), 130, "stopped\n"),
     ],
 )

@@ -195,18 +195,18 @@ def gains_of(name: str, views: str) -> list[tuple[float, float]]:
     ]
 
 
-def test_crops_gain_one_or_two_points_after_training_with_crops_three_times_their_error():
-    for name in ("crop", "crop_fresh"):
-        found = gains_of(name, "crops 10")
-        assert all(1 < gain < 2.5 for gain, _ in found)
-        assert np.mean(found, 0)[0] > 3 * np.mean(found, 0)[1]
-    assert "one or two points: in all three networks, and at least three times" in prose()
+def test_crops_gain_one_or_two_points_after_training_with_crops_in_the_mean_of_six_networks():
+    found = [gain for name in ("crop", "crop_fresh") for gain, _ in gains_of(name, "crops 10")]
+    assert len(found) == 6 and sum(gain > 0 for gain in found) == 5
+    told = f"{np.mean(found):.1f} in the mean of the six networks, from {max(found):+.1f}"
+    assert f"{told} down to {min(found):.1f}" in prose()
+    assert "crops helped five of six networks" in prose()
 
 
 @pytest.mark.parametrize("name", [name for name in RUNS if "crop" not in name])
-def test_crops_cost_ten_points_or_more_after_training_without(name):
+def test_crops_cost_eight_points_or_more_after_training_without(name):
     lost = [-gain for gain, _ in gains_of(name, "crops 10")]
-    assert min(lost) > 9.5 and "lose about ten points or more" in prose()
+    assert min(lost) > 7.5 and "lose about eight points or more" in prose()
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -241,7 +241,7 @@ def test_no_way_to_train_beats_plain_pictures_beyond_the_spread_of_seeds():
     assert np.mean(test["crop"]) + 2 < np.mean(test["none"]) - 2, "ten crops do not make up for it"
     known = {name: np.mean([run["train_accuracy"] for run in runs[name]]) for name in test}
     assert 100 * known["none"] - np.mean(test["none"]) > 10
-    assert abs(100 * known["crop"] - np.mean(test["crop"])) < 1
+    assert abs(100 * known["crop"] - np.mean(test["crop"])) < 2
 
 
 def test_the_longer_run_had_more_than_one_and_a_half_times_the_training_of_all_seven():

@@ -360,7 +360,7 @@ def main(arguments=None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # the last: by `ulimit -f`
             print("error: the disk is full: free some space, then run it again", file=sys.stderr)
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
             what = f"{error.filename} cannot be used ({error.strerror})"

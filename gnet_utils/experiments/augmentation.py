@@ -42,7 +42,7 @@ class AugmentationSetting:
 
     def net(self) -> nn.Module:
         """The untrained network, without dropout."""
-        net = FashionGoogLeNet(self.width, stem="patch", project_first=True, dropout=0.0)
+        net = FashionGoogLeNet(self.width, stem="patch", dropout=0.0)
         return net.to(memory_format=torch.channels_last)
 
 
