@@ -138,12 +138,14 @@ def test_the_first_use_of_a_word_leads_to_the_glossary_and_code_stays_as_it_is()
         ("text", "## A stride\n\nUse `stride` and $stride$, [stride](x), **strides**. A stride."),
         ("code", "stride = 2"),
         ("text", "One more stride; see [MACs](00_start_here.ipynb#mac) and the MAC."),
+        ("text", "Heads branch off."),
     )["cells"]
-    pages.link_words(cells, {"stride": "stride", "MAC": "mac"})
+    pages.link_words(cells, {"stride": "stride", "MAC": "mac", "branch": "branch"})
     assert [cell["source"] for cell in cells] == [
         f"## A stride\n\nUse `stride` and $stride$, [stride](x), **{link('strides')}**. A stride.",
         "stride = 2",
         "One more stride; see [MACs](00_start_here.ipynb#mac) and the MAC.",
+        "Heads branch off.",
     ]
 
 

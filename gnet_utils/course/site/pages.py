@@ -84,7 +84,10 @@ def glossary(start: dict) -> dict[str, str]:
 
 
 def link_words(cells: list[dict], words: Mapping[str, str]) -> None:
-    """Link the first use of each word in a lesson to the glossary, where the lesson does not."""
+    """Link the first use of each word in a lesson to the glossary, where the lesson does not.
+
+    Not where it is a verb: heads "branch off".
+    """
     text = "\n".join(cell["source"] for cell in cells)
     open_words = {word: anchor for word, anchor in words.items() if f"#{anchor})" not in text}
     for cell in filter(_is_text, cells):
@@ -92,7 +95,7 @@ def link_words(cells: list[dict], words: Mapping[str, str]) -> None:
         for at in range(0, len(parts), 2):
             for word, anchor in list(open_words.items()):
                 link = rf'<a href="00_start_here.html#{anchor}">\g<0></a>'
-                parts[at], found = re.subn(rf"\b{word}s?\b", link, parts[at], count=1)
+                parts[at], found = re.subn(rf"\b{word}s?\b(?! off)", link, parts[at], count=1)
                 if found:
                     del open_words[word]
                     break  # the next word may stand inside this one
