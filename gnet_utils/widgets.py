@@ -7,8 +7,8 @@ on paper it is a picture. Only what ipywidgets 7.7 (Colab) and 8 share is used.
 
 import gc
 import io
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from html import escape
 from typing import Any
 
@@ -141,7 +141,8 @@ def explore(
 
     def draw_now() -> None:
         values = {n: own if n == file else c.value for n, c in controls.items()}
-        picture.value = to_png(draw(**values))
+        with _garbage_found_young():
+            picture.value = to_png(draw(**values))
         picture.layout.visibility = "visible"
         message.value = note()
         if code is not None:
@@ -222,6 +223,23 @@ def explore(
     parts[1].add_class("gnet-controls")
     parts += [message, picture]
     _show(ipywidgets.VBox([*parts, line] if code else parts), alt, picture.value)
+
+
+@contextmanager
+def _garbage_found_young() -> Iterator[None]:
+    """What is made inside and let go of is freed at the end, with no look at anything older.
+
+    A figure is a ring of references. Searched for now and then, as Python does it, some of them
+    grow old, and then all that the notebook holds is searched: a quarter of a second in lesson 09.
+    """
+    automatic = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.collect(0)
+        if automatic:
+            gc.enable()
 
 
 def _uploaded(control: ipywidgets.FileUpload) -> np.ndarray:

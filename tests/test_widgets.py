@@ -1,7 +1,9 @@
 """The shell of every explorer: controls move, the picture follows, bad input is said inside it."""
 
 import datetime
+import gc
 import io
+import weakref
 
 import ipywidgets
 import numpy as np
@@ -57,6 +59,25 @@ def test_the_picture_follows_a_control_and_the_page_gets_a_still_picture(shown):
     before = picture.value
     height.value = 5
     assert picture.value != before and bytes(picture.value).startswith(b"\x89PNG")
+
+
+def test_a_figure_is_freed_at_once_and_the_search_for_garbage_is_left_as_it_was(shown):
+    made = []
+
+    def draw(height: float) -> Figure:
+        figure = bar(height)
+        made.append((weakref.ref(figure), gc.isenabled()))
+        return figure
+
+    height = widgets.slider("height", 2, 1, 10)
+    widgets.explore(draw, "a bar", {"height": height})
+    for automatic in (gc.disable, gc.enable):
+        automatic()
+        before = gc.isenabled()
+        height.value += 1
+        assert gc.isenabled() == before
+    assert [figure() for figure, _ in made] == [None] * 3
+    assert not any(searched for _, searched in made)
 
 
 def test_a_bad_value_is_said_in_place_of_the_picture_which_belonged_to_another(shown):
