@@ -191,8 +191,8 @@ SHORT = {**SMALL, "dropout": 0.0}  # a short run has no time to overfit
 # epoch of 50,000, means over four seeds with an error of 0.1 points: whitened patches in the first
 # convolution (89.3%) and 3x3 and 5x5 that begin as the identity (89.5%), where `sprint` as it is
 # has 89.4%. torch.compile halves the pictures a second of `minute` and `full` on a CPU with
-# bfloat16, after a minute of compiling. What did not help `five_minutes` in the same seconds, one
-# seed so far: experiments/five_minutes.py.
+# bfloat16, after a minute of compiling. Four changes that did not help `five_minutes` in the same
+# seconds, three seeds each: experiments/five_minutes.py.
 FAST = {"batch_size": 128, "learning_rate": 0.1, "warmup": 0.05, "optimiser": "muon"}
 FAST |= {"momentum": 0.6, "other_momentum": 0.85, "weight_decay": 0.0}
 
