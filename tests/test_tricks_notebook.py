@@ -76,3 +76,11 @@ def test_the_ellipse_becomes_rounder():
     small = torch.tensor([[0.9, 0.5], [0.4, 0.36]])
     before, after = (torch.linalg.svdvals(orthogonalised(small, steps)) for steps in (0, 3))
     assert before[1] / before[0] < 0.1 and after[1] / after[0] > 0.9
+
+
+def test_one_seed_of_five_minutes_tells_another_story_than_three():
+    found = n13.prices("five_minutes", base="control")
+    control = found.pop("control")
+    assert all(one["accuracies"][0] < control["accuracies"][0] for one in found.values())
+    assert all(abs(one["difference"]) < one["error"] for one in found.values())
+    assert all(len(one["accuracies"]) == 3 for one in found.values())
