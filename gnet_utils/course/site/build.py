@@ -139,6 +139,7 @@ def _run_sphinx(source: Path, html: Path, doctrees: Path) -> None:
     if app.statuscode or said.getvalue():
         raise CourseError(f"Sphinx could not make the site: {said.getvalue().strip()}")
     shutil.rmtree(html / "_sources", ignore_errors=True)
+    (html / ".buildinfo").unlink()  # for a second build, and it depends on where the course lies
 
 
 def setup(app) -> dict:
