@@ -165,7 +165,8 @@ def show_pictures(pictures, titles=None, columns: int = 5, size: float = 1.4) ->
     for ax in axes.flat:
         ax.axis("off")
     for index, (ax, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
-        ax.imshow(picture, cmap="gray")
+        whole = {"vmin": 0, "vmax": 255} if picture.dtype == np.uint8 else {}
+        ax.imshow(picture, cmap="gray", **whole)  # so that gray is gray beside black and white
         if titles is not None:
             ax.set_title(str(titles[index]), fontsize=9, loc="center")
     return figure

@@ -93,7 +93,7 @@ def test_seven_accuracies_have_an_error_of_0_3_and_spread_by_0_24():
     *each, last = printed("their spread").strip().splitlines()
     errors = [figures(line.split("±")[1])[0] for line in each]
     assert len(each) == 7 and all(round(error, 1) == 0.3 for error in errors)
-    assert figures(last)[-1] == 0.24 and "0.24 points for this recipe" in prose()
+    assert figures(last)[-1] == 0.24 and "0.24 points for these seven" in prose()
 
 
 def test_all_labels_by_lot_are_learned_and_others_are_guessed():

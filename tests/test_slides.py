@@ -107,16 +107,30 @@ def test_a_magic_of_a_teacher_stays_as_it_is():
 def vote(name: str, *options: str) -> dict:
     """The cell of a prediction as stored."""
     shown = "".join(f"<li>{option}</li>" for option in options)
-    page = f'<p>Your prediction:</p><ol type="a">{shown}</ol>'
+    page = f'<p>Your prediction:</p><ul style="list-style: none">{shown}</ul>'
     output = new.new_output("display_data", {"text/html": page, "text/plain": "Your prediction:"})
     return code(f'predict("{name}")', output)
+
+
+def test_the_options_of_each_stored_prediction_are_set_as_a_vote(tmp_path):
+    for path in notebooks.find_notebooks():
+        asked = [
+            c
+            for c in notebooks.code_cells(notebooks.read(path))
+            if "\npredict(" in f"\n{c['source']}"
+        ]
+        (made,) = slides.make_slides([path], tmp_path)
+        assert made.read_text("utf-8").count('<ul class="vote"') == len(asked), path.stem
 
 
 def test_a_question_stays_with_its_options_and_the_answer_comes_on_the_next_slide():
     made = deck(text("A.\n\n**Prediction.** Which?"), vote("02.p1", "one"), text("It is b."))
     asked = next(slide for slide in made if "one" in shown(slide))
     together = asked.blocks[-1]
-    assert "Which?" in together and '<ol class="vote" type="a"><li>one</li></ol>' in together
+    assert (
+        "Which?" in together
+        and '<ul class="vote" style="list-style: none"><li>one</li></ul>' in together
+    )
     assert "predict(" not in shown(asked) and "Your prediction" not in shown(asked)
     assert "It is b." not in shown(asked) and "It is b." in shown(made[-1])
 

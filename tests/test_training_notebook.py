@@ -53,7 +53,7 @@ def test_the_loss_with_the_rate_1_falls_first_and_ends_behind_0_1_and_0_3():
     late = {rate: np.mean(loss[-20:]) for rate, loss in losses.items()}
     assert min(early, key=early.get) == 1.0
     assert max(late[0.1], late[0.3]) < late[1.0] < late[0.01]
-    assert "with 1 it falls first, and then stays behind" in prose()
+    assert "with 1 it falls earliest, but ends above 0.1 and 0.3" in prose()
 
 
 def test_the_schedule_moves_the_momentum_as_the_text_says(monkeypatch):

@@ -44,7 +44,7 @@ SLIDES = ROOT / "slides"
 REVEAL = ROOT / "gnet_utils" / "course" / "reveal"
 
 LEFT_OUT = re.compile(r"# Set-up|score\(")
-VOTE = re.compile(r'<ol type="a">.*</ol>')
+VOTE = re.compile(r'<ul style="list-style: none">.*</ul>')  # as widgets.predict shows it
 HINT = re.compile(r"\s*`hint\([^)]*\)`[^.\n]*\.")
 DRAWING = {"plt", "Figure", "figure", "fig", "axes", "show", "use_course_style"}
 TO_FILL_IN = {"check", "hint", "answer"}
@@ -281,7 +281,7 @@ def _output(output: dict) -> str:
     if page.startswith("<table>"):
         return page
     if options := VOTE.search(page):
-        return options[0].replace("<ol", '<ol class="vote"')
+        return options[0].replace("<ul", '<ul class="vote"', 1)
     text = re.sub(r"\x1b\[[0-9;]*m", "", data.get("text/plain", ""))
     if output.get("name") == "stderr" or not text.strip():
         return ""

@@ -56,7 +56,7 @@ def gray_layer() -> nn.Conv2d:
 
 # 01.reveal ---------------------------------------------------------------------------------------
 
-CLEAR = 50  # gray levels between figure and ground
+CLEAR = 150  # gray levels between figure and ground; red alone gives 100, blue alone 127
 
 
 def _judge_reveal(answer: Any) -> str | None:
@@ -202,9 +202,9 @@ EXERCISES = {
         right="other weights keep another direction of colour, and there the figure stands out.",
         hints=[
             "The figure is orange, its ground blue. Which channels differ most between them?",
-            "Weights of 0 are allowed: a channel in which both look alike does not help.",
-            "A green leaf on a red wall: green is bright in the leaf and dark in the wall, so the "
-            "weights 0, 1, 0 show it.",
+            "One channel alone is not enough: let red and blue work against each other.",
+            "A green leaf on a red wall: green is bright in the leaf and dark in the wall, red the "
+            "other way round, so the weights -1, 2, 0 show it more strongly than 0, 1, 0.",
         ],
     ),
     "learn": Exercise(

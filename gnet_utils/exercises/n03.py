@@ -215,7 +215,7 @@ EXERCISES = {
             "A k x k convolution has k * k * channels in * channels out weights.",
             "All three read 256 channels; the windows have 1, 9 and 25 weights.",
         ],
-        right="256 channels in, times 128 * 1 + 192 * 9 + 96 * 25 weights; 2.8 times the real 3b.",
+        right="256 channels in, times 128 * 1 + 192 * 9 + 96 * 25 weights.",
     ),
     "block": Exercise(
         judge_block,

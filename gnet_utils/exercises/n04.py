@@ -322,7 +322,7 @@ PREDICTIONS = {
         because="With a stride of 16 a window of 5 adds 64 pixels: 171 after 4a, 235 after 4b.",
     ),
     "p4": Prediction(
-        ["nothing special", "the path runs, a head fails", "the path fails in block 5a"],
+        ["nothing special", "it runs up to a head, which fails", "it fails in block 5a"],
         right=1,
         because="The heads pool a 14x14 map to 4x4; here it is 6x6. The mean takes any size.",
     ),

@@ -292,7 +292,7 @@ PREDICTIONS = {
         because="backward adds to what lies in .grad; only zero_grad takes it away.",
     ),
     "rate": Prediction(
-        options=("0.01", "0.1 or 0.3", "1"),
+        options=("0.01 or 0.03", "0.1 or 0.3", "1"),
         right=1,
         because="0.01 is too slow for half an epoch; with 1 the loss falls first, then lags.",
     ),

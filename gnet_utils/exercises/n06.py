@@ -252,7 +252,7 @@ EXERCISES = {
 PREDICTIONS = {
     "change": Prediction(
         options=(
-            "a warm-up of the learning rate",
+            "a warm-up of the learning rate, or zero biases",
             "batch norm after each convolution",
             "He et al.'s initialisation",
             "none of them alone",

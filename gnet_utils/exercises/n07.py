@@ -278,8 +278,8 @@ PREDICTIONS = {
     ),
     "deeper": Prediction(
         options=(
-            "fewer: it can fit more",
             "about as many",
+            "about a third more",
             "more than twice as many",
         ),
         right=2,

@@ -215,7 +215,7 @@ PREDICTIONS = {
     ),
     "mirror": Prediction(
         options=(
-            "it rises by about one point, as in the paper",
+            "it rises by about one point, as ten crops did in the paper",
             "it stays the same within the error",
             "it falls",
         ),
@@ -223,7 +223,7 @@ PREDICTIONS = {
         because="This network has never seen a mirrored picture: all its shoes point to the left.",
     ),
     "crops": Prediction(
-        options=("they still lose ten points or more", "nothing that shows", "one or two points"),
+        options=("they lose several points", "nothing that shows", "two or three points"),
         right=2,
         because="Parts of garments, enlarged, are what these networks have learned from.",
     ),

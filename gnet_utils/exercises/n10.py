@@ -223,7 +223,7 @@ EXERCISES = {
         tolerance=0.06,
         mistakes={
             2.2: "that is the best of chance.",
-            1.2: "that compares run against run; here all six runs of each are independent.",
+            1.2: "that compares run against run; here six runs are compared with six others.",
             1.62: "that is against the middle one of chance.",
             0.8: "that is the lead in points; divide it by its standard error.",
             0.63: "that divides by the spread of single runs: a mean of six varies less.",
@@ -264,7 +264,7 @@ PREDICTIONS = {
     "p2": Prediction(
         options=["about three times", "clearly less than three times", "more than three times"],
         right=1,
-        because="Pooling and the 1x1 layers stay; in the default layout pooling takes most.",
+        because="Pooling stays, by default most of the time; the other MACs take longer each.",
     ),
     "p3": Prediction(
         options=[

@@ -191,7 +191,7 @@ EXERCISES = {
 }
 
 PREDICTIONS = {
-    "heart": Prediction(
+    "lot": Prediction(
         options=("about a tenth", "about a half", "all, or nearly all"),
         right=2,
         because="A network of this size can store 128 labels, whatever they mean.",

@@ -36,7 +36,7 @@ def plateau_steps(losses: list[float]) -> int | None:
 def gradients_at_start() -> Figure:
     """Gradient norms of four nets by stage before training, geometric means over the seeds."""
     runs = recorded("heads")
-    title = "With batch norm nothing vanishes; without it, heads lift the first half"
+    title = "With batch norm nothing vanishes; without it heads lift what had vanished"
     figure, axes = _panels(title)
     for ax, start in zip(axes, STARTS, strict=True):
         for net, (_, look) in NETS.items():
@@ -52,7 +52,7 @@ def gradients_at_start() -> Figure:
 def losses_by_step() -> Figure:
     """Loss of the last classifier, mean over the seeds, in the band from lowest to highest."""
     runs = recorded("heads")
-    figure, axes = _panels("Batch norm starts every net; heads do not save a bad start")
+    figure, axes = _panels("Batch norm starts every net for good; heads do not save a bad start")
     for ax, start in zip(axes, STARTS, strict=True):
         ax.axhline(math.log(10), color=COLOURS["ink"], lw=1, ls="--")
         for net, (_, look) in NETS.items():

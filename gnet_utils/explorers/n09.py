@@ -149,7 +149,7 @@ def draw_probes(probes: Mapping[str, Tensor], each: int = 6) -> Figure:
             ax.imshow(drawing[0], cmap="gray", vmin=-1, vmax=1)
             ax.set(xticks=[], yticks=[])
         row[0].set_ylabel(kind, rotation=0, ha="right", va="center")
-    title = "The drawings differ in form and tone, not in place"
+    title = "In each column: the same place, other form and tone"
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure
 

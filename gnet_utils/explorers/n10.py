@@ -70,11 +70,14 @@ def draw_search(runs: Mapping, finals: Mapping[str, np.ndarray], names: Mapping)
     left.set_title("Best so far can only rise")
     for row, shares in enumerate(finals.values()):
         right.plot(shares, [row] * len(shares), "o", ms=5, color=COLOURS["gray"], alpha=0.7)
-        right.errorbar(shares.mean(), row, xerr=shares.std(ddof=1), fmt="D", color=COLOURS["red"])
+        right.errorbar(shares.mean(), row, xerr=shares.std(ddof=1), fmt="D", color=COLOURS["ink"])
     right.set(yticks=range(len(finals)), xlabel="test accuracy (%)", ylim=(len(finals) - 0.5, -0.5))
     right.set_yticklabels([names[key].replace(" of", "\nof") for key in finals], fontsize=9)
     right.set_title("Trained anew, they overlap")
-    lines = "Left, thick: mean of three searches; thin: one search (gray: both methods alike)"
+    lines = (
+        "Left, thick: mean of three searches; thin: one search (gray: both methods alike).\n"
+        "Right, dots: runs; diamonds: their mean, with one standard deviation."
+    )
     handles = left.get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower left", ncols=3, title=lines, alignment="left")
     return figure

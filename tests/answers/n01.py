@@ -65,11 +65,11 @@ RIGHT = {
     ],
     "01.parameters": forms(18_528),
     "01.reveal": [
-        [1, 0, 0],
+        [2, 0, -1],
         np.array([[2, -0.5, -0.5]]),
-        torch.tensor([0.0, 0.0, 1.0], requires_grad=True),
+        torch.tensor([-1.0, 0.0, 2.0], requires_grad=True),
         (np.float32(1.5), 0, Fraction(-1, 2)),
-        torch.tensor([1.0, 0, 0], dtype=torch.bfloat16).view(1, 3, 1, 1),
+        torch.tensor([2.0, 0, -1], dtype=torch.bfloat16).view(1, 3, 1, 1),
     ],
     "01.learn": [
         learn,
@@ -101,6 +101,7 @@ WRONG = {
         ((1 / 3, 1 / 3, 1 / 3), "The mean"),
         ((0, 1, 0), "In green"),
         ((0.5, 0.4, 0.1), "Go further"),
+        ((1, 0, 0), "only 100 gray levels apart"),
         ((0.5, 0, 0.5), "you raised both"),
         ((1, -1, 1), "another takes back"),
         ((1, 0, -1), "sum to 0"),

@@ -195,7 +195,9 @@ def test_the_key_s_opens_the_speakers_view_with_what_to_say(browser, tmp_path):
     (deck,) = make_slides(find_notebooks(["03"]), tmp_path / "slides", "45")
     fetched: list[str] = []
     page = open_deck(browser, deck, fetched)
-    while not page.locator("section.present section.present .vote").count():
+    for _ in range(40):
+        if page.locator("section.present section.present .vote").count():
+            break
         page.keyboard.press("ArrowRight")
     with page.expect_popup() as popup:
         page.keyboard.press("s")
