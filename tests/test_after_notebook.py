@@ -223,7 +223,10 @@ def test_a_narrower_inner_layer_lets_two_3x3_save_28_percent_in_4e_too():
         ("2.76 ± 0.09 against 3.29 ± 0.15%", "both with about 3.3 million"),
         ("evolution was hardly tested", "evolution is better than chance"),
         ("\\sqrt{\\text{lost} + \\text{won}}", "by less than the standard error of 1,000 pictures"),
-        ("In `channels_last` the same pooling takes many times less", "each number fetched is used only 9 or 25 times"),
+        (
+            "the same pooling takes many times less",
+            "each number fetched is used only 9 or 25 times",
+        ),
         ("in our runs", "exactly three times"),
     ],
 )

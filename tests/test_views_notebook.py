@@ -197,7 +197,7 @@ def gains_of(name: str, views: str) -> list[tuple[float, float]]:
 
 def test_crops_gain_two_or_three_points_after_training_with_crops_and_less_with_fresh_pictures():
     found = [[g for g, _ in gains_of(name, "crops 10")] for name in ("crop", "crop_fresh")]
-    assert [len(each) for each in found] == [3, 3] and sum(g > 0 for g in sum(found, [])) == 5
+    assert [len(each) for each in found] == [3, 3] and sum(g > 0 for e in found for g in e) == 5
     told, fresh = ([f"{g:+.1f}" for g in each] for each in found)
     assert f"It is (c): {told[0]}, {told[1]} and {told[2]} for the three seeds" in prose()
     assert f"fresh pictures less, {fresh[0]}, {fresh[1]} and {fresh[2]}" in prose()
