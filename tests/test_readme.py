@@ -1,9 +1,13 @@
 """The README keeps its promises: one page, commands first, files exist, the table is complete."""
 
+import base64
+import io
+import json
 import re
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageChops
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,6 +36,19 @@ def test_the_package_says_in_at_most_25_lines_in_which_order_to_read_all_of_it()
     assert {name for name in names if f"`{name}`" not in text and f"[{name}]" not in text} == set()
     order = [f"`{name}`" for name in ("layers", "counting", "data", "training", "probing")]
     assert sorted(order, key=text.index) == order
+
+
+def test_the_figures_of_the_readme_are_those_of_the_lessons():
+    shown = set(re.findall(r"data/pictures/readme_(\w+)\.png", README))
+    cells = [cell for path in NOTEBOOKS for cell in json.loads(path.read_text("utf-8"))["cells"]]
+    stored = {c["metadata"]["readme"]: c["outputs"] for c in cells if "readme" in c["metadata"]}
+    assert len(shown) >= 2 and stored.keys() == shown
+    for name, outputs in stored.items():
+        (figure,) = (out["data"]["image/png"] for out in outputs if "image/png" in out["data"])
+        with Image.open(io.BytesIO(base64.b64decode(figure))) as drawn:
+            with Image.open(ROOT / "data" / "pictures" / f"readme_{name}.png") as saved:
+                apart = ImageChops.difference(drawn.convert("RGB"), saved.convert("RGB"))
+        assert apart.getbbox() is None, name
 
 
 @pytest.mark.parametrize(
