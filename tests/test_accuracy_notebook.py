@@ -2,6 +2,7 @@
 
 import math
 import re
+import statistics
 from itertools import pairwise
 
 import numpy as np
@@ -94,6 +95,8 @@ def test_seven_accuracies_have_an_error_of_0_3_and_spread_by_0_24():
     errors = [figures(line.split("±")[1])[0] for line in each]
     assert len(each) == 7 and all(round(error, 1) == 0.3 for error in errors)
     assert figures(last)[-1] == 0.24 and "0.24 points for these seven" in prose()
+    without_6 = [figures(line.split(":")[1])[0] for line in each[:6]]
+    assert f"({statistics.stdev(without_6):.2f} without seed 6" in prose()
 
 
 def test_all_labels_by_lot_are_learned_and_others_are_guessed():

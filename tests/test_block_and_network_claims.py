@@ -71,6 +71,16 @@ def test_the_5x5_has_the_fewest_channels_of_the_three_windows():
     assert all(w.out_5x5 < min(w.out_1x1, w.out_3x3) for w in GOOGLENET_BLOCKS.values())
 
 
+def test_the_5x5_is_dearer_only_for_each_channel_and_only_in_the_naive_block():
+    widths = GOOGLENET_BLOCKS["3a"]
+    five, three = 25 * 192, 9 * 192
+    assert five * widths.out_5x5 < three * widths.out_3x3
+    assert (
+        f"only for each channel, and only in the naive block ({five:,} weights against {three:,}"
+        in (words("03"))
+    )
+
+
 # 04, the network ----------------------------------------------------------------------------------
 
 

@@ -185,6 +185,16 @@ def test_the_pooling_branch_leans_to_discs_in_all_blocks_before_5a(groups, capsy
     assert same_sign.tolist() == [3, 1, 2, 5]
 
 
+def test_the_5x5_of_4b_to_4d_leans_to_lines_and_to_bright_and_3b_has_no_channel_for_lines(groups):
+    scope, found = groups
+    torch.manual_seed(0)
+    for question in ("lines", "bright"):
+        points, band = scope["compare"](found["trained"], question)
+        assert (points[..., 2].mean(0)[3:6] > band).all()
+    in_3b = [found["trained"][0]["lines", f"inception_3b.branch_{kind}"] for kind in n09.BRANCHES]
+    assert torch.cat(in_3b).max() <= 0
+
+
 @pytest.fixture(scope="module")
 def cuts() -> dict:
     """The stored net's answers to the notebook's 1,000 test pictures, whole and cut."""

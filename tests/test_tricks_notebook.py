@@ -1,19 +1,28 @@
 """What notebook 13 says about speed and its price, computed or from the recorded runs."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 
 from gnet_utils import experiments
-from gnet_utils.counting import count_macs
+from gnet_utils.counting import count_macs, stage_shapes
+from gnet_utils.course import notebooks
 from gnet_utils.experiments import tricks
 from gnet_utils.experiments.tricks import RUNS, TRICKS, changed
 from gnet_utils.explorers import n13
 from gnet_utils.muon import orthogonalised
 from gnet_utils.recipes import build_network, get_recipe
 from gnet_utils.training import fit
+
+
+def words() -> str:
+    """The text of the lesson."""
+    (path,) = notebooks.find_notebooks(["13"])
+    cells = notebooks.read(path)["cells"]
+    return " ".join(cell["source"] for cell in cells if cell["cell_type"] == "markdown")
 
 
 def macs(recipe) -> int:
@@ -30,6 +39,24 @@ def test_the_336_is_a_product_of_less_work_faster_work_and_fewer_pictures():
     peaks = n13.bench()["peak_tflops"]
     share = 6 * macs(tutorial) * found["yardstick_images_per_s"] / 1e12 / peaks["float32"]
     assert share == pytest.approx(0.84, abs=0.005) and found["share_of_peak"] < 0.3
+
+
+def test_in_float32_sprint_keeps_the_processor_as_busy_as_the_tutorials_network():
+    found, peak = n13.bench()["recipes"]["sprint"], n13.bench()["peak_tflops"]["float32"]
+    in_float32 = found["images_per_s"] / n13.bench()["tricks"]["bfloat16"]
+    share = 6 * macs(get_recipe("sprint")) * in_float32 / 1e12 / peak
+    (said,) = re.findall(r"In float32 `sprint` would keep the processor at (\d+)%", words())
+    assert round(100 * share) == int(said)
+
+
+def test_fewer_channels_and_not_smaller_maps_save_work_against_the_tutorials():
+    tutorial, sprint = get_recipe("tutorial"), get_recipe("sprint")
+    wide = replace(sprint, network={**sprint.network, "width": 1.0})
+    assert macs(wide) > macs(tutorial) and macs(wide) / macs(sprint) > 12
+    for recipe, side in ((sprint, 14), (tutorial, 12)):
+        pixels = 1, 1, recipe.picture_size, recipe.picture_size
+        assert stage_shapes(build_network(recipe), pixels)["inception_3a"][-1] == side
+        assert f"{side}x{side}" in words()
 
 
 def test_one_trick_saves_more_than_all_others_together():
