@@ -194,10 +194,18 @@ def explore(
         busy = False
 
     def put_back(_) -> None:
+        leave_own()
+        redraw()
+
+    def leave_own() -> None:
         nonlocal own
         own = None
         _forget_content(controls[file], taken=False)
-        redraw()
+
+    def reset(_) -> None:
+        if file:
+            leave_own()
+        use(start)
 
     buttons = []
     for name, values in (presets or {}).items():
@@ -205,7 +213,7 @@ def explore(
         buttons[-1].on_click(lambda _, values=values: use(values))
     start = {name: control.value for name, control in controls.items() if name != file}
     buttons.append(ipywidgets.Button(description=RESET, icon="undo", layout=FITTED))
-    buttons[-1].on_click(lambda _: (file and put_back(None), use(start)))
+    buttons[-1].on_click(reset)
     if file:
         back.on_click(put_back)
         buttons.append(back)

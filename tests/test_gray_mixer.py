@@ -68,7 +68,7 @@ def test_every_preset_draws_every_picture(picture, name):
     weights = {f"{new}_from_{old}": 0.0 for new in COLOURS_IN for old in COLOURS_IN}
     state = {**weights, **PRESET_STATES[name]}
     figure = explore_mix(picture, None, **state)
-    shown = figure.axes[1].images[0].get_array()
+    shown = figure.axes[0].images[1].get_array()
     assert shown.ndim == (3 if name == "sepia" else 2)
     rows = demo_picture(picture).shape[0]
     assert shown.shape[0] in (rows, -(-rows // 2))
@@ -79,7 +79,11 @@ def test_the_ringed_pixel_is_the_one_whose_sum_is_written(colours):
     figure = gray_mixer(colours, LUMA)
     assert isinstance(figure, Figure)
     (ring,) = figure.axes[0].collections
-    assert ring.get_offsets().tolist() == [[25, 20]]
+    left, right, bottom, top = figure.axes[0].images[0].get_extent()
+    (x, y), (height, width) = ring.get_offsets()[0], colours.shape[:2]
+    assert ((x - left) / (right - left) * width, (top - y) / (top - bottom) * height) == (
+        pytest.approx((25.5, 20.5))  # the middle of that pixel
+    )
     assert figure.texts[0].get_text() == pixel_sum(colours, LUMA, (20, 25))
 
 

@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from matplotlib.patches import Rectangle
 from torch import nn
 
 from gnet_utils import probing
 from gnet_utils.course.notebooks import NOTEBOOKS, read
 from gnet_utils.data import CLASS_NAMES, load_fashion_mnist, to_float
 from gnet_utils.explorers import n09
-from gnet_utils.explorers.n09 import BRANCHES, MAPS, block_names, odds_without, strip, xray
+from gnet_utils.explorers.n09 import BRANCHES, MAPS, block_names, strip, without, xray
 from gnet_utils.models import FashionGoogLeNet
 from gnet_utils.plotting import BRANCH_COLOURS
 from gnet_utils.probing import ablate, branch_names, feature_maps, mean_maps
@@ -32,28 +31,31 @@ def net() -> nn.Module:
 
 def probabilities(figure, filled: bool) -> list[float]:
     """The widths of the bars, now (filled) or of the whole net (hollow)."""
-    bars = [patch for patch in figure.axes[1].patches if isinstance(patch, Rectangle)]
-    return [bar.get_width() for bar in bars if bar.get_fill() == filled]
+    bars = [patch for patch in figure.axes[0].patches if patch.get_x() == 1.0]
+    return [bar.get_width() / 1.06 for bar in bars if bar.get_fill() == filled]
 
 
 def titles(figure) -> list[str]:
-    return [ax.get_title(loc="left") for ax in figure.axes[2:]]
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    return [text for text in texts if "without it" in text]
 
 
 @pytest.mark.parametrize("block", ["inception_3a", "inception_4d", "inception_5b"])
 def test_the_xray_shows_the_strongest_maps_of_four_branches(block, net):
     figure = xray(net, PICTURE, block)
     images = to_float(torch.from_numpy(PICTURE)[None, None])
-    assert len(figure.axes) == 2 + 4
-    for ax, kind in zip(figure.axes[2:], BRANCHES, strict=True):
+    strips = figure.axes[0].images[1:]
+    stripes = [patch for patch in figure.axes[0].patches if patch.get_x() > 2]
+    for image, stripe, title, kind in zip(strips, stripes, titles(figure), BRANCHES, strict=True):
         name = f"{block}.branch_{kind}"
         maps = feature_maps(net, images, name)[name][0].detach()
-        assert ax.get_title(loc="left").startswith(f"{kind}: {len(maps)} maps")
-        shown = ax.images[0].get_array()
+        assert title.startswith(f"{kind}: {len(maps)} maps")
+        shown = image.get_array()
         assert np.nanmax(shown[:, : maps.shape[2]]) == pytest.approx(
             float(maps[maps.mean((1, 2)).argmax()].max()), abs=1e-5
         )
-        assert ax.patches[0].get_facecolor()[:3] == pytest.approx(_rgb(BRANCH_COLOURS[kind]))
+        assert stripe.get_y() == image.get_extent()[2]
+        assert stripe.get_facecolor()[:3] == pytest.approx(_rgb(BRANCH_COLOURS[kind]))
 
 
 def _rgb(colour: str) -> tuple[float, ...]:
@@ -76,10 +78,13 @@ def test_a_branch_that_is_off_changes_the_filled_bars_only(net):
     assert now[0] != pytest.approx(now[1], abs=1e-3)
     assert now[1] != pytest.approx(now[2], abs=1e-3)
     images = to_float(torch.from_numpy(PICTURE)[None, None])
-    alone = odds_without(net, images, ["inception_3a.branch_3x3"])[0].tolist()
-    assert now[1] == pytest.approx(alone, abs=1e-5)
-    assert off.axes[3].texts[0].get_text() == "off" and not off.axes[2].texts
-    assert np.nanmax(off.axes[3].images[0].get_array()) == 0
+    odds, maps = without(net, images, [[], ["inception_3a.branch_3x3"]])
+    assert now[1] == pytest.approx(odds[1].tolist(), abs=1e-5)
+    assert maps["inception_3a.branch_3x3"].abs().max() == 0
+    strips = off.axes[0].images[1:]
+    middles = [(strip.get_extent()[2] + strip.get_extent()[3]) / 2 for strip in strips]
+    (note,) = (text for text in off.axes[0].texts if text.get_text() == "off")
+    assert note.get_position()[1] == middles[1] and np.nanmax(strips[1].get_array()) == 0
 
 
 def test_the_titles_tell_what_each_branch_adds(net):

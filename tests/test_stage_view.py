@@ -6,9 +6,11 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from gnet_utils.data import demo_picture
 from gnet_utils.explorers.n04 import (
     STAGES,
     box,
+    by_liveliness,
     draw_fields,
     draw_journey,
     draw_network,
@@ -36,10 +38,18 @@ def test_every_stage_is_drawn_with_its_shape_and_field(stage):
     title = figure.get_suptitle()
     assert title.startswith(f"{stage}: {channels} maps of {height}x{width}, one step = ")
     photo, maps = figure.axes
-    assert len(photo.images) == 1 and len(maps.images) == 12
-    for image, mark in zip(maps.images, maps.patches, strict=True):  # on the unit at (0.9, 0.1)
-        left, right, bottom, top = image.get_extent()
-        inside = (mark.get_center() - (left, top)) / (right - left, bottom - top)
+    assert len(photo.images) == 1 and len(maps.patches) == 12
+    found = stage_maps(square(demo_picture("hopper")).tobytes())[stage][0]
+    (sheet,) = maps.images
+    pixels, (_, right, bottom, _) = sheet.get_array(), sheet.get_extent()
+    for index, mark in enumerate(maps.patches):  # on the unit at (0.9, 0.1)
+        corner = index % 4 * 122 / 112, index // 4 * 144 / 112
+        inside = mark.get_center() - corner
+        x, y = mark.get_center() / (right, bottom) * pixels.T.shape
+        shown = found[by_liveliness(found)[index]]
+        white = max(float(shown.max() - shown.min()), 1e-12)  # a map of one pixel is black
+        wanted = float(shown[int(0.1 * height), int(0.9 * width)] - shown.min()) / white
+        assert pixels[int(y), int(x)] == pytest.approx(wanted, abs=1e-5)
         cell = [(int(share * side) + 0.5) / side for share, side in ((0.9, width), (0.1, height))]
         assert inside == pytest.approx(cell)
 

@@ -231,8 +231,8 @@ def test_a_picture_of_any_kind_is_classified():
     net, gallery = FashionGoogLeNet(width=0.125, stem="patch"), some_data()
     for picture in (gallery[0][0, 0].numpy(), drawn(40, 30, 240, 50)):
         figure = classify(net, picture, gallery, "a title")
-        axes = figure.axes
-        assert len(axes[3].images) == 5 and axes[0].get_title() == "a title"
+        (page,) = figure.axes
+        assert len(page.images) == 2 + 5 and page.texts[0].get_text() == "a title"
 
 
 def test_the_network_on_the_page_is_that_of_the_recorded_runs():

@@ -194,6 +194,22 @@ def test_the_result_for_another_picture_does_not_stay_under_a_refused_one(shown)
         assert "a line of code" in line.value
 
 
+def test_reset_draws_once_also_where_a_picture_can_be_uploaded(shown):
+    file, height = widgets.upload(), widgets.slider("height", 3, 0, 20)
+    drawn = []
+
+    def draw(height, file):
+        drawn.append((height, file is None))
+        return bar(height)
+
+    widgets.explore(draw, "a bar", {"height": height, "file": file})
+    file.value, height.value = given("gray.png", png(np.full((4, 5, 3), 99, np.uint8))), 5
+    del drawn[:]
+    again, _ = box_of(shown).children[0].children
+    again.click()
+    assert drawn == [(3, True)]
+
+
 def test_a_broken_upload_is_said_inside_the_widget_which_goes_on(shown):
     file, height = widgets.upload(), widgets.slider("height", 3, 0, 20)
     widgets.explore(bar, "a bar", {"height": height, "file": file})

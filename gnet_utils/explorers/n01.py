@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 from gnet_utils.data import demo_picture, opencv
 from gnet_utils.exercises.n01 import LUMA
+from gnet_utils.explorers import page_of, put
 from gnet_utils.plotting import COLOURS, show
 
 # rows: new red, green, blue; columns: old red, green, blue
@@ -82,24 +82,27 @@ def gray_mixer(picture: np.ndarray, weights: Sequence) -> Figure:
 
     # places by hand: the automatic layout takes longer than all the rest
     figure = Figure(figsize=(7.2, 3.5), dpi=110, facecolor="white", layout="none")
-    left, middle, right = (
-        figure.add_axes((x, 0.22, 0.285, 0.69), anchor="S") for x in (0.01, 0.303, 0.596)
+    page, smooth = page_of(figure), {"interpolation": "antialiased"}
+    left, middle, right = ((x, 0.77, 2.05, 2.42) for x in (0.07, 2.18, 4.29))
+    x, y, width, height = put(page, picture, left, "photo", **smooth)
+    ring = (
+        x + width * (column + 0.5) / picture.shape[1],
+        y + height * (1 - (row + 0.5) / picture.shape[0]),
     )
-    for ax in (left, middle, right):
-        ax.axis("off")
-    left.imshow(picture, interpolation="antialiased")
-    left.scatter([column], [row], s=90, facecolors="none", edgecolors=COLOURS["yellow"], lw=2)
-    left.set_title("photo", fontsize=10, loc="left")
-    middle.imshow(result, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
-    middle.set_title("after the 1x1", fontsize=10, loc="left")
+    page.scatter(*ring, s=90, facecolors="none", edgecolors=COLOURS["yellow"], lw=2)
+    put(page, result, middle, "after the 1x1", cmap="gray", vmin=0, vmax=255, **smooth)
     limit = max(1, int(np.abs(difference).max()))
-    error_map = right.imshow(difference, cmap=mpl.colormaps["RdBu_r"], vmin=-limit, vmax=limit)
-    right.set_title(f"minus OpenCV: at most {np.abs(difference).max()}", fontsize=10, loc="left")
-    bar = figure.colorbar(
-        error_map, cax=figure.add_axes((0.895, 0.3, 0.015, 0.5)), ticks=[-limit, 0, limit]
+    look = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+    put(page, difference, right, f"minus OpenCV: at most {np.abs(difference).max()}", **look)
+    put(
+        page,
+        np.linspace(limit, -limit, 256)[:, None].repeat(16, 1),
+        (6.45, 1.1, 0.11, 1.75),
+        **look,
     )
-    bar.set_label("gray levels", fontsize=9, labelpad=0)
-    bar.ax.tick_params(labelsize=9)
+    for level, y in zip((-limit, 0, limit), (1.1, 1.975, 2.85), strict=True):
+        page.text(6.62, y, f"{level}", va="center", fontsize=9)
+    page.text(7.0, 1.975, "gray levels", rotation=90, ha="center", va="center", fontsize=9)
     sums = pixel_sum(picture, weights, (row, column))
     figure.text(0.5, 0.1, sums, ha="center", va="center", fontsize=10)
     return figure

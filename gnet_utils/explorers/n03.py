@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, Polygon, Rectangle
 from torch import Tensor, nn
 
 from gnet_utils.counting import count_parameters
@@ -119,11 +119,11 @@ def branch_costs(block: nn.Module, in_channels: int, map_size: int) -> dict[str,
 
 def draw_shares(ax: Axes, costs: dict[str, BranchCost], total: BranchCost) -> None:
     """Three bars of 100%: how channels, parameters and MACs divide over the branches."""
-    labels, left = ["output channels", "parameters", "MACs"], np.zeros(3)
-    narrow = [[] for _ in labels]  # what finds no room in its bar stands at the end
+    rows, left = range(3), np.zeros(3)
+    narrow = [[] for _ in rows]  # what finds no room in its bar stands at the end
     for name, cost in costs.items():
         shares = 100 * np.array(cost) / np.maximum(total, 1)
-        ax.barh(labels, shares, left=left, color=BRANCH_COLOURS[name], edgecolor="white")
+        ax.barh(rows, shares, left=left, color=BRANCH_COLOURS[name], edgecolor="white")
         look = {"color": "white" if name == "1x1" else "black", "fontsize": 9, "linespacing": 0.9}
         for row, share in enumerate(shares):
             if share >= 7:
@@ -137,6 +137,7 @@ def draw_shares(ax: Axes, costs: dict[str, BranchCost], total: BranchCost) -> No
     ax.invert_yaxis()
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.set(xlim=(0, 100), xlabel="share of each branch (%)")
+    ax.set_yticks(rows, ["output channels", "parameters", "MACs"])
     ax.tick_params(axis="y", length=0, labelcolor=COLOURS["ink"])
 
 
@@ -182,10 +183,11 @@ def draw_block(block: nn.Module, in_channels: int | None = None, ax: Axes | None
                 _band(ax, *ends, unit * channels, colour, 0.45)
         end = (4.35, top - unit * out / 2)
         _band(ax, (xs[-1] + box / 2, y), end, unit * out, colour, 0.45, bend=3.39)
-        ax.bar(4.45, unit * out, 0.2, bottom=top - unit * out, color=colour, edgecolor="white")
+        ax.add_artist(Rectangle((4.35, top - unit * out), 0.2, unit * out, fc=colour, ec="white"))
         ax.text(3.44, y + unit * out / 2 + 0.1, f"{out}", va="bottom", color=COLOURS["ink"])
         top -= unit * out
-    ax.bar(0.1, unit * in_channels, 0.2, bottom=middle - unit * in_channels / 2, color="#BBBBBB")
+    corner = 0, middle - unit * in_channels / 2
+    ax.add_artist(Rectangle(corner, 0.2, unit * in_channels, color="#BBBBBB"))
     before, after = (counted(n, "channel").replace(" ", "\n") for n in (in_channels, sum(outs)))
     ax.text(-0.05, middle, f"input\n{before}", ha="right", va="center")
     ax.text(4.6, middle, f"concat\n{after}", ha="left", va="center")
@@ -198,7 +200,9 @@ def _band(ax: Axes, start, end, thickness, colour, alpha, bend: float | None = N
     bend = start[0] if bend is None else bend
     x = np.r_[start[0], bend + (end[0] - bend) * t]
     y = np.r_[start[1], start[1] + (end[1] - start[1]) * (3 * t**2 - 2 * t**3)]
-    ax.fill_between(x, y - thickness / 2, y + thickness / 2, color=colour, alpha=alpha, lw=0)
+    edge = np.r_[x, x[::-1]], np.r_[y - thickness / 2, (y + thickness / 2)[::-1]]
+    # add_patch would look for limits, which are set: that takes longer than all the rest
+    ax.add_artist(Polygon(np.transpose(edge), color=colour, alpha=alpha, lw=0))
 
 
 def _chain(branch: nn.Module) -> list[tuple[str, int | None]]:
@@ -226,7 +230,7 @@ def _box(ax, x: float, y: float, text: str, colour: str, width: float) -> None:
         linewidth=2,
         zorder=2,
     )
-    ax.add_patch(patch)
+    ax.add_artist(patch)
     ax.text(x, y, text, ha="center", va="center", fontsize=9, color=COLOURS["ink"], zorder=3)
 
 

@@ -86,7 +86,7 @@ def draw_fields(
         for edge, line in (("black", 3.5), (colour, 2)):
             if name == "pool" and edge == "black":
                 continue  # it lies on the 3x3 box, which should shine through
-            ax.add_patch(
+            ax.add_artist(
                 Rectangle((left, top), size, size, fill=False, edgecolor=edge, lw=line, **style)
             )
         if name != "all":
@@ -111,17 +111,24 @@ def box(field: ReceptiveField, column: int, row: int) -> tuple[float, float, int
 
 def _liveliest(figure: Figure, maps: torch.Tensor, column: int, row: int) -> None:
     """The twelve maps that vary most, with a mark on the chosen unit."""
-    # one Axes for all, each map 1 wide and high: twelve would take longer than all the rest
+    # One Axes and one picture for all, each map 1 wide and high: twelve take longer than the rest.
     ax = figure.add_axes((0.53, 0.1, 0.458, 0.72))
     side = maps.shape[-1]
     mark = {"fill": False, "edgecolor": COLOURS["red"], "lw": 1.5}
     size = max(1, side / 14) / side
+    wide, high = 1 + 10 / 112, 1 + 32 / 112  # from map to map; 112 pixels: each side divides it
+    sheet = np.full((3 * 144, 4 * 122), np.nan)
+    pixels = np.arange(112) * side // 112
     for index, channel in enumerate(by_liveliness(maps)[:12]):
-        left, top = 1.09 * (index % 4), 1.29 * (index // 4)
-        ax.imshow(maps[channel].numpy(), cmap="gray", extent=(left, left + 1, top + 1, top))
+        down, across = divmod(index, 4)
+        shown = maps[channel].numpy()[pixels][:, pixels]
+        shown = (shown - shown.min()) / max(1e-12, shown.max() - shown.min())
+        sheet[144 * down :, 122 * across :][:112, :112] = shown
+        left, top = wide * across, high * down
         x, y = (start + (n + 0.5) / side - size / 2 for start, n in ((left, column), (top, row)))
-        ax.add_patch(Rectangle((x, y), size, size, **mark))
+        ax.add_artist(Rectangle((x, y), size, size, **mark))
         ax.text(left + 0.5, top - 0.05, f"map {channel}", fontsize=9, ha="center")
+    ax.imshow(sheet, cmap="gray", extent=(0, 4 * wide, 3 * high, 0))
     ax.set(xlim=(0, 4.27), ylim=(3.58, -0.21), aspect="auto")
     ax.axis("off")
 

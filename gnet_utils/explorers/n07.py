@@ -171,7 +171,8 @@ def replay(depth: int = 44, moment: int = 0) -> Figure:
     left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
     left.set_title("Training loss", loc="left", fontsize=11)
     right.set_title(f"Gradients at step {step}", loc="left", fontsize=11)
-    right.set_ylim(1e-2, 1e2)
+    decades = (0.01, 0.1, 1, 10, 100)  # as plain numbers: powers are set as formulas, and slowly
+    right.set(ylim=(1e-2, 1e2), yticks=decades, yticklabels=[f"{n:g}" for n in decades])
     right.minorticks_off()
     left.legend(frameon=False)
     right.legend(frameon=False)

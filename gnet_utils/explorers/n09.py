@@ -16,10 +16,11 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from gnet_utils.data import CLASS_NAMES, to_float
+from gnet_utils.explorers import Place, odds_bar, page_of, put, put_odds
 from gnet_utils.explorers.n05 import as_the_net_sees
 from gnet_utils.passes import evaluating, hooked
 from gnet_utils.plotting import BRANCH_COLOURS, BRANCHES, COLOURS, counted
-from gnet_utils.probing import BLACK, ablate, branch_names, enlarge, feature_maps
+from gnet_utils.probing import BLACK, branch_names, enlarge
 
 MAPS = 7  # shown of each branch
 
@@ -48,67 +49,65 @@ def xray(
     small = picture if picture.shape == (28, 28) else as_the_net_sees(picture)
     images = to_float(torch.from_numpy(np.ascontiguousarray(small))[None, None])
     zeroed = [n for kind in off for n in branch_names(net, kind) if everywhere or n in names]
-    whole, *alone = odds_without(net, images, ["", *names])
-    with torch.no_grad(), ablate(net, zeroed):
-        found = feature_maps(net, images, *names)
+    (whole, *alone, now), maps = without(net, images, [[], *([name] for name in names), zeroed])
     best = int(whole.argmax())
 
-    # fixed places: a layout engine is slow
     figure = Figure(figsize=(7.2, 4.5), dpi=110, layout="none", facecolor="white")
-    left = figure.add_axes((0.02, 0.55, 0.27, 0.35))
-    left.imshow(small, cmap="gray", interpolation="nearest")
-    left.set_title(f"{title}\nthe net says {CLASS_NAMES[best]}", fontsize=9, loc="left")
-    left.axis("off")
-    draw_odds(figure.add_axes((0.14, 0.1, 0.15, 0.42)), whole, found["logits"].softmax(1)[0])
+    page = page_of(figure)
+    put(
+        page,
+        small,
+        (0.14, 2.48, 1.95, 1.58),
+        f"{title}\nthe net says {CLASS_NAMES[best]}",
+        cmap="gray",
+    )
+    bars = (1.0, 0.45, 1.06, 1.87)
+    put_odds(page, bars, now.tolist(), [COLOURS["sky"]] * 10)
+    for row, share in enumerate(whole.tolist()):
+        page.add_artist(Rectangle(*odds_bar(bars, row, share), fill=False, lw=1))
+    page.text(2.1, 0.08, "probability (outline: whole net)", fontsize=9, ha="right")
     for row, (name, odds) in enumerate(zip(names, alone, strict=True)):
         kind = name.rpartition("_")[2]
-        ax = figure.add_axes((0.33, 0.755 - 0.236 * row, 0.655, 0.175))
-        draw_maps(ax, found[name][0], "off" if name in zeroed else "")
-        maps = counted(found[name].shape[1], "map")
-        text = f"{kind}: {maps}; without it {CLASS_NAMES[best]} "
-        ax.set_title(text + f"{whole[best]:.0%} → {odds[best]:.0%}", fontsize=9, loc="left")
-        stripe = {"transform": ax.transAxes, "color": BRANCH_COLOURS[kind], "clip_on": False}
-        ax.add_patch(Rectangle((-0.018, 0), 0.01, 1, **stripe))
+        text = f"{kind}: {counted(len(maps[name]), 'map')}; without it {CLASS_NAMES[best]} "
+        text += f"{whole[best]:.0%} → {odds[best]:.0%}"
+        place = (2.38, 3.48 - 1.06 * row, 4.72, 0.6)
+        note = "off" if name in zeroed else ""
+        left, bottom, _, height = draw_maps(page, place, maps[name], text, note)
+        stripe = (left - 0.09, bottom), 0.05, height
+        page.add_artist(Rectangle(*stripe, color=BRANCH_COLOURS[kind]))
     return figure
 
 
-def odds_without(net: nn.Module, image: Tensor, names: Sequence[str]) -> Tensor:
-    """The ten probabilities when each of the modules `names` alone gives zeros: (len(names), 10).
+def without(
+    net: nn.Module, image: Tensor, groups: Sequence[Sequence[str]]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """What `net` says when the modules of a group give zeros, for each of `groups`, in one pass.
 
-    image: (1, 1, 28, 28); it goes through the net once, as often as there are names. "" is none.
+    image: (1, 1, 28, 28). Returns the ten probabilities, (len(groups), 10), and what each module
+    that a group names gives with the last group.
     """
+    found = {}
 
     def leave_out(name: str, _, output: Tensor) -> Tensor:
         output = output.clone()
-        output[[each == name for each in names]] = 0
+        output[[name in group for group in groups]] = 0
+        found[name] = output[-1]
         return output
 
-    modules = [(name, net.get_submodule(name)) for name in names if name]
+    modules = [(name, net.get_submodule(name)) for name in {n for group in groups for n in group}]
     with evaluating(net), torch.no_grad(), hooked(modules, leave_out):
-        return net(image.expand(len(names), -1, -1, -1)).softmax(1)
+        return net(image.expand(len(groups), -1, -1, -1)).softmax(1), found
 
 
-def draw_odds(ax: Axes, whole: Tensor, now: Tensor) -> None:
-    """Ten bars: hollow for the whole net, filled for the net with the switches as they are."""
-    places = range(10)
-    ax.barh(places, now.tolist(), color=COLOURS["sky"], label="now")
-    ax.barh(places, whole.tolist(), fill=False, edgecolor=COLOURS["ink"], lw=1, label="whole net")
-    ax.set_yticks(places, CLASS_NAMES)
-    ax.set(xlim=(0, 1.02), xticks=[0, 0.5, 1])
-    ax.set_xlabel("probability (outline: whole net)", fontsize=9, loc="right")
-    ax.invert_yaxis()
-    ax.tick_params(labelsize=9, length=0)
-    ax.spines[["top", "right"]].set_visible(False)
+def draw_maps(page: Axes, place: Place, maps: Tensor, title: str, note: str) -> Place:
+    """The strongest maps of (C, H, W) in one row, the strongest first; `note` is written over.
 
-
-def draw_maps(ax: Axes, maps: Tensor, note: str) -> None:
-    """The strongest maps of (C, H, W) in one row, the strongest first; `note` is written over."""
-    ax.imshow(strip(maps), cmap="viridis", vmin=0, interpolation="nearest")
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
-    if note:
-        centred = {"ha": "center", "va": "center", "transform": ax.transAxes}
-        ax.text(0.5, 0.5, note, color="white", fontsize=12, **centred)
+    Returns where they lie.
+    """
+    place = left, bottom, width, height = put(page, strip(maps), place, title, vmin=0)
+    middle = left + width / 2, bottom + height / 2
+    page.text(*middle, note, color="white", fontsize=12, ha="center", va="center")
+    return place
 
 
 def strip(maps: Tensor) -> np.ndarray:
