@@ -8,8 +8,8 @@ import base64
 import io
 import re
 from collections.abc import Sequence
-from functools import cache
 from html import escape
+from threading import Lock
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -39,6 +39,9 @@ BRANCH_COLOURS = {
     "5x5": COLOURS["green"],
     "pool": COLOURS["purple"],
 }
+# One for all figures: it knows how wide a text is that was drawn before.
+_NOTHING = Figure()
+_CANVAS, _IN_USE = FigureCanvasAgg(_NOTHING), Lock()
 NUMBER = re.compile(r"[-+±~<>≤≥–.,:/%xKM\d\s]*")  # what stands on the right in a table
 BRANCHES = tuple(BRANCH_COLOURS)  # of a block, in its own order
 
@@ -135,21 +138,14 @@ def to_png(figure: Figure) -> bytes:
 
 def pixels_of(figure: Figure) -> np.ndarray:
     """The figure as (H, W, 3) uint8 RGB."""
-    canvas = _canvas()
-    nothing = canvas.figure
-    figure.set_canvas(canvas)
-    canvas.figure = figure
-    try:
-        canvas.draw()  # once; savefig draws twice
-        return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    finally:
-        canvas.figure = nothing  # so that the figure can go
-
-
-@cache
-def _canvas() -> FigureCanvasAgg:
-    """One for all figures: it knows how wide a text is that was drawn before."""
-    return FigureCanvasAgg(Figure())
+    with _IN_USE:  # explorers may draw in a thread beside that of the cells
+        figure.set_canvas(_CANVAS)
+        _CANVAS.figure = figure
+        try:
+            _CANVAS.draw()  # once; savefig draws twice
+            return np.ascontiguousarray(np.asarray(_CANVAS.buffer_rgba())[..., :3])
+        finally:
+            _CANVAS.figure = _NOTHING  # so that the figure can go
 
 
 def _smallest(png: bytes) -> tuple[str, bytes]:

@@ -10,6 +10,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from html import escape
+from threading import RLock
 from typing import Any
 
 import ipywidgets
@@ -35,6 +36,9 @@ GRID = ipywidgets.Layout(
 )
 WARNING = "color: #b00020; background: white; padding: 0 4px"  # readable on any page
 REFUSED = (ValueError, CourseError)
+# JupyterLab 4.4 and later hands what controls say to a thread beside that of the cells, or to
+# several. A network with hooks in it, and the drawing itself, are for one picture at a time.
+_ONE_AT_A_TIME = RLock()
 PUT_BACK, RESET = "without own picture", "reset"
 ASLEEP = "No live controls here? Run this cell again (Shift+Enter)."  # true on every page
 # JupyterLab marks controls that have lost their kernel, and leaves `style` out where the notebook
@@ -138,15 +142,36 @@ def explore(
     files = [n for n, c in controls.items() if isinstance(c, ipywidgets.FileUpload)]
     own, file = None, files[0] if files else None
     back = ipywidgets.Button(description=PUT_BACK, layout=FITTED, disabled=True)
+    start = {name: control.value for name, control in controls.items() if name != file}
+    exact = dict(start)  # what was set last, see `value_of`
+    drawn = None  # the values behind the picture that is shown
+
+    def value_of(name: str) -> Any:
+        """Of a control; what a preset has set counts as long as its slider stands there.
+
+        A front end rounds it to the slider's step, 0.2989 to 0.3, and sends that back.
+        """
+        control = controls[name]
+        if not isinstance(control, ipywidgets.FloatSlider):
+            return control.value
+        if abs(control.value - exact.get(name, control.value)) > control.step / 2:
+            del exact[name]  # moved by hand
+        return exact.get(name, control.value)
 
     def draw_now() -> None:
-        values = {n: own if n == file else c.value for n, c in controls.items()}
+        nonlocal drawn
+        values = {name: own if name == file else value_of(name) for name in controls}
+        state = [id(value) if name == file else value for name, value in values.items()]
+        if state == drawn:
+            return
+        drawn = None
         with _garbage_found_young():
             picture.value = to_png(draw(**values))
         picture.layout.visibility = "visible"
         message.value = note()
         if code is not None:
             line.value = f"<code>{escape(code(**values))}</code>"
+        drawn = state
 
     def note() -> str:
         """Rest the controls that an own picture replaces; what is to be said of it."""
@@ -161,10 +186,11 @@ def explore(
     def redraw(_=None) -> None:
         if busy:
             return
-        try:
-            draw_now()
-        except REFUSED as error:
-            say(error)
+        with _ONE_AT_A_TIME:
+            try:
+                draw_now()
+            except REFUSED as error:
+                say(error)
 
     def say(error: Exception) -> None:
         message.value = f'<b style="{WARNING}">{escape(str(error))}</b>'
@@ -174,7 +200,7 @@ def explore(
         nonlocal busy
         busy = True
         for name, value in values.items():
-            controls[name].value = value
+            controls[name].value = exact[name] = value
         busy = False
         redraw()
 
@@ -184,7 +210,8 @@ def explore(
             return
         try:
             own = _uploaded(controls[file])
-            draw_now()
+            with _ONE_AT_A_TIME:
+                draw_now()
         except REFUSED as error:  # it would stop every later picture
             own = None
             note()
@@ -211,7 +238,6 @@ def explore(
     for name, values in (presets or {}).items():
         buttons.append(ipywidgets.Button(description=name, layout=FITTED))
         buttons[-1].on_click(lambda _, values=values: use(values))
-    start = {name: control.value for name, control in controls.items() if name != file}
     buttons.append(ipywidgets.Button(description=RESET, icon="undo", layout=FITTED))
     buttons[-1].on_click(reset)
     if file:

@@ -2,8 +2,10 @@
 
 import colorsys
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from matplotlib.figure import Figure
 
 from gnet_utils import plotting
 from gnet_utils.counting import format_table
@@ -57,3 +59,15 @@ def test_red_is_no_second_orange():
         return 360 * colorsys.rgb_to_hsv(*(int(code[at : at + 2], 16) / 255 for at in (1, 3, 5)))[0]
 
     assert hue("red") < 15 and hue("orange") > 35
+
+
+def test_two_threads_draw_each_its_own_figure():
+    def draw(number: int) -> bytes:
+        figure = Figure(figsize=(4, 2))
+        figure.subplots().plot(range(number), label=f"{number} points")
+        return plotting.to_png(figure)
+
+    numbers = [2, 5] * 8
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(draw, numbers))
+    assert together == [draw(number) for number in numbers]

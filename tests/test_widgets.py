@@ -3,6 +3,8 @@
 import datetime
 import gc
 import io
+import threading
+import time
 import weakref
 
 import ipywidgets
@@ -208,6 +210,53 @@ def test_reset_draws_once_also_where_a_picture_can_be_uploaded(shown):
     again, _ = box_of(shown).children[0].children
     again.click()
     assert drawn == [(3, True)]
+
+
+def test_a_preset_stays_exact_when_the_page_sends_back_what_it_has_rounded(shown):
+    weight, drawn = widgets.slider("weight", 1.0, -1.0, 2.0, 0.01), []
+
+    def draw(weight):
+        drawn.append(weight)
+        return bar(weight)
+
+    widgets.explore(draw, "a bar", {"weight": weight}, presets={"luma": {"weight": 0.2989}})
+    preset, again = box_of(shown).children[0].children
+    preset.click()
+    weight.value = 0.3  # as JupyterLab does for a slider that follows the hand
+    again.click()
+    weight.value = 0.9999999999999998
+    assert drawn == [1.0, 0.2989, 1.0]
+    weight.value = 0.99  # by hand
+    weight.value = 1.0
+    assert drawn[3:] == [0.99, 1.0]
+    weight.value = 0.3
+    assert drawn[5:] == [0.3]
+
+
+def test_two_controls_that_speak_at_once_draw_one_after_the_other(shown):
+    names, inside, most = ("left", "right"), [], []
+
+    def draw(left, right):
+        inside.append((left, right))
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.pop()
+        return bar(left + right)
+
+    controls = {name: widgets.slider(name, 0, 0, 9) for name in names}
+    widgets.explore(draw, "a bar", controls)
+
+    def move(name):
+        for value in (1, 2, 3):
+            controls[name].value = value
+
+    threads = [threading.Thread(target=move, args=[name]) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
+    assert part(box_of(shown), ipywidgets.Image).value == widgets.to_png(bar(6))
 
 
 def test_a_broken_upload_is_said_inside_the_widget_which_goes_on(shown):

@@ -310,7 +310,10 @@ def test_every_control_of_an_explorer_moves_its_picture_by_keyboard_and_mouse(le
         move(page, box.locator(".widget-hslider, .widget-dropdown").last, "keyboard")
         presets = box.locator("button", has_not_text=re.compile("reset|picture|sheet", re.I))
         for button in presets.all():
+            box.evaluate(LONGEST)
             follows(box, f'"{button.inner_text()}"', button.click)
+            page.wait_for_timeout(600)  # a slider could send back what it has rounded
+            assert box.evaluate("box => box.waited.length") == 1
         box.get_by_text("reset", exact=True).click()
         assert timed or returns(box, first)
         if box.locator(".widget-upload").count():
