@@ -36,8 +36,8 @@ GRID = ipywidgets.Layout(
 )
 WARNING = "color: #b00020; background: white; padding: 0 4px"  # readable on any page
 REFUSED = (ValueError, CourseError)
-# JupyterLab 4.4 and later hands what controls say to a thread beside that of the cells, or to
-# several. A network with hooks in it, and the drawing itself, are for one picture at a time.
+# JupyterLab 4.4 and later lets controls speak to the kernel in a thread beside that of the cells.
+# A network with hooks in it, and the drawing itself, are for one picture at a time.
 _ONE_AT_A_TIME = RLock()
 PUT_BACK, RESET = "without own picture", "reset"
 ASLEEP = "No live controls here? Run this cell again (Shift+Enter)."  # true on every page

@@ -67,7 +67,7 @@ def test_the_designer_draws_its_numbers():
     texts = [text.get_text() for ax in figure.axes for text in ax.texts]
     assert {"221,184", "129,024"} <= set(texts)
     titles = [ax.get_title(loc="left") for ax in figure.axes]
-    assert titles[0] == "parameters\n-42%"
+    assert texts[0] == "parameters\n-42%"
     assert any("164.6" in title for title in titles)
     assert Image.open(io.BytesIO(to_png(figure))).width > 600
 

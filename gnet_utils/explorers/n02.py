@@ -1,16 +1,16 @@
 """Bottleneck designer: a k x k convolution with and without a 1x1 before it, in four budgets."""
 
-from collections.abc import Sequence
-from math import inf
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import nn
 
 from gnet_utils.counting import measure_ms
+from gnet_utils.explorers import page_of
 from gnet_utils.plotting import BRANCH_COLOURS, COLOURS
 
 MEASURED_UP_TO = 5e8  # MACs: beyond, old machines take longer than a reader waits
@@ -96,7 +96,7 @@ def time_design(design: Design) -> Times | None:
     shape = (1, design.in_channels, design.height, design.width)
     with torch.random.fork_rng(devices=[]):  # a slider must not change the cells' random numbers
         modules = build(design)
-    return tuple(measure_ms(module, shape) for module in modules)
+    return tuple(measure_ms(module, shape, seconds=0.02) for module in modules)
 
 
 def pytorch_line(design: Design) -> str:
@@ -115,22 +115,21 @@ def draw_design(design: Design, milliseconds: Times | None = None) -> Figure:
     `milliseconds` are the measured times of the plain layer and of the bottleneck.
     """
     plain, first, second = layer_costs(design)
-    # places by hand: the automatic layout takes longer than all the rest
     figure = Figure(figsize=(7.2, 4.3), dpi=110, facecolor="white", layout="none")
-    k = design.kernel_size
+    page, k = page_of(figure), design.kernel_size
     names = "parameters", "MACs (millions)", "activations (KiB)"
     for i, (name, unit) in enumerate(zip(names, (1, 1e6, 1024), strict=True)):
-        ax = figure.add_axes((0.03 + 0.245 * i, 0.555, 0.205, 0.285))
-        _stacked(ax, name, plain[i] / unit, first[i] / unit, second[i] / unit, k)
-    _times(figure.add_axes((0.765, 0.555, 0.205, 0.285)), milliseconds)
+        bottleneck = [(first[i] / unit, BRANCH_COLOURS["1x1"]), (second[i] / unit, _colour(k))]
+        _panel(page, i, name, [[(plain[i] / unit, _colour(k))], bottleneck])
+    _times(page, milliseconds)
 
     c_in, reduce, c_out, _, height, width = design
     route = f"{c_in} → {reduce} → {c_out}, {k}x{k}, on {height}x{width}"
-    figure.text(0.03, 0.97, route, fontsize=12, va="center")
-    legend = (0.63, BRANCH_COLOURS["1x1"], "the 1x1 before"), (0.87, _colour(k), f"the {k}x{k}")
+    page.text(0.22, 4.17, route, fontsize=12, va="center")
+    legend = (4.54, BRANCH_COLOURS["1x1"], "the 1x1 before"), (6.26, _colour(k), f"the {k}x{k}")
     for x, colour, name in legend:
-        figure.text(x, 0.97, name, fontsize=10, va="center")
-        figure.text(x - 0.03, 0.97, "■", color=colour, fontsize=14, va="center")
+        page.text(x, 4.17, name, fontsize=10, va="center")
+        page.add_artist(Rectangle((x - 0.21, 4.1), 0.14, 0.14, color=colour))
     _break_even(figure.add_axes((0.09, 0.115, 0.87, 0.27)), design)
     return figure
 
@@ -141,38 +140,46 @@ def _colour(kernel_size: int) -> str:
     return BRANCH_COLOURS.get(f"{kernel_size}x{kernel_size}", COLOURS["purple"])
 
 
-def _stacked(ax: Axes, name: str, plain: float, first: float, second: float, k: int) -> None:
-    ax.bar([0, 1], [plain, second], bottom=[0, first], color=_colour(k), width=0.7)
-    ax.bar([1], [first], color=BRANCH_COLOURS["1x1"], width=0.7)
-    _label(ax, name, (plain, first + second), (plain, first + second))
+def _panel(
+    page: Axes, column: int, name: str, stacks: Sequence, tops: Sequence[float] = (0, 0)
+) -> tuple[Callable[[float], float], tuple[float, float]]:
+    """Two bars, each a stack of (height, colour): title, numbers above, what they are below.
 
-
-def _times(ax: Axes, milliseconds: Times | None) -> None:
-    if milliseconds is None:
-        ax.axis("off")
-        text = f"time not measured:\nover {MEASURED_UP_TO / 1e9:g} GMACs,\nor no kernel"
-        ax.text(0.5, 0.5, text, ha="center", va="center", fontsize=9)
-        return
-    lows, medians, highs = np.transpose(milliseconds)
-    # a quartile can fall on the median: rounding must not make the error negative
-    errors = np.maximum(0, [medians - lows, highs - medians])
-    ax.bar([0, 1], medians, color=COLOURS["gray"], width=0.7, yerr=errors, capsize=4)
-    _label(ax, "milliseconds here", medians, highs)
-
-
-def _label(ax: Axes, name: str, values: Sequence[float], heights: Sequence[float]) -> None:
-    """Title, numbers above the bars or their error bars, and no frame."""
-    change = values[1] / values[0] - 1 if values[0] else inf
-    ax.set_title(f"{name}\n{change:+.0%}", fontsize=10, loc="left")
-    highest = max(heights)
-    for x, value in enumerate(values):
+    tops: how high the ends of error bars are. Returns the height of a value on the page, and the
+    middles of the bars.
+    """
+    left, bottom, places = 0.22 + 1.764 * column, 2.4, (0.38, 1.12)
+    values = [sum(height for height, _ in stack) for stack in stacks]
+    unit = 1.05 / max(*values, *tops)
+    change = values[1] / values[0] - 1
+    page.text(left, bottom + 1.28, f"{name}\n{change:+.0%}", fontsize=10)
+    page.plot([left, left + 1.48], [bottom, bottom], color="black", lw=0.8)
+    look = {"ha": "center", "fontsize": 9}
+    words = "plain", "bottleneck"
+    for place, word, value, stack, top in zip(places, words, values, stacks, tops, strict=True):
+        base = bottom
+        for height, colour in stack:
+            page.add_artist(
+                Rectangle((left + place - 0.26, base), 0.52, unit * height, color=colour, lw=0)
+            )
+            base += unit * height
         digits = 0 if value >= 1000 else 1 if value >= 10 else 2
         text = f"{value:,.{0 if value == int(value) else digits}f}"
-        ax.text(x, heights[x] + 0.02 * highest, text, ha="center", va="bottom", fontsize=9)
-    ax.set_ylim(0, 1.16 * highest)
-    ax.set_xticks([0, 1], ["plain", "bottleneck"], fontsize=9)
-    ax.set_yticks([])
-    ax.spines[["top", "right", "left"]].set_visible(False)
+        page.text(left + place, bottom + unit * max(value, top) + 0.03, text, **look)
+        page.text(left + place, bottom - 0.06, word, va="top", **look)
+    return (lambda value: bottom + unit * value), tuple(left + place for place in places)
+
+
+def _times(page: Axes, milliseconds: Times | None) -> None:
+    if milliseconds is None:
+        text = f"time not measured:\nover {MEASURED_UP_TO / 1e9:g} GMACs,\nor no kernel"
+        page.text(6.25, 3.0, text, ha="center", va="center", fontsize=9)
+        return
+    stacks = [[(median, COLOURS["gray"])] for _, median, _ in milliseconds]
+    highs = [high for _, _, high in milliseconds]
+    height, middles = _panel(page, 3, "milliseconds here", stacks, highs)
+    for x, (low, _, high) in zip(middles, milliseconds, strict=True):
+        page.plot([x, x], [height(low), height(high)], "_-", color="black", lw=1.5, ms=8)
 
 
 def _break_even(ax: Axes, design: Design) -> None:
@@ -187,7 +194,7 @@ def _break_even(ax: Axes, design: Design) -> None:
     ax.set_ylabel("cost / plain", fontsize=9)
     ax.set_xlabel("channels between the two convolutions (reduce)", fontsize=9)
     ax.tick_params(labelsize=9)
-    ax.spines[["top", "right"]].set_visible(False)
+    ax.locator_params(axis="x", nbins=5)
     verdict = "pays" if design.reduce < limit else "does not pay"
     ax.set_title(
         f"Break-even at {limit:.1f} channels: {design.reduce} {verdict} "

@@ -136,7 +136,7 @@ def draw_shares(ax: Axes, costs: dict[str, BranchCost], total: BranchCost) -> No
         ax.text(101, row, "\n".join(names), va="center", fontsize=9, linespacing=0.9)
     ax.invert_yaxis()
     ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.set(xlim=(0, 100), xlabel="share of each branch (%)")
+    ax.set(xlim=(0, 100), xticks=(0, 50, 100), xlabel="share of each branch (%)")
     ax.set_yticks(rows, ["output channels", "parameters", "MACs"])
     ax.tick_params(axis="y", length=0, labelcolor=COLOURS["ink"])
 

@@ -307,7 +307,8 @@ def test_every_control_of_an_explorer_moves_its_picture_by_keyboard_and_mouse(le
                 if picture(box) != first:
                     reset(box, first, timed)
             waited[name] = box.evaluate(LONGEST)
-        move(page, box.locator(".widget-hslider, .widget-dropdown").last, "keyboard")
+        last = box.locator(".widget-hslider, .widget-dropdown").last
+        follows(box, "the last control", move, page, last, "keyboard")
         presets = box.locator("button", has_not_text=re.compile("reset|picture|sheet", re.I))
         for button in presets.all():
             box.evaluate(LONGEST)
