@@ -14,6 +14,7 @@ from matplotlib.patches import FancyBboxPatch, Polygon, Rectangle
 from torch import Tensor, nn
 
 from gnet_utils.counting import count_parameters
+from gnet_utils.explorers import Place, page_of
 from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
 from gnet_utils.plotting import BRANCH_COLOURS, BRANCHES, COLOURS, counted
 
@@ -72,7 +73,6 @@ def block_builder(
 
     figure = Figure(figsize=(7.2, 4.7), dpi=110, layout="none", facecolor="white")
     drawing = figure.add_axes((0.02, 0.36, 0.96, 0.57))  # fixed places: a layout engine is slow
-    shares = figure.add_axes((0.18, 0.11, 0.68, 0.26))
     draw_block(block, in_channels, drawing)
     drawing.set_title(
         f"{counted(total.channels, 'channel')} out, {counted(total.parameters, 'parameter')}, "
@@ -80,7 +80,7 @@ def block_builder(
         loc="left",
         fontsize=11,
     )
-    draw_shares(shares, costs, total)
+    draw_shares(page_of(figure), (1.3, 0.52, 4.9, 1.2), costs, total)
     return figure
 
 
@@ -117,28 +117,34 @@ def branch_costs(block: nn.Module, in_channels: int, map_size: int) -> dict[str,
     return costs
 
 
-def draw_shares(ax: Axes, costs: dict[str, BranchCost], total: BranchCost) -> None:
+def draw_shares(page: Axes, place: Place, costs: dict[str, BranchCost], total: BranchCost) -> None:
     """Three bars of 100%: how channels, parameters and MACs divide over the branches."""
-    rows, left = range(3), np.zeros(3)
+    start, bottom, width, height = place
+    rows, lefts = [bottom + height * (0.5 + row) / 3 for row in (2, 1, 0)], [start] * 3
     narrow = [[] for _ in rows]  # what finds no room in its bar stands at the end
     for name, cost in costs.items():
-        shares = 100 * np.array(cost) / np.maximum(total, 1)
-        ax.barh(rows, shares, left=left, color=BRANCH_COLOURS[name], edgecolor="white")
         look = {"color": "white" if name == "1x1" else "black", "fontsize": 9, "linespacing": 0.9}
-        for row, share in enumerate(shares):
-            if share >= 7:
-                place = left[row] + share / 2, row
-                ax.text(*place, f"{name}\n{share:.1f}%", ha="center", va="center", **look)
+        for row, (y, part, whole) in enumerate(zip(rows, cost, total, strict=True)):
+            share = part / max(whole, 1)
+            bar = (lefts[row], y - 0.16), width * share, 0.32
+            page.add_artist(Rectangle(*bar, fc=BRANCH_COLOURS[name], ec="white"))
+            if share >= 0.07:
+                middle = lefts[row] + width * share / 2
+                page.text(middle, y, f"{name}\n{share:.1%}", ha="center", va="center", **look)
             else:
-                narrow[row].append(f"{name} {share:.1f}%")
-        left += shares
-    for row, names in enumerate(narrow):
-        ax.text(101, row, "\n".join(names), va="center", fontsize=9, linespacing=0.9)
-    ax.invert_yaxis()
-    ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.set(xlim=(0, 100), xticks=(0, 50, 100), xlabel="share of each branch (%)")
-    ax.set_yticks(rows, ["output channels", "parameters", "MACs"])
-    ax.tick_params(axis="y", length=0, labelcolor=COLOURS["ink"])
+                narrow[row].append(f"{name} {share:.1%}")
+            lefts[row] += width * share
+    for y, names, label in zip(
+        rows, narrow, ("output channels", "parameters", "MACs"), strict=True
+    ):
+        page.text(
+            start + width + 0.05, y, "\n".join(names), va="center", fontsize=9, linespacing=0.9
+        )
+        page.text(start - 0.06, y, label, ha="right", va="center")
+    page.plot([start, start + width], [bottom, bottom], color="black", lw=0.8)
+    for share in (0, 0.5, 1):
+        page.text(start + share * width, bottom - 0.07, f"{share:.0%}", ha="center", va="top")
+    page.text(start + width / 2, bottom - 0.28, "share of each branch", ha="center", va="top")
 
 
 # The drawing of a block ---------------------------------------------------------------------------
