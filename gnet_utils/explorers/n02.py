@@ -7,6 +7,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from torch import nn
 
 from gnet_utils.counting import measure_ms
@@ -130,7 +131,7 @@ def draw_design(design: Design, milliseconds: Times | None = None) -> Figure:
     for x, colour, name in legend:
         page.text(x, 4.17, name, fontsize=10, va="center")
         page.add_artist(Rectangle((x - 0.21, 4.1), 0.14, 0.14, color=colour))
-    _break_even(figure.add_axes((0.09, 0.115, 0.87, 0.27)), design)
+    _break_even(page, design)
     return figure
 
 
@@ -182,26 +183,39 @@ def _times(page: Axes, milliseconds: Times | None) -> None:
         page.plot([x, x], [height(low), height(high)], "_-", color="black", lw=1.5, ms=8)
 
 
-def _break_even(ax: Axes, design: Design) -> None:
-    limit = design.break_even
+def _break_even(page: Axes, design: Design) -> None:
+    left, bottom, width, height = 0.65, 0.5, 6.3, 1.16
+    limit, ink = design.break_even, COLOURS["ink"]
     end = max(1.25 * limit, 1.1 * design.reduce)
-    ax.plot([0, end], [0, end / limit], color=COLOURS["ink"])
-    ax.axhline(1, color=COLOURS["gray"], lw=1)
-    ax.axvline(limit, color=COLOURS["red"], ls="--")
-    ax.axvspan(0, min(limit, end), color=COLOURS["green"], alpha=0.1, lw=0)
-    ax.plot([design.reduce], [design.reduce / limit], "o", ms=9, color=COLOURS["blue"], zorder=3)
-    ax.set(xlim=(0, end), ylim=(0, 1.08 * end / limit))
-    ax.set_ylabel("cost / plain", fontsize=9)
-    ax.set_xlabel("channels between the two convolutions (reduce)", fontsize=9)
-    ax.tick_params(labelsize=9)
-    ax.locator_params(axis="x", nbins=5)
+    top = 1.08 * end / limit
+
+    def x(channels: float) -> float:
+        return left + width * channels / end
+
+    def y(cost: float) -> float:
+        return bottom + height * cost / top
+
+    pays = (left, bottom), x(limit) - left, height
+    page.add_artist(Rectangle(*pays, color=COLOURS["green"], alpha=0.1, lw=0))
+    page.plot([left, left, left + width], [bottom + height, bottom, bottom], color=ink, lw=0.8)
+    page.plot([x(0), x(end)], [y(0), y(end / limit)], color=ink)
+    page.plot([left, left + width], [y(1), y(1)], color=COLOURS["gray"], lw=1)
+    page.plot([x(limit), x(limit)], [bottom, bottom + height], color=COLOURS["red"], ls="--")
+    page.plot(x(design.reduce), y(design.reduce / limit), "o", ms=9, color=COLOURS["blue"])
+    round_steps = [1, 2, 5, 10]
+    for tick in MaxNLocator(5, steps=round_steps).tick_values(0, end):
+        if tick <= end:
+            page.text(x(tick), bottom - 0.06, f"{tick:g}", ha="center", va="top", fontsize=9)
+    for tick in MaxNLocator(3, steps=round_steps).tick_values(0, top):
+        if tick <= top:
+            page.text(left - 0.06, y(tick), f"{tick:g}", ha="right", va="center", fontsize=9)
+    look = {"ha": "center", "va": "center", "fontsize": 9}
+    page.text(0.2, bottom + height / 2, "cost / plain", rotation=90, **look)
+    page.text(left + width / 2, 0.17, "channels between the two convolutions (reduce)", **look)
     verdict = "pays" if design.reduce < limit else "does not pay"
-    ax.set_title(
-        f"Break-even at {limit:.1f} channels: {design.reduce} {verdict} "
-        f"({design.reduce / limit:.1%} of the plain MACs)",
-        fontsize=10,
-        loc="left",
-    )
+    title = f"Break-even at {limit:.1f} channels: {design.reduce} {verdict} "
+    title += f"({design.reduce / limit:.1%} of the plain MACs)"
+    page.text(left, bottom + height + 0.08, title, fontsize=10)
 
 
 def draw_profile(
