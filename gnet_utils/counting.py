@@ -123,23 +123,24 @@ def measure_ms(
 ) -> tuple[float, float, float]:
     """Milliseconds of a forward pass on the CPU: quartiles (low, median, high) of seven passes.
 
-    Three passes go before. Stops early, with at least three, when `seconds` are over. One thread
+    Three passes go before. When `seconds` are over, one before and three are enough. One thread
     works: steadier when other programs run, and alike on machines with few and many cores.
     Raises ValueError for an impossible shape.
     """
-    run_zeros(module, input_shape)  # the first of the three: a wrong shape is named here
+    run_zeros(module, input_shape)  # the first of those before: a wrong shape is named here
     images, times, threads = torch.zeros(tuple(input_shape)), [], torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with evaluating(module), torch.inference_mode():
             deadline = time.perf_counter() + seconds
-            while len(times) < 5 or (len(times) < 9 and time.perf_counter() < deadline):
+            while len(times) < 3 or (len(times) < 9 and time.perf_counter() < deadline):
                 start = time.perf_counter()
                 module(images)
                 times.append(1000 * (time.perf_counter() - start))
     finally:
         torch.set_num_threads(threads)
-    return tuple(torch.tensor(times[2:]).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist())
+    kept = torch.tensor(times[min(2, len(times) - 3) :])
+    return tuple(kept.quantile(torch.tensor([0.25, 0.5, 0.75])).tolist())
 
 
 # Table 1 of the paper ---------------------------------------------------------------------------
