@@ -152,7 +152,7 @@ def nearest(images: Tensor, picture: Tensor, count: int = 5) -> Tensor:
     The first is the nearest; the distance is the sum of squared differences.
     """
     wanted = picture.flatten().numpy().astype(np.float32)
-    # With NumPy, in parts that fit into the processor's cache, 10 to 20 ms: PyTorch's threads, which
+    # With NumPy, in parts that fit into the cache, 10 to 20 ms: the threads of PyTorch, which
     # wait for each other, take anything from 8 to 110.
     distances = [np.square(part.numpy() - wanted).sum(1) for part in images.flatten(1).split(500)]
     return torch.from_numpy(np.concatenate(distances)).topk(count, largest=False).indices
