@@ -62,7 +62,7 @@ def use_course_style() -> None:
             "font.size": 10,
             "axes.titlesize": 11,
             "axes.titlelocation": "left",
-            "axes.titley": 1.0,  # where a title stands anyway: to look for it takes a third longer
+            "axes.titley": 1.0,  # where it stands anyway: to look for it takes 20 to 70 ms
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.prop_cycle": mpl.cycler(

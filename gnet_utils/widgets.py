@@ -36,7 +36,7 @@ GRID = ipywidgets.Layout(
 )
 WARNING = "color: #b00020; background: white; padding: 0 4px"  # readable on any page
 REFUSED = (ValueError, CourseError)
-# JupyterLab 4.4 and later lets controls speak to the kernel in a thread beside that of the cells.
+# JupyterLab (seen in 4.6) lets controls speak to the kernel in a thread beside that of the cells.
 # A network with hooks in it, and the drawing itself, are for one picture at a time.
 _ONE_AT_A_TIME = RLock()
 PUT_BACK, RESET = "without own picture", "reset"
@@ -164,7 +164,6 @@ def explore(
         state = [id(value) if name == file else value for name, value in values.items()]
         if state == drawn:
             return
-        drawn = None
         with _garbage_found_young():
             picture.value = to_png(draw(**values))
         picture.layout.visibility = "visible"
@@ -193,6 +192,8 @@ def explore(
                 say(error)
 
     def say(error: Exception) -> None:
+        nonlocal drawn
+        drawn = None  # hidden: the same values bring it back
         message.value = f'<b style="{WARNING}">{escape(str(error))}</b>'
         picture.layout.visibility, line.value = "hidden", ""
 

@@ -196,6 +196,17 @@ def test_the_result_for_another_picture_does_not_stay_under_a_refused_one(shown)
         assert "a line of code" in line.value
 
 
+def test_reset_brings_the_picture_back_that_a_refused_file_has_hidden(shown):
+    file, height = widgets.upload(), widgets.slider("height", 3, 0, 20)
+    widgets.explore(bar, "a bar", {"height": height, "file": file})
+    picture, message = part(box_of(shown), ipywidgets.Image), part(box_of(shown), ipywidgets.HTML)
+    for button in box_of(shown).children[0].children:  # reset, without own picture
+        file.value = given("no.png", b"not a picture")
+        assert picture.layout.visibility == "hidden"
+        button.click()
+        assert picture.layout.visibility == "visible" and message.value == ""
+
+
 def test_reset_draws_once_also_where_a_picture_can_be_uploaded(shown):
     file, height = widgets.upload(), widgets.slider("height", 3, 0, 20)
     drawn = []
