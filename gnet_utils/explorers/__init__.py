@@ -45,7 +45,7 @@ def page_of(figure: Figure) -> Axes:
     return page
 
 
-def put(page: Axes, picture: np.ndarray, place: Place, title: str = "", **look) -> Place:
+def put_picture(page: Axes, picture: np.ndarray, place: Place, title: str = "", **look) -> Place:
     """Show a picture (H, W, ...) as large as fits into `place`, in its middle, a title above it.
 
     look: as `Axes.imshow` takes it. Returns where the picture lies.

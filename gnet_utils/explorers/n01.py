@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from gnet_utils.data import demo_picture, opencv
 from gnet_utils.exercises.n01 import LUMA
-from gnet_utils.explorers import page_of, put
+from gnet_utils.explorers import page_of, put_picture
 from gnet_utils.plotting import COLOURS, show
 
 # rows: new red, green, blue; columns: old red, green, blue
@@ -84,17 +84,19 @@ def gray_mixer(picture: np.ndarray, weights: Sequence) -> Figure:
     figure = Figure(figsize=(7.2, 3.5), dpi=110, facecolor="white", layout="none")
     page, smooth = page_of(figure), {"interpolation": "antialiased"}
     left, middle, right = ((x, 0.77, 2.05, 2.42) for x in (0.07, 2.18, 4.29))
-    x, y, width, height = put(page, picture, left, "photo", **smooth)
+    x, y, width, height = put_picture(page, picture, left, "photo", **smooth)
     ring = (
         x + width * (column + 0.5) / picture.shape[1],
         y + height * (1 - (row + 0.5) / picture.shape[0]),
     )
     page.scatter(*ring, s=90, facecolors="none", edgecolors=COLOURS["yellow"], lw=2)
-    put(page, result, middle, "after the 1x1", cmap="gray", vmin=0, vmax=255, **smooth)
+    put_picture(page, result, middle, "after the 1x1", cmap="gray", vmin=0, vmax=255, **smooth)
     limit = max(1, int(np.abs(difference).max()))
     look = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
-    put(page, difference, right, f"minus OpenCV: at most {np.abs(difference).max()}", **look)
-    put(
+    put_picture(
+        page, difference, right, f"minus OpenCV: at most {np.abs(difference).max()}", **look
+    )
+    put_picture(
         page,
         np.linspace(limit, -limit, 256)[:, None].repeat(16, 1),
         (6.45, 1.1, 0.11, 1.75),

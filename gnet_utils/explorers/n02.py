@@ -1,6 +1,6 @@
 """Bottleneck designer: a k x k convolution with and without a 1x1 before it, in four budgets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -142,33 +142,34 @@ def _colour(kernel_size: int) -> str:
 
 
 def _panel(
-    page: Axes, column: int, name: str, stacks: Sequence, tops: Sequence[float] = (0, 0)
-) -> tuple[Callable[[float], float], tuple[float, float]]:
+    page: Axes, column: int, name: str, stacks: Sequence, errors: Sequence = ((0, 0), (0, 0))
+) -> None:
     """Two bars, each a stack of (height, colour): title, numbers above, what they are below.
 
-    tops: how high the ends of error bars are. Returns the height of a value on the page, and the
-    middles of the bars.
+    errors: for each bar the low and the high end of its error bar; 0 and 0 is none.
     """
     left, bottom, places = 0.22 + 1.764 * column, 2.4, (0.38, 1.12)
     values = [sum(height for height, _ in stack) for stack in stacks]
-    unit = 1.05 / max(*values, *tops)
+    unit = 1.05 / max(*values, *(high for _, high in errors))
     change = values[1] / values[0] - 1
     page.text(left, bottom + 1.28, f"{name}\n{change:+.0%}", fontsize=10)
     page.plot([left, left + 1.48], [bottom, bottom], color="black", lw=0.8)
     look = {"ha": "center", "fontsize": 9}
     words = "plain", "bottleneck"
-    for place, word, value, stack, top in zip(places, words, values, stacks, tops, strict=True):
-        base = bottom
+    for place, word, value, stack, (low, high) in zip(
+        places, words, values, stacks, errors, strict=True
+    ):
+        x, base = left + place, bottom
         for height, colour in stack:
-            page.add_artist(
-                Rectangle((left + place - 0.26, base), 0.52, unit * height, color=colour, lw=0)
-            )
+            page.add_artist(Rectangle((x - 0.26, base), 0.52, unit * height, color=colour, lw=0))
             base += unit * height
+        if high:
+            ends = bottom + unit * low, bottom + unit * high
+            page.plot([x, x], ends, "_-", color="black", lw=1.5, ms=8)
         digits = 0 if value >= 1000 else 1 if value >= 10 else 2
         text = f"{value:,.{0 if value == int(value) else digits}f}"
-        page.text(left + place, bottom + unit * max(value, top) + 0.03, text, **look)
-        page.text(left + place, bottom - 0.06, word, va="top", **look)
-    return (lambda value: bottom + unit * value), tuple(left + place for place in places)
+        page.text(x, bottom + unit * max(value, high) + 0.03, text, **look)
+        page.text(x, bottom - 0.06, word, va="top", **look)
 
 
 def _times(page: Axes, milliseconds: Times | None) -> None:
@@ -177,10 +178,8 @@ def _times(page: Axes, milliseconds: Times | None) -> None:
         page.text(6.25, 3.0, text, ha="center", va="center", fontsize=9)
         return
     stacks = [[(median, COLOURS["gray"])] for _, median, _ in milliseconds]
-    highs = [high for _, _, high in milliseconds]
-    height, middles = _panel(page, 3, "milliseconds here", stacks, highs)
-    for x, (low, _, high) in zip(middles, milliseconds, strict=True):
-        page.plot([x, x], [height(low), height(high)], "_-", color="black", lw=1.5, ms=8)
+    errors = [(low, high) for low, _, high in milliseconds]
+    _panel(page, 3, "milliseconds here", stacks, errors)
 
 
 def _break_even(page: Axes, design: Design) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from gnet_utils.data import CLASS_NAMES, to_float
-from gnet_utils.explorers import odds_bar, page_of, put, put_odds, running_mean
+from gnet_utils.explorers import odds_bar, page_of, put_odds, put_picture, running_mean
 from gnet_utils.live import Progress
 from gnet_utils.passes import evaluating
 from gnet_utils.pictures import opencv
@@ -173,8 +173,8 @@ def classify(
     # places by hand: the automatic layout takes longer than all the rest
     figure = Figure(figsize=(7.2, 3.7), layout="none")
     page = page_of(figure)
-    put(page, picture, (0.07, 1.59, 2.02, 1.8), title or "the picture", cmap="gray")
-    put(page, small, (2.23, 1.59, 2.02, 1.8), "as the net sees it", cmap="gray")
+    put_picture(page, picture, (0.07, 1.59, 2.02, 1.8), title or "the picture", cmap="gray")
+    put_picture(page, small, (2.23, 1.59, 2.02, 1.8), "as the net sees it", cmap="gray")
     best = int(chances.argmax())
     colours = [COLOURS["blue" if k == best else "gray"] for k in range(10)]
     bars = (5.11, 1.85, 1.68, 1.77)
@@ -185,7 +185,7 @@ def classify(
     page.text(3.6, 1.33, f"The nearest of {len(images):,} training pictures, pixel by pixel",
               ha="center", va="center", fontsize=9)  # fmt: skip
     for column, index in enumerate(nearest(images, seen)):
-        left, _, width, _ = put(
+        left, _, width, _ = put_picture(
             page, images[index, 0].numpy(), (0.33 + 1.41 * column, 0.04, 0.9, 0.9), cmap="gray"
         )
         page.text(left + width / 2, 1.0, CLASS_NAMES[labels[index]], fontsize=9, ha="center")

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from gnet_utils.data import CLASS_NAMES, to_float
-from gnet_utils.explorers import Place, odds_bar, page_of, put, put_odds
+from gnet_utils.explorers import Place, odds_bar, page_of, put_odds, put_picture
 from gnet_utils.explorers.n05 import as_the_net_sees
 from gnet_utils.passes import evaluating, hooked
 from gnet_utils.plotting import BRANCH_COLOURS, BRANCHES, COLOURS, counted
@@ -54,7 +54,7 @@ def xray(
 
     figure = Figure(figsize=(7.2, 4.5), dpi=110, layout="none", facecolor="white")
     page = page_of(figure)
-    put(
+    put_picture(
         page,
         small,
         (0.14, 2.48, 1.95, 1.58),
@@ -104,7 +104,7 @@ def draw_maps(page: Axes, place: Place, maps: Tensor, title: str, note: str) -> 
 
     Returns where they lie.
     """
-    place = left, bottom, width, height = put(page, strip(maps), place, title, vmin=0)
+    place = left, bottom, width, height = put_picture(page, strip(maps), place, title, vmin=0)
     middle = left + width / 2, bottom + height / 2
     page.text(*middle, note, color="white", fontsize=12, ha="center", va="center")
     return place
