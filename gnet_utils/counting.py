@@ -123,7 +123,7 @@ def measure_ms(
 ) -> tuple[float, float, float]:
     """Milliseconds of a forward pass on the CPU: quartiles (low, median, high) of seven passes.
 
-    Three passes go before. When `seconds` are over, one before and three are enough. One thread
+    Three passes go before. Stops early, with at least three, when `seconds` are over. One thread
     works: steadier when other programs run, and alike on machines with few and many cores.
     Raises ValueError for an impossible shape.
     """
@@ -133,13 +133,13 @@ def measure_ms(
     try:
         with evaluating(module), torch.inference_mode():
             deadline = time.perf_counter() + seconds
-            while len(times) < 3 or (len(times) < 9 and time.perf_counter() < deadline):
+            while len(times) < 5 or (len(times) < 9 and time.perf_counter() < deadline):
                 start = time.perf_counter()
                 module(images)
                 times.append(1000 * (time.perf_counter() - start))
     finally:
         torch.set_num_threads(threads)
-    kept = torch.tensor(times[min(2, len(times) - 3) :])
+    kept = torch.tensor(times[2:])
     return tuple(kept.quantile(torch.tensor([0.25, 0.5, 0.75])).tolist())
 
 

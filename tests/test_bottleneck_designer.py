@@ -103,7 +103,7 @@ def test_measuring_stops_when_its_time_is_over():
     layer = nn.Conv2d(3, 4, 3)
     layer.register_forward_hook(lambda *_: calls.append(1))
     measure_ms(layer, (1, 3, 8, 8), seconds=0)
-    assert len(calls) == 1 + 3  # the check of the shape, which warms up; the least number of runs
+    assert len(calls) == 3 + 3  # to warm up, the check of the shape among them; the least number
 
 
 def test_measuring_names_a_shape_that_cannot_be():
