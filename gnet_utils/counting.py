@@ -123,8 +123,9 @@ def measure_ms(
 ) -> tuple[float, float, float]:
     """Milliseconds of a forward pass on the CPU: quartiles (low, median, high) of seven passes.
 
-    Three passes go before. Stops early, with at least three, when `seconds` are over. One thread
-    works: steadier when other programs run, and alike on machines with few and many cores.
+    Two passes go before. Stops early when `seconds` are over, a slow layer after one pass before
+    and three that count. One thread works: steadier when other programs run, and alike on machines
+    with few and many cores.
     Raises ValueError for an impossible shape.
     """
     run_zeros(module, input_shape)  # the first of those before: a wrong shape is named here
@@ -133,13 +134,13 @@ def measure_ms(
     try:
         with evaluating(module), torch.inference_mode():
             deadline = time.perf_counter() + seconds
-            while len(times) < 5 or (len(times) < 9 and time.perf_counter() < deadline):
+            while len(times) < 3 or (len(times) < 8 and time.perf_counter() < deadline):
                 start = time.perf_counter()
                 module(images)
                 times.append(1000 * (time.perf_counter() - start))
     finally:
         torch.set_num_threads(threads)
-    kept = torch.tensor(times[2:])
+    kept = torch.tensor(times[1:] if len(times) > 3 else times)
     return tuple(kept.quantile(torch.tensor([0.25, 0.5, 0.75])).tolist())
 
 

@@ -67,7 +67,7 @@ def test_the_designer_draws_its_numbers():
     texts = [text.get_text() for ax in figure.axes for text in ax.texts]
     assert {"221,184", "129,024"} <= set(texts)
     assert texts[0] == "parameters\n-42%"
-    assert any("164.6 channels: 96 pays (58.3%" in text for text in texts)
+    assert any(text.endswith("164.6 channels: 96 pays") for text in texts)
     assert Image.open(io.BytesIO(to_png(figure))).width > 600
 
 
@@ -103,7 +103,7 @@ def test_measuring_stops_when_its_time_is_over():
     layer = nn.Conv2d(3, 4, 3)
     layer.register_forward_hook(lambda *_: calls.append(1))
     measure_ms(layer, (1, 3, 8, 8), seconds=0)
-    assert len(calls) == 3 + 3  # to warm up, the check of the shape among them; the least number
+    assert len(calls) == 1 + 3  # the check of the shape warms up; the least number
 
 
 def test_measuring_names_a_shape_that_cannot_be():

@@ -212,8 +212,7 @@ def _break_even(page: Axes, design: Design) -> None:
     page.text(0.2, bottom + height / 2, "cost / plain", rotation=90, **look)
     page.text(left + width / 2, 0.17, "channels between the two convolutions (reduce)", **look)
     verdict = "pays" if design.reduce < limit else "does not pay"
-    title = f"Break-even at {limit:.1f} channels: {design.reduce} {verdict} "
-    title += f"({design.reduce / limit:.1%} of the plain MACs)"
+    title = f"Break-even at {limit:.1f} channels: {design.reduce} {verdict}"
     page.text(left, bottom + height + 0.08, title, fontsize=10)
 
 
