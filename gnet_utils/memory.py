@@ -4,6 +4,7 @@ One small JSON file for each user in the course's cache. `forget()` clears it. W
 as tests and `render` set it, nothing is read or written.
 """
 
+import getpass
 import json
 import os
 from pathlib import Path
@@ -15,7 +16,7 @@ VERSION = 1
 EMPTY: dict[str, dict[str, str]] = {"predictions": {}, "exercises": {}}
 
 _known: dict[str, dict[str, str]] | None = None  # what this kernel has read and noted
-_kept = True  # whether it is written too
+_kept = True  # whether it is read and written too
 
 
 def remember(kind: str, name: str, value: str) -> None:
@@ -24,28 +25,25 @@ def remember(kind: str, name: str, value: str) -> None:
     remembered(kind)[name] = value
     if not _kept:
         return
-    try:  # another notebook may have noted something since
-        other = _read()
-        for each in EMPTY:
-            _known[each] = other[each] | _known[each]
+    try:
         with written_aside(_file()) as aside:
             aside.write_text(json.dumps({"version": VERSION, **_known}), encoding="utf-8")
-    except (OSError, ValueError) as error:
+    except OSError as error:
         _kept = False
         print(f"What you answer is kept until this kernel ends, not longer: {_why(error)}.")
 
 
 def remembered(kind: str) -> dict[str, str]:
-    """All that is kept of a kind, by name."""
+    """All that is kept of a kind, by name, as it is now: another notebook may have noted more."""
     global _known, _kept
     if _known is None:
         _known, _kept = {each: {} for each in EMPTY}, os.environ.get("GNET_REMEMBER") != "0"
-        if _kept:
-            try:
-                _known = _read()
-            except (OSError, ValueError) as error:
-                _kept = False
-                print(f"Earlier answers cannot be used: {_why(error)}. The lesson goes on.")
+    if _kept:
+        try:
+            _known = _read()
+        except (OSError, ValueError) as error:
+            _kept = False
+            print(f"Earlier answers cannot be used: {_why(error)}. The lesson goes on.")
     return _known[kind]
 
 
@@ -63,7 +61,15 @@ def forget() -> None:
 
 
 def _file() -> Path:
-    return cache_folder() / f"answers-{Path.home().name or 'root'}.json"  # a class may share it
+    return cache_folder() / f"answers-{user()}.json"  # a class may share it
+
+
+def user() -> str:
+    """The name of the account; of the home folder where it has none."""
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # an account without an entry, as containers have
+        return Path.home().name or "root"
 
 
 def _read() -> dict[str, dict[str, str]]:

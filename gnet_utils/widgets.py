@@ -44,15 +44,8 @@ ASLEEP = "No live controls here? Run this cell again (Shift+Enter)."  # true on 
 # JupyterLab marks controls that have lost their kernel, and leaves `style` out where the notebook
 # is not trusted: there it shows no controls either. A page without these classes shows the line.
 # A control has its name and its value above it and is as wide as its column. ipywidgets gives an
-# option one line; on a narrow page the second would lie on the next option. What follows a
-# prediction in the next four cells is blurred until it is made, where a page can do that. Pictures
-# are white: a frame makes them cards, in a dark page too.
-_OPEN = ".jp-Cell:has(.gnet-open:not(.jupyter-widgets-disconnected))"
-_HELD = ", ".join(
-    f"{_OPEN} {'+ .jp-Cell ' * n}{part}"
-    for n in range(1, 5)
-    for part in (".jp-OutputArea", ".jp-MarkdownOutput")
-)
+# option one line; on a narrow page the second would lie on the next option. Pictures are white: a
+# frame makes them cards, in a dark page too.
 STYLE = """<style>
 .jp-OutputArea-child:has(> .jp-OutputArea-output > .widget-box:not(.jupyter-widgets-disconnected))
 + .jp-OutputArea-child:has(.gnet-asleep) {display: none}
@@ -73,8 +66,7 @@ order: -1; flex: none; width: 14px !important; height: 14px !important; margin: 
 .jp-OutputArea-output img {
 box-sizing: border-box; padding: 6px; background: white; border: 1px solid #bbb; border-radius: 8px
 }
-HELD {filter: blur(6px)}
-</style>""".replace("HELD", _HELD)
+</style>"""
 
 
 # Controls -----------------------------------------------------------------------------------------
@@ -295,7 +287,9 @@ def _forget_content(control: ipywidgets.FileUpload, taken: bool) -> None:
         control.value = [{**file, "content": b""} for file in control.value if taken]
 
 
-def _show(box: ipywidgets.Widget, alt: str, png: bytes = b"", page: str = "") -> None:
+def _show(
+    box: ipywidgets.Widget, alt: str, png: bytes = b"", page: str = "", style: str = STYLE
+) -> None:
     """One output with both forms: live controls where a kernel runs, else picture or text.
 
     JupyterLab takes the live form also when no kernel knows the controls any more. So a second
@@ -307,7 +301,7 @@ def _show(box: ipywidgets.Widget, alt: str, png: bytes = b"", page: str = "") ->
     view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
     bundle["application/vnd.jupyter.widget-view+json"] = view
     display(bundle, raw=True, metadata=metadata)
-    line = f'{STYLE}<small class="gnet-asleep">{ASLEEP}</small>'
+    line = f'{style}<small class="gnet-asleep">{ASLEEP}</small>'
     display({"text/html": line}, raw=True, metadata={})
 
 
@@ -337,19 +331,35 @@ def predict(name: str) -> None:
     box = ipywidgets.VBox([options, reply])
     if options.index is None:
         reply.value = "Choose, and what follows becomes clear."
-        box.add_class("gnet-open")
+        box.add_class(_open_class(name))
 
     def note(_) -> None:
         with redirect_stdout(io.StringIO()) as trouble:  # what a callback prints is on no page
             remember("predictions", name, texts[options.value])
-        box.remove_class("gnet-open")
+        box.remove_class(_open_class(name))
         reply.value = f"Noted. Read on to see. {escape(trouble.getvalue())}"
 
     options.observe(note, names="value")
     # The letters are text: a page may have its own idea of how a list is counted.
     listed = "".join(f"<li>{escape(text)}</li>" for text in lettered)
     page = f'<p>Your prediction:</p><ul style="list-style: none">{listed}</ul>'
-    _show(box, "\n".join(["Your prediction:", *lettered]), page=page)
+    style = STYLE + _held_back(name, known[name].held)
+    _show(box, "\n".join(["Your prediction:", *lettered]), page=page, style=style)
+
+
+def _open_class(prediction: str) -> str:
+    return f"gnet-open-{prediction.replace('.', '-')}"
+
+
+def _held_back(prediction: str, cells: Sequence[int]) -> str:
+    """The style that blurs its answer, so many cells below, until the choice is made."""
+    still_open = f".jp-Cell:has(.{_open_class(prediction)}:not(.jupyter-widgets-disconnected))"
+    held = ", ".join(
+        f"{still_open} {'+ .jp-Cell ' * n}{part}"
+        for n in cells
+        for part in (".jp-OutputArea", ".jp-MarkdownOutput")
+    )
+    return f"<style>{held} {{filter: blur(6px)}}</style>"
 
 
 def score(notebook: str) -> None:

@@ -382,6 +382,21 @@ def predictions_are_answered(notebook: dict) -> list[str]:
     return found
 
 
+def answers_are_held_back(notebook: dict) -> list[str]:
+    """What `predict` blurs ends with the answer, and holds no question and no explorer."""
+    known, found = exercises.predictions_of(number(notebook)), []
+    for i, cell in enumerate(notebook["cells"]):
+        for name in re.findall(r"^predict\(\s*[\"']([^\"']*)", cell["source"], re.MULTILINE):
+            below = notebook["cells"][i:]
+            held = [below[n]["source"] for n in known[name].held if n < len(below)]
+            if not held or not re.search(r"It is \(\w\)", held[-1]):
+                found.append(f"{name} does not hold its answer back: `held` in its entry is wrong")
+            for source in held:
+                if asks := re.search(r"^(predict|explore|check)\(", source, re.MULTILINE):
+                    found.append(f"{name} holds back {asks[0]}...): not in `held` of its entry")
+    return found
+
+
 def predictions_cannot_be_read_off(notebook: dict) -> list[str]:
     """A figure that is the right answer does not stand above the question: 42%, 56 million, 864."""
     known, found, above = exercises.predictions_of(number(notebook)), [], ""
@@ -534,6 +549,7 @@ RULES = [
     headings_in_order,
     asks_for_predictions,
     predictions_are_answered,
+    answers_are_held_back,
     predictions_cannot_be_read_off,
     recap_of_three_lines,
     style,
@@ -701,10 +717,12 @@ BREACHES: list[tuple[Callable, Callable[[dict], object]]] = [
         lambda nb: _sources(nb, {PRINT: 'predict("02.p1")', 3: "It is (b), so it is."}),
     ),
     (predictions_are_answered, lambda nb: _sources(nb, {PRINT: 'predict("02.p1")'})),
+    (answers_are_held_back, lambda nb: _sources(nb, {PRINT: 'predict("02.p1")'})),
     (
         predictions_cannot_be_read_off,
         lambda nb: _sources(nb, {1: "This saves 42%.", PRINT: 'predict("02.p1")'}),
     ),
+    (answers_are_held_back, lambda nb: _sources(nb, {PRINT: 'predict("02.p1")'})),
     (
         predictions_cannot_be_read_off,
         lambda nb: (

@@ -14,7 +14,7 @@ def cache(tmp_path, monkeypatch):
     """A cache of its own, and what is read and written as in a lesson."""
     monkeypatch.setenv("GNET_REMEMBER", "1")
     monkeypatch.setenv("GNET_CACHE_DIR", str(tmp_path))
-    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("LOGNAME", "ada")
     restart(monkeypatch)
     return tmp_path
 
@@ -34,13 +34,32 @@ def test_what_was_noted_is_there_after_a_restart_until_it_is_forgotten(cache, mo
     assert "Forgotten" in capsys.readouterr().out
 
 
-def test_two_notebooks_at_once_keep_each_others_answers(cache, monkeypatch):
-    memory.remembered("predictions")
-    other = {"version": memory.VERSION, "predictions": {"03.p1": "a"}, "exercises": {}}
-    (cache / "answers-ada.json").write_text(json.dumps(other))
+def note_elsewhere(cache, **kinds: dict) -> None:
+    """What the kernel of another notebook writes."""
+    record = {"version": memory.VERSION, "predictions": {}, "exercises": {}} | kinds
+    (cache / "answers-ada.json").write_text(json.dumps(record))
+
+
+def test_two_notebooks_at_once_keep_each_others_answers(cache):
+    memory.remember("exercises", "03.block", "Not yet")
+    note_elsewhere(cache, predictions={"03.p1": "a"}, exercises={"03.block": "right"})
+    assert memory.remembered("exercises") == {"03.block": "right"}
     memory.remember("predictions", "02.p1", "b")
-    restart(monkeypatch)
     assert memory.remembered("predictions") == {"02.p1": "b", "03.p1": "a"}
+    assert memory.remembered("exercises") == {"03.block": "right"}
+
+
+def test_what_another_notebook_has_forgotten_does_not_come_back(cache):
+    memory.remember("exercises", "03.block", "right")
+    (cache / "answers-ada.json").unlink()
+    memory.remember("predictions", "02.p1", "b")
+    assert memory.remembered("exercises") == {}
+
+
+def test_another_home_folder_is_the_same_learner(cache, monkeypatch):
+    memory.remember("predictions", "02.p1", "b")
+    monkeypatch.setenv("HOME", str(cache / "gnet-home-x7"))
+    assert memory.remembered("predictions") == {"02.p1": "b"}
 
 
 @pytest.mark.parametrize("content", ['{"version": 99}', "no JSON", "[]", '{"version": 1}'])

@@ -155,6 +155,7 @@ class Prediction:
     options: Sequence[str]
     right: int  # index of the right option
     because: str  # one sentence for those who guessed otherwise
+    held: Sequence[int] = (1, 2)  # the cells below that tell the answer: so many further down
 
 
 def exercises_of(notebook: str) -> dict[str, Exercise]:

@@ -226,11 +226,13 @@ PREDICTIONS = {
         ["noise", "the gray photo, slightly different", "exactly the gray photo"],
         right=2,
         because="Each pixel is treated alone, so its place does not matter.",
+        held=(1, 2, 3),
     ),
     "p2": Prediction(
         ["more than 0.2", "about 0.05", "less than 0.01"],
         right=0,
         because="Green is more than 0.3 away: errors in colour hardly raise the loss.",
+        held=(1, 2, 3),
     ),
     "p3": Prediction(
         [
@@ -245,5 +247,6 @@ PREDICTIONS = {
         ["2", "as many as it has channels", "any number"],
         right=0,
         because="Equal pixels give equal results, so two colours give at most two values.",
+        held=(1, 2, 3),
     ),
 }

@@ -194,10 +194,12 @@ PREDICTIONS = {
         ["64", "96", "128", "164"],
         right=3,
         because="A 1x1 is cheap beside a 3x3, so even a reduction from 192 to 164 pays for itself.",
+        held=(4, 5),
     ),
     "p4": Prediction(
         ["48", "32", "12", "1"],
         right=2,
         because="The layers behind it only need what tells the classes apart.",
+        held=(1, 2, 3),
     ),
 }

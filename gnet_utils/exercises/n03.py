@@ -245,6 +245,7 @@ PREDICTIONS = {
         ["stronger: it adds 25 pixels", "as strong", "about a fifth"],
         right=2,
         because="Of the 25 pixels 24 are only noise, and the bright one has a weight of 1/5.",
+        held=(1, 2, 3),
     ),
     "p2": Prediction(
         ["416", "640", "864", "1248"],
@@ -256,5 +257,6 @@ PREDICTIONS = {
         ["more than 387,072", "a little less than half of it", "about a tenth"],
         right=1,
         because="The reductions add weights, but the large windows read far fewer channels.",
+        held=(4, 5),
     ),
 }

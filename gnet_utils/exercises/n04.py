@@ -310,6 +310,7 @@ PREDICTIONS = {
         ["about 2%", "about 7%", "about 22%", "about 50%"],
         right=2,
         because="346.8 of 1,582.7 million: every weight works at 3136 places.",
+        held=(2, 3),
     ),
     "p2": Prediction(
         ["about 8 million", "about 14 million", "about 56 million"],
@@ -320,6 +321,7 @@ PREDICTIONS = {
         ["3b", "4b", "5a", "only the average pool"],
         right=1,
         because="With a stride of 16 a window of 5 adds 64 pixels: 171 after 4a, 235 after 4b.",
+        held=(1, 2, 3),
     ),
     "p4": Prediction(
         ["nothing special", "it runs up to a head, which fails", "it fails in block 5a"],

@@ -295,11 +295,13 @@ PREDICTIONS = {
         options=("0.01 or 0.03", "0.1 or 0.3", "1"),
         right=1,
         because="0.01 is too slow for half an epoch; with 1 the loss falls first, then lags.",
+        held=(1, 2, 3),
     ),
     "hardest": Prediction(
         options=("Shirt", "Sandal", "Bag", "Ankle boot"),
         right=0,
         because="Shirts look like T-shirts, pullovers and coats; shoes and bags look like nothing "
         "else.",
+        held=(1, 2, 3),
     ),
 }

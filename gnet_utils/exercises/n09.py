@@ -238,15 +238,18 @@ PREDICTIONS = {
         ["about half", "about a quarter", "less than a tenth"],
         right=2,
         because="Most differences are between channels of the same branch.",
+        held=(1, 2, 3),
     ),
     "p3": Prediction(
         ["none: both are learned", "lines against discs, mostly", "both, as strong as in training"],
         right=1,
         because="Random weights give nearly the same share for lines, and less for brightness.",
+        held=(1, 2, 3),
     ),
     "p4": Prediction(
         ["Grad-CAM", "gradient times picture", "both", "neither"],
         right=1,
         because="It contains the picture itself: black pixels stay black whatever the weights.",
+        held=(1, 2, 3),
     ),
 }

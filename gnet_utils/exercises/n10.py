@@ -265,6 +265,7 @@ PREDICTIONS = {
         options=["about three times", "clearly less than three times", "more than three times"],
         right=1,
         because="Pooling stays, by default most of the time; the other MACs take longer each.",
+        held=(2, 3, 4),
     ),
     "p3": Prediction(
         options=[
@@ -274,10 +275,12 @@ PREDICTIONS = {
         ],
         right=1,
         because="The winners lead by less than a point; one net alone varies as much between runs.",
+        held=(1, 2, 3),
     ),
     "p4": Prediction(
         options=["none", "about 1% of them", "about 10% of them"],
         right=0,
         because="A batch norm in eval mode is a factor and a shift: the algebra loses nothing.",
+        held=(4, 5),
     ),
 }

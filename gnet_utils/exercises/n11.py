@@ -257,5 +257,6 @@ PREDICTIONS = {
         ["all four", "the 3x3 and the pool", "the 3x3 alone"],
         right=2,
         because="A 2x2 pool makes 7x7 of 14x14 too; norms and dropout are not counted.",
+        held=(2, 3),
     ),
 }

@@ -187,6 +187,7 @@ PREDICTIONS = {
         ],
         right=2,
         because="600,000 pictures against 30,000: a factor of 20, the others are 11.9 and 1.4.",
+        held=(13, 14),
     ),
     "p2": Prediction(
         [
@@ -197,6 +198,7 @@ PREDICTIONS = {
         ],
         right=1,
         because="A map with a quarter of the pixels needs about a quarter of the work.",
+        held=(1, 2, 3),
     ),
     "p3": Prediction(
         [
@@ -207,5 +209,6 @@ PREDICTIONS = {
         ],
         right=3,
         because="The last steps must be small; SGD comes second, the others change little.",
+        held=(1, 2, 3),
     ),
 }

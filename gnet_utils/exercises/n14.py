@@ -194,5 +194,6 @@ PREDICTIONS = {
         options=("better: less can be spoilt", "about as good", "about as bad as from scratch"),
         right=2,
         because="Its features were learned on black grounds, and none of them may change.",
+        held=(1, 2, 3),
     ),
 }

@@ -57,7 +57,7 @@ def race(figures: dict) -> Figure:
         found["yardstick_images_per_s"] for found in figures["recipes"].values()
     )
     points = {"tutorials": (600_000 / yardstick, TUTORIAL_ACCURACY)}
-    for name in ("sprint", "five_minutes", "full"):
+    for name in ("sprint", "five_minutes", "hour"):
         logs = (ROOT / "data" / "runs").glob(f"{name}-seed*.json")
         reached = statistics.mean(History.load(log).results["test_accuracy"] for log in logs)
         points[name] = figures["recipes"][name]["seconds"], 100 * reached

@@ -1,7 +1,6 @@
 """What a learner sees and moves on the page of JupyterLab, and what it remembers."""
 
 import re
-from pathlib import Path
 
 import pytest
 from conftest import serve
@@ -17,6 +16,7 @@ from test_lab_in_browser import (
     shut_down,
 )
 
+from gnet_utils import memory
 from gnet_utils.course.notebooks import find_notebooks
 
 START = """
@@ -104,8 +104,7 @@ def test_a_record_that_fails_is_one_sentence_and_the_lesson_goes_on(browser, lab
         place, said = place / "below", "What you answer is kept until this kernel ends"
     else:
         place.mkdir()
-        user = Path.home().name or "root"
-        (place / f"answers-{user}.json").write_text('{"version": 99}')
+        (place / f"answers-{memory.user()}.json").write_text('{"version": 99}')
         said = "Earlier answers cannot be used: .*of another version of the course"
     start = START.format(cache=str(place))
     make_notebook(lab, name, f'{start}predict("02.p1")', 'score("02")', 'check("00.pixels", 784)')
