@@ -109,6 +109,7 @@ def explore(
     presets: Mapping[str, Mapping[str, Any]] | None = None,
     code: Callable[..., str] | None = None,
     replaced: Sequence[str] = (),
+    instead: Sequence[str] = (),
     columns: Sequence[Sequence[str]] = (),
 ) -> None:
     """Show `controls` above the picture `draw(**values)`, drawn again whenever a control moves.
@@ -119,6 +120,7 @@ def explore(
     presets: names of buttons, each with the values that it sets.
     code: takes the same keywords, returns a line of code to copy, shown under the picture.
     replaced: the controls that have nothing to do while the reader's own picture is shown.
+    instead: the controls that take it away when they say something, as a sheet that is drawn on.
     columns: the controls that belong together, each column from the top down; a control that is
         not named stands alone, after them.
 
@@ -213,6 +215,11 @@ def explore(
         _forget_content(controls[file], taken=own is not None)
         busy = False
 
+    def show_instead(change) -> None:
+        if file and change["new"] and not busy:
+            leave_own()
+        redraw()
+
     def put_back(_) -> None:
         leave_own()
         redraw()
@@ -237,7 +244,8 @@ def explore(
         back.on_click(put_back)
         buttons.append(back)
     for name, control in controls.items():
-        control.observe(take if name == file else redraw, names="value")
+        newer = show_instead if name in instead else redraw
+        control.observe(take if name == file else newer, names="value")
 
     draw_now()
     # What was imported and made so far is not searched for garbage again at each picture: that

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from lesson_minutes import is_written
 
 from gnet_utils import exercises
-from gnet_utils.course.notebooks import find_notebooks
+from gnet_utils.course.notebooks import find_notebooks, read, solutions
 from gnet_utils.exercises import Exercise, as_number, check, exercises_of, hint, number
 from gnet_utils.models import Inception, NaiveInception
 
@@ -58,10 +59,32 @@ def test_no_answer_raises_or_passes_by_accident(name, capsys):
 
 
 @pytest.mark.authors
+def test_at_least_a_third_of_the_exercises_is_written():
+    written = [is_written(code) for path in find_notebooks() for *_, code in solutions(read(path))]
+    assert len(written) == len(ALL) and sum(written) >= len(written) / 3
+
+
+@pytest.mark.authors
 @every_exercise
 def test_one_to_three_hints_that_differ(name):
     hints = ALL[name].hints
     assert 1 <= len(hints) <= 3 and len(set(hints)) == len(hints)
+
+
+@pytest.mark.parametrize(
+    ("value", "change", "said"),
+    [
+        ("36", {}, "value of an exercise: a number was expected, got '36'"),
+        (36, {"mistakes": {"13": "why"}}, "mistakes of an exercise: .* got '13'"),
+        (36, {"mistakes": ["why"]}, r"mistakes of an exercise: .* got \['why'\]"),
+        (36, {"hints": "look"}, "hints of an exercise: a list was expected, got 'look'"),
+    ],
+)
+def test_a_slip_in_the_table_is_not_blamed_on_the_reader(value, change, said):
+    """It stops the import of the table, and so names file and line."""
+    entry = {"mistakes": {13: "why"}, "hints": ["look"], "right": "so"} | change
+    with pytest.raises(TypeError, match=said):
+        number(value, **entry)
 
 
 @pytest.mark.parametrize("function", [check, hint])

@@ -14,6 +14,7 @@ from gnet_utils import live, models, recipes, runs, training
 from gnet_utils.base import CourseError
 from gnet_utils.data import to_float
 from gnet_utils.evaluation import accuracy
+from gnet_utils.models import Inception
 from gnet_utils.recipes import RECIPES, Recipe, build_network, get_recipe
 from gnet_utils.runs import load_checkpoint, save_checkpoint
 from gnet_utils.training import History, Timer, evaluate, fit, learning_rate
@@ -551,6 +552,14 @@ def test_recipes_by_name():
     assert set(RECIPES) == names | {"gpu_seconds", "gpu_best"}
     with pytest.raises(ValueError, match="recipe must be one of tutorial, sprint"):
         get_recipe("quick")
+
+
+@pytest.mark.parametrize("name", ["minute", "full"])
+def test_recipes_whose_networks_are_taught_pool_before_they_project(name):
+    network = build_network(get_recipe(name))
+    blocks = [block for block in network.modules() if isinstance(block, Inception)]
+    assert len(blocks) == 9
+    assert all(isinstance(block.branch_pool[0], nn.MaxPool2d) for block in blocks)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -174,6 +174,25 @@ def test_controls_that_an_own_picture_replaces_rest_and_a_line_says_so(shown):
     assert back.disabled and not number.disabled and message.value == ""
 
 
+def test_what_is_drawn_takes_the_place_of_an_own_picture(shown):
+    file, sheet, drawn = widgets.upload(), widgets.choice("sheet", ["", "a shoe"]), []
+
+    def draw(file, sheet):
+        drawn.append("a file" if file is not None else sheet)
+        return bar(3)
+
+    widgets.explore(draw, "a bar", {"file": file, "sheet": sheet}, instead=["sheet"])
+    for _ in range(2):
+        sheet.value = "a shoe"
+        file.value = given("gray.png", png(np.full((4, 5, 3), 99, np.uint8)))
+        sheet.value = ""  # an empty sheet has nothing to show
+    again, back = box_of(shown).children[0].children
+    assert drawn == ["", "a shoe", "a file", "a file", "a shoe", "a file", "a file"]
+    assert not back.disabled
+    again.click()
+    assert drawn[7:] == [""] and back.disabled
+
+
 def test_the_result_for_another_picture_does_not_stay_under_a_refused_one(shown):
     file, height = widgets.upload(), widgets.slider("height", 3, 0, 20)
 
@@ -342,6 +361,7 @@ def test_wrong_predictions_are_explained_in_the_order_of_the_notebook(monkeypatc
     monkeypatch.setattr(widgets, "predictions_of", lambda notebook: asked)
     said = dict.fromkeys(reversed(asked), "less")
     monkeypatch.setattr(memory, "_known", {"predictions": said, "exercises": {}})
+    monkeypatch.setattr(memory, "_kept", False)
     widgets.score("00")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "You were right in 0 of 9."
@@ -360,6 +380,7 @@ def test_predictions_not_made_are_not_passed_over(monkeypatch, capsys):
     monkeypatch.setattr(widgets, "predictions_of", lambda notebook: asked)
     said = {"00.p0": "more", "00.p1": "more", "00.p2": "less", "00.p3": "less", "00.p4": "gone"}
     monkeypatch.setattr(memory, "_known", {"predictions": said, "exercises": {}})
+    monkeypatch.setattr(memory, "_kept", False)
     widgets.score("00")
     said = capsys.readouterr().out.splitlines()[0]
     assert said == "You were right in 2 of 4. 2 of 6 predictions not made yet."

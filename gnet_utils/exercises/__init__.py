@@ -19,7 +19,7 @@ wrong answers to every exercise stand in `tests/answers`.
 import copy
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -48,6 +48,15 @@ class Exercise:
     course: Callable[[], Any] | None = None  # gives the course's own, where later cells use it
     value: float | None = None  # of a number: the right one, and how far it may be off
     tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for a slip in the table, which would look like one of the reader."""
+        numbers = [*self.mistakes] if isinstance(self.mistakes, Mapping) else [self.mistakes]
+        for name, value in [("mistakes", n) for n in numbers] + [("value", self.value or 0)]:
+            if not isinstance(value, int | float):
+                raise TypeError(f"{name} of an exercise: a number was expected, got {value!r}")
+        if isinstance(self.hints, str):
+            raise TypeError(f"hints of an exercise: a list was expected, got {self.hints!r}")
 
 
 class Mistake(Exception):

@@ -13,7 +13,7 @@ EXERCISES = {
         hints=[
             "A picture is a table of numbers with 28 rows.",
             "Each row holds 28 numbers, and gray pictures have one channel.",
-            "Let Python do it: 28 * 28.",
+            "A picture with 5 rows of 7 numbers holds 5 * 7 = 35.",
         ],
         right="28 rows of 28 pixels, one gray value each.",
     )

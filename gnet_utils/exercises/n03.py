@@ -213,7 +213,7 @@ EXERCISES = {
         hints=[
             "Count the three convolutions one by one; pooling has no weights.",
             "A k x k convolution has k * k * channels in * channels out weights.",
-            "All three read 256 channels; the windows have 1, 9 and 25 weights.",
+            "A neighbour: 10 channels in, a 1x1 to 4 and a 3x3 to 2: 10 * (1 * 4 + 9 * 2) = 220.",
         ],
         right="256 channels in, times 128 * 1 + 192 * 9 + 96 * 25 weights.",
     ),
@@ -235,7 +235,8 @@ EXERCISES = {
         hints=[
             "Run it on torch.zeros(1, 192, 28, 28) first and read the error: which size is odd?",
             "Then compare each branch with section 4, layer by layer, window by window.",
-            "MaxPool2d's stride; the window of one convolution; one ReLU that is missing.",
+            "Ask each branch: branch(torch.zeros(1, 192, 28, 28)).shape. In another block one gave "
+            "26 in place of 28: a 3x3 without padding. Then read what no shape shows.",
         ],
     ),
 }
