@@ -249,7 +249,8 @@ def explore(
 
     draw_now()
     # What was imported and made so far is not searched for garbage again at each picture: that
-    # takes longer than to draw one.
+    # takes longer than to draw one. What an earlier explorer has put aside is searched once more.
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     alone = [[name] for name in controls if name not in [n for column in columns for n in column]]

@@ -82,6 +82,19 @@ def test_a_figure_is_freed_at_once_and_the_search_for_garbage_is_left_as_it_was(
     assert not any(searched for _, searched in made)
 
 
+def test_what_one_explorer_has_put_aside_is_found_as_garbage_by_the_next(shown):
+    class Ring:
+        def __init__(self):
+            self.own = self
+
+    ring = Ring()
+    gone = weakref.ref(ring)
+    widgets.explore(bar, "a bar", {"height": widgets.slider("height", 2, 1, 10)})
+    del ring
+    widgets.explore(bar, "a bar", {"height": widgets.slider("height", 2, 1, 10)})
+    assert gone() is None
+
+
 def test_a_bad_value_is_said_in_place_of_the_picture_which_belonged_to_another(shown):
     height = widgets.slider("height", 3, 0, 20)
     widgets.explore(bar, "a bar", {"height": height})

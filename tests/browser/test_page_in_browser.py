@@ -29,25 +29,29 @@ from gnet_utils.exercises import check
 
 
 @pytest.mark.browser
-def test_what_follows_a_prediction_is_blurred_until_it_is_made_and_it_is_remembered(
+def test_the_answer_of_a_prediction_is_blurred_until_it_is_made_and_it_is_remembered(
     browser, lab, tmp_path
 ):
     name = "memory.ipynb"
     start = START.format(cache=str(tmp_path))
-    make_notebook(lab, name, start + 'predict("02.p1")', 'print("It is (c)")', 'score("02")')
+    between = ['print("a question")', "1", "2"]
+    cells = [start + 'predict("02.p3")', *between, 'print("It is (d)")', 'score("02")']
+    make_notebook(lab, name, *cells)
     blurred = "cell => getComputedStyle(cell.querySelector('.jp-OutputArea')).filter"
     with open_notebook(browser, lab, name, []) as page:
         run_all(page)
-        cell = page.locator(".jp-CodeCell", has_text="It is (c)").first
+        cell = page.locator(".jp-CodeCell", has_text="It is (d)").first
         assert cell.evaluate(blurred) == "blur(6px)"
-        page.locator(".widget-radio-box input").nth(2).click()
+        question = page.locator(".jp-CodeCell", has_text="a question").first
+        assert question.evaluate(blurred) == "none"
+        page.locator(".widget-radio-box input").nth(3).click()
         page.get_by_text("Noted. Read on").wait_for()
         assert cell.evaluate(blurred) == "none"
         menu(page, "Kernel", "Restart Kernel…")
         page.click(".jp-Dialog button.jp-mod-accept")
         run_all(page)
         assert page.get_by_text("Noted before").is_visible()
-        assert page.locator(".widget-radio-box input").nth(2).is_checked()
+        assert page.locator(".widget-radio-box input").nth(3).is_checked()
         assert cell.evaluate(blurred) == "none"
         assert page.get_by_text("You were right in 1 of 1").is_visible()
         shut_down(page, lab, name)
