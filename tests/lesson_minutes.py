@@ -9,8 +9,8 @@ Worked through from top to bottom, exercises with wrong answers first: 02 and 07
 edition took 123 and 110 minutes (134 and 105 foretold), 05 and 07 of the second 90 and 91 (86 and
 85), 03 between 90 and 100 (84); reading and running alone 60 and 63 in 05 and 07 (58 and 57). Later
 passes, after cuts: 03 98, 83 and 78 (84, 75, 75), 05 76 and 85 (86, 86), 07 90, 81 and 83 (86, 81,
-79); reading and running alone, last: 03 53, 05 64, 07 63 (51, 61, 56). For 14 of these 18 clocks the
-formula is within a tenth, for all within 15%.
+79); reading and running alone, last: 03 53, 05 64, 07 63 (51, 61, 56). For 14 of these 18 clocks
+the formula is within a tenth, for all within 15%.
 """
 
 import math
