@@ -62,6 +62,7 @@ WATCH = """
   image.addEventListener("load", () => box.waited.push(performance.now() - start));
 }
 """
+FRAMED = "images => images.every(image => getComputedStyle(image).borderTopStyle === 'solid')"
 WAITED = """
 (box) => {
   const times = box.waited.splice(0).map(Math.round).sort((a, b) => a - b);
@@ -357,7 +358,8 @@ def test_controls_and_picture_fit_on_one_screen_and_sliders_fill_their_column(le
         assert height <= free, f"the explorer is {height} pixels high, the page {free}"
         for slider in box.locator(".widget-hslider").all():
             line = slider.locator(".noUi-target").bounding_box()["width"]
-            assert line > 100 and line > 0.8 * slider.bounding_box()["width"]
+            column = slider.locator("xpath=..").bounding_box()["width"]
+            assert line > 100 and line > 0.8 * column
         for names in TOGETHER.get(lesson.path.stem[:2], ()):
             upper, lower = (
                 box.locator(CONTROLS, has=page.get_by_text(name, exact=True)).bounding_box()
@@ -378,6 +380,8 @@ def test_explorers_fit_a_phone_and_a_laptop_and_frame_their_picture(lesson, them
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(500)
         assert [fault for box in explorers(page) for fault in box.evaluate(LOOK)] == []
+    pictures = page.locator(".jp-OutputArea-output img")  # those of `show` too: no white slab
+    assert pictures.evaluate_all(FRAMED)
     page.keyboard.press("Control+b")
 
 
