@@ -285,7 +285,8 @@ EXERCISES = {
         },
         hints=[
             "Let the net find out: try it in train(), from 224 downwards.",
-            "The last cell above shows how to try one side and how to catch the error.",
+            "For each side: net.train(), a batch torch.zeros(2, 3, side, side), and `except "
+            "ValueError` for a side that is too small.",
             "A neighbour: heads for maps of 10x10. 159 pixels give 80, 40, 20 and 10; 158 give "
             "79, 39, 19 and 9.",
         ],
