@@ -75,9 +75,8 @@ def test_the_5x5_is_dearer_only_for_each_channel_and_only_in_the_naive_block():
     widths = GOOGLENET_BLOCKS["3a"]
     five, three = 25 * 192, 9 * 192
     assert five * widths.out_5x5 < three * widths.out_3x3
-    assert (
-        f"only for each channel, and only in the naive block ({five:,} weights against {three:,}"
-        in (words("03"))
+    assert f"per channel, and in the naive block only ({five:,} weights against {three:,}" in (
+        words("03")
     )
 
 

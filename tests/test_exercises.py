@@ -9,9 +9,9 @@ import torch
 from lesson_minutes import is_written
 
 from gnet_utils import exercises
-from gnet_utils.course.notebooks import find_notebooks, read, solutions
+from gnet_utils.course.notebooks import find_notebooks, read, solutions, write
 from gnet_utils.exercises import Exercise, as_number, check, exercises_of, hint, number
-from gnet_utils.models import Inception, NaiveInception
+from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
 
 ALL = {
     name: exercise
@@ -339,3 +339,82 @@ def test_a_right_answer_is_what_later_cells_use_else_the_courses_own(capsys):
         assert check("03.block", other) is Inception
         assert "the course's own, until yours is right" in capsys.readouterr().out
     assert check("03.naive", 1_089_536) is None
+
+
+# Answers that go from lesson to lesson ------------------------------------------------------------
+
+
+BY_FUNCTIONS = """
+class FourBranches(nn.Module):
+    def __init__(self, channels, a, r3, b, r5, c, d):
+        super().__init__()
+        self.one, self.last = nn.Conv2d(channels, a, 1), nn.Conv2d(channels, d, 1)
+        self.r3, self.c3 = nn.Conv2d(channels, r3, 1), nn.Conv2d(r3, b, 3, padding=1)
+        self.r5, self.c5 = nn.Conv2d(channels, r5, 1), nn.Conv2d(r5, c, 5, padding=2)
+
+    def forward(self, x):
+        three = self.c3(F.relu(self.r3(x)))
+        five = self.c5(F.relu(self.r5(x)))
+        pooled = self.last(F.max_pool2d(x, 3, 1, 1))
+        return F.relu(torch.cat([self.one(x), three, five, pooled], dim=1))
+
+
+Block = check("03.block", FourBranches)
+print(Block)  # what stands below the check is not run
+"""
+
+
+@pytest.fixture
+def saved_in_03(tmp_path, monkeypatch):
+    """Puts code into the cell of 03.block, in a copy of lesson 03 that was saved."""
+    monkeypatch.setattr(exercises, "ROOT", tmp_path)
+    (path,) = find_notebooks(["03"])
+    lesson = read(path)
+    (cell,) = (c for c in lesson["cells"] if c["metadata"].get("exercise") == "03.block")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / f"{path.stem}-Copy1.ipynb").write_text("not looked at")
+
+    def save(code: str) -> None:
+        cell["source"] = code
+        write(lesson, tmp_path / "notebooks" / path.name)
+
+    save(cell["source"])  # the stub
+    return save
+
+
+def solution_of_03() -> str:
+    (path,) = find_notebooks(["03"])
+    solved = {name: code for _, name, code in solutions(read(path))}
+    return solved["03.block"]
+
+
+@pytest.mark.parametrize("code", [solution_of_03(), BY_FUNCTIONS])
+def test_a_right_block_of_lesson_03_comes_into_the_next_lessons(code, saved_in_03, capsys):
+    saved_in_03(code)
+    block = exercises.from_lesson("03.block")
+    assert block.__name__ in code
+    assert capsys.readouterr().out == "In use from here on: what you wrote in lesson 03.\n"
+    assert block(192, *GOOGLENET_BLOCKS["3a"])(torch.zeros(1, 192, 4, 4)).shape == (1, 256, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        None,  # the stub
+        ("padding=2", "padding=1"),
+        ("return torch.cat", "retrn torch.cat"),
+        ("class InceptionBlock", "raise SystemExit\nclass InceptionBlock"),
+        ('check("03.block", InceptionBlock)', "InceptionBlock"),
+    ],
+)
+def test_in_place_of_a_block_that_is_not_right_comes_the_courses(change, saved_in_03, capsys):
+    if change:
+        saved_in_03(solution_of_03().replace(*change))
+    assert exercises.from_lesson("03.block") is Inception
+    said = "the course's own, until yours is right in lesson 03 and saved there."
+    assert capsys.readouterr().out == f"In use from here on: {said}\n"
+
+
+def test_without_the_notebook_comes_the_courses(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(exercises, "ROOT", tmp_path)
+    assert exercises.from_lesson("03.block") is Inception

@@ -72,7 +72,7 @@ def test_all_recorded_runs_are_those_of_todays_recipes(experiment):
 
 @pytest.mark.parametrize(
     ("name", "seeds"),
-    [("sprint", 3), ("minute", 3), ("five_minutes", 3), ("full", 1), ("hour", 3)],
+    [("sprint", 3), ("minute", 3), ("five_minutes", 3), ("full", 3), ("hour", 3)],
 )
 def test_all_runs_of_a_recipe_are_those_of_the_recipe_today(name, seeds):
     paths = sorted(experiments.RUNS.glob(f"{name}-seed*.json"))

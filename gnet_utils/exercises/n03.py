@@ -150,7 +150,9 @@ def judge_repair(answer: Any) -> str | None:
     images = torch.randn(2, 192, 12, 12, generator=torch.Generator().manual_seed(0))
     output, ran = run(answer, images)
     if (16, 32, 3, 3) in shapes(ran):
-        return "a silent bug is left: look at the window of every convolution, branch by branch."
+        unbent = any(counts_below_zero(answer, images, place) for place in range(len(ran)))
+        left = "two silent bugs are left" if unbent else "one silent bug is left"
+        return f"{left}: compare the layers with those of section 4, branch by branch."
     if shapes(ran) != shapes_of(Inception(192, *GOOGLENET_BLOCKS["3a"])):
         return "the convolutions are not those of block 3a: compare with its row in Table 1."
     if any(convolution.bias is None for convolution in ran):
@@ -201,6 +203,7 @@ EXERCISES = {
             1_770_496: "that reads the 416 channels of a naive 3a; here 256 come in.",
             817_152: "that reads the 192 channels of 3a; here 256 come in.",
             516_096: "those are the widths of 3a: 3b makes 128, 192 and 96 channels.",
+            1_091_840: "that counts 9 weights for each channel of the pooling: it has none.",
             1_155_072: "that counts pooling as a 1x1 from 256 to 256: pooling has no weights.",
             106_496: "that counts one weight for each pair of channels: a 3x3 window has 9.",
             387_072: "that is the naive 3a: 3b has other widths, and 256 channels come in.",

@@ -230,8 +230,9 @@ def judge_overfit(answer: Any) -> str | None:
                 "of batch norm lag behind; take some more steps."
             )
         return (
-            f"it knows {right} of the ten: train on images[:10] and labels[:10], all steps in one "
-            "call of train, or the schedule ends each time."
+            f"it knows {right} of the ten: give the network that was trained itself, on "
+            "images[:10] and labels[:10], all steps in one call of train, or the schedule ends "
+            "each time."
         )
     loss = F.cross_entropy(logits, labels).item()
     if loss > 0.1:
@@ -257,7 +258,8 @@ EXERCISES = {
         judge_loop,
         right="in each of its steps the gradient and the learning rate are the right ones.",
         hints=[
-            "Read the comments: two lines give something a name, four are calls without a result.",
+            "schedule and loss are results of calls, OneCycleLR(...) and F.cross_entropy(...). The "
+            "other four are calls alone: of the optimiser, the loss and the schedule.",
             "The optimiser can forget the gradients: before backward. Both optimiser and schedule "
             "have a step(); OneCycleLR wants the optimiser, max_lr and total_steps; it then "
             "sets the momentum too.",

@@ -1,46 +1,40 @@
 """Deeper networks with and without shortcuts, and GoogLeNet against ResNet (notebook 07).
 
-    python -m gnet_utils.experiments.depth long_plain_44       40 passes; stopped, it goes on
+    python -m gnet_utils.experiments.depth long_plain_44       many passes; stopped, it goes on
 
 Plain and residual nets of three depths, and a narrow GoogLeNet beside residual nets of the same
-number of parameters and of the same number of multiply-adds. All get the same recipe and the same
-number of pictures, made half as wide and high (14x14): a quarter of the work, so that three seeds
-of all nets take minutes.
+number of parameters and of the same number of multiply-adds. All are trained by the loop of lesson
+05, with the same pictures, made half as wide and high (14x14): a quarter of the work, so that three
+seeds of all nets take minutes.
 """
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gnet_utils import experiments
+from gnet_utils.base import CourseError, written_aside
 from gnet_utils.counting import count_macs, count_parameters
 from gnet_utils.data import load_fashion_mnist, to_float
 from gnet_utils.evaluation import Data, evaluate, in_layout, resized
+from gnet_utils.experiments import loop
 from gnet_utils.models import FashionGoogLeNet, FashionResNet
-from gnet_utils.recipes import Recipe, bfloat16_is_fast, learning_rate, optimiser_of
-from gnet_utils.training import cut, fit, train_epoch
+from gnet_utils.recipes import bfloat16_is_fast
 
 SIDE = 14  # pixels: pictures of 28 averaged over 2x2
 DEPTHS = (8, 20, 44)
-RECIPE = Recipe(
-    name="depth",
-    purpose="the same short training for nets of any depth",
-    epochs=1,
-    batch_size=64,
-    learning_rate=0.1,
-    picture_size=SIDE,
-    merged=False,
-)
+BATCH = 128
+LEARNING_RATE = 0.1  # the highest; of the other numbers `loop.one_cycle` has its say
 
 
 @dataclass(frozen=True)
 class Net:
-    """Which network, and how many steps of 64 pictures it gets.
+    """Which network, and how many steps of 128 pictures it gets.
 
     kind: "plain", "residual" (FashionResNet without and with sums) or "googlenet"
         (FashionGoogLeNet without dropout; it has no depth to choose).
@@ -49,7 +43,7 @@ class Net:
     kind: str
     width: float
     depth: int = 0
-    steps: int = 300
+    steps: int = 150
 
     def build(self) -> nn.Module:
         """The untrained network, its weights drawn from torch's current random state."""
@@ -91,9 +85,9 @@ LADDER = {
     f"{kind}_{depth}": Net(kind, 0.5, depth) for depth in DEPTHS for kind in ("plain", "residual")
 }
 DUEL = {  # the widths are what `matched_width` finds, see the tests
-    "googlenet": Net("googlenet", 0.125, steps=400),
-    "equal_parameters": Net("residual", 0.59375, 20, steps=400),
-    "equal_macs": Net("residual", 0.71875, 20, steps=400),
+    "googlenet": Net("googlenet", 0.125, steps=200),
+    "equal_parameters": Net("residual", 0.59375, 20, steps=200),
+    "equal_macs": Net("residual", 0.71875, 20, steps=200),
 }
 
 
@@ -106,34 +100,39 @@ def layer_gradients(net: nn.Module) -> list[float]:
     return [conv.weight.grad.norm().item() for conv in convs]
 
 
+def small_batches(data: Data, steps: int, seed: int) -> Iterator[Data]:
+    """`steps` batches of 128 pictures, (B, 1, 14, 14), and labels; another order for each seed.
+
+    data: uint8 images (N, 1, 28, 28) and labels (N,), begun again when they are used up.
+    """
+    images, labels = data
+    for rows in experiments.shuffled(len(images), BATCH, steps, seed):
+        yield in_layout(resized(to_float(images[rows]), SIDE)), labels[rows]
+
+
 def train(
     net: nn.Module,
     data: Data,
     steps: int,
     seed: int = 0,
-    note: Callable[[int, float, nn.Module], None] = lambda step, loss, net: None,
-) -> float:
-    """Train `net` for `steps` batches by RECIPE; returns the seconds of processor time.
+    note: Callable[[float], None] = lambda loss: None,
+    begun: tuple | None = None,
+) -> None:
+    """Train `net` by the loop of lesson 05; `note` gets each loss, the net has its gradients then.
 
-    data: uint8 images (N, 1, 28, 28) and labels (N,), begun again when they are used up.
-    note: called before each step with its number, its loss, and the net with its gradients.
+    begun: optimiser and schedule of a longer run, see `loop.train`.
     """
-    half = RECIPE.precision == "auto" and bfloat16_is_fast(data[0].device)
-    net.to(memory_format=torch.channels_last).train()
-    optimiser = optimiser_of(net, RECIPE)
-    batches = experiments.shuffled(len(data[0]), RECIPE.batch_size, steps, seed)
-    rates = (learning_rate(RECIPE, step, steps) for step in range(steps))
-
-    def prepare(images: Tensor) -> Tensor:
-        return in_layout(resized(to_float(images), SIDE))
-
-    training = train_epoch(net, cut(data, batches), rates, optimiser, prepare=prepare, half=half)
-    seconds, began = 0.0, time.process_time()
-    for step, (losses, _, _) in enumerate(training):
-        seconds += time.process_time() - began
-        note(step, losses[0].item(), net)
-        began = time.process_time()
-    return seconds + time.process_time() - began
+    half = bfloat16_is_fast(data[0].device)
+    loop.train(
+        net.to(memory_format=torch.channels_last),
+        data,
+        steps,
+        LEARNING_RATE,
+        half,
+        lambda loss: note(loss.item()),
+        batches=lambda data, steps: small_batches(data, steps, seed),
+        begun=begun,
+    )
 
 
 def run_net(setting: Net, seed: int, data: Data, test: Data, kept: int = 5000) -> dict:
@@ -147,19 +146,22 @@ def run_net(setting: Net, seed: int, data: Data, test: Data, kept: int = 5000) -
     losses, gradients = [], []
     wanted = {round(k * (setting.steps - 1) / 5) for k in range(6)}
 
-    def note(step: int, loss: float, net: nn.Module) -> None:
+    def note(loss: float) -> None:
+        if len(losses) in wanted:
+            norms = [float(f"{norm:.3g}") for norm in layer_gradients(net)]
+            gradients.append([len(losses), norms])
         losses.append(round(loss, 4))
-        if step in wanted:
-            gradients.append([step, [float(f"{norm:.3g}") for norm in layer_gradients(net)]])
 
-    seconds = train(net, data, setting.steps, seed, note=note)
+    began = time.process_time()
+    train(net, data, setting.steps, seed, note)
+    seconds = time.process_time() - began
     part = tuple(part[:kept] for part in data)
     train_loss, train_accuracy = evaluate(net, part, picture_size=SIDE)
     _, test_accuracy = evaluate(net, test, picture_size=SIDE)
     return {
         "parameters": count_parameters(net),
         "macs": fashion_macs(net),
-        "pictures": setting.steps * RECIPE.batch_size,
+        "pictures": setting.steps * BATCH,
         "loss": losses,
         "gradients": gradients,
         "processor_seconds": round(seconds, 1),
@@ -169,9 +171,10 @@ def run_net(setting: Net, seed: int, data: Data, test: Data, kept: int = 5000) -
     }
 
 
-LONG_PASSES = 40  # half an hour for a net of 44 layers, on one core with fast bfloat16
+LONG_PASSES = 20  # a quarter of an hour for a net of 44 layers on one older core
+PASS = 469  # batches that show each of the 60,000 pictures once; the last has 96
 LONG = {
-    f"long_{kind}_{depth}": Net(kind, 0.5, depth, steps=LONG_PASSES * (60_000 // 64))
+    f"long_{kind}_{depth}": Net(kind, 0.5, depth, steps=LONG_PASSES * PASS)
     for depth in (20, 44)
     for kind in ("plain", "residual")
 }
@@ -180,32 +183,53 @@ LONG = {
 def run_long(
     setting: Net, seed: int, data: Data, test: Data, state: Path, kept: int = 5000
 ) -> dict:
-    """Train one net for many passes; its errors after each of them.
+    """Train one net for many passes over `data`; its errors after each of them.
 
     The training errors are those on the first `kept` training pictures, in eval mode: after one
-    pass the net has seen all of them but a few. What `state` holds is gone on from, pass by pass.
-    Raises SystemExit when it ends early.
+    pass the net has seen all of them. Each pass is kept in the file `state`; when it exists, the
+    run goes on from it and ends as if it had not been interrupted.
     """
     torch.manual_seed(seed)
     net = setting.build()
-    passes = setting.steps / (len(data[0]) // RECIPE.batch_size)
+    begun = optimiser, schedule = loop.one_cycle(net, LEARNING_RATE, setting.steps)
+    pass_steps = -(-len(data[0]) // BATCH)
     seen = tuple(part[:kept] for part in data)
-    history = fit(net, data, seen, replace(RECIPE, epochs=passes), seed=seed, state=state)
-    if history.stopped or len(history.epochs) < passes:
-        why = history.stopped or "GNET_QUICK has shortened the run"
-        raise SystemExit(f"{why}: the same command goes on after the last whole pass.")
+    found = {"loss": [], "train_errors": [], "train_losses": [], "training_seconds": 0.0}
+    parts = {"net": net, "optimiser": optimiser, "schedule": schedule}
+    if state.exists():
+        found = _go_on(state, parts, setting)
+    for passed in range(len(found["loss"]), setting.steps // pass_steps):
+        losses, began = [], time.perf_counter()
+        train(net, data, pass_steps, 1000 * seed + passed, losses.append, begun)
+        found["training_seconds"] += time.perf_counter() - began
+        loss, accuracy = evaluate(net, seen, picture_size=SIDE)
+        found["loss"].append(round(sum(losses) / len(losses), 4))  # mean of the pass
+        found["train_errors"].append(round(100 * (1 - accuracy), 2))
+        found["train_losses"].append(round(loss, 4))
+        numbers = {name: part.state_dict() for name, part in parts.items()}
+        with written_aside(state) as aside:
+            torch.save({**numbers, "found": found, "setting": asdict(setting)}, aside)
+        print(f"pass {passed + 1}: {found['train_errors'][-1]}% of the seen wrong", flush=True)
     _, test_accuracy = evaluate(net, test, picture_size=SIDE)
     return {
         "parameters": count_parameters(net),
         "macs": fashion_macs(net),
-        "pictures": setting.steps * RECIPE.batch_size,
-        "loss": [entry["train_loss"] for entry in history.epochs],  # means of the passes
-        "train_errors": [round(100 * (1 - e["val_accuracy"]), 2) for e in history.epochs],
-        "train_losses": [entry["val_loss"] for entry in history.epochs],
-        "train_error": round(100 * (1 - history.epochs[-1]["val_accuracy"]), 2),
+        "pictures": len(found["loss"]) * len(data[0]),
+        **found,
+        "train_error": found["train_errors"][-1],
         "test_accuracy": round(100 * test_accuracy, 2),
-        "training_seconds": round(history.seconds, 1),
+        "training_seconds": round(found["training_seconds"], 1),
     }
+
+
+def _go_on(state: Path, parts: dict, setting: Net) -> dict:
+    """Bring the numbers kept in `state` into `parts`; returns what was found so far."""
+    stored = torch.load(state, weights_only=True)
+    if stored["setting"] != asdict(setting):
+        raise CourseError(f"{state} belongs to another run: delete it to begin again")
+    for name, part in parts.items():
+        part.load_state_dict(stored[name])
+    return stored["found"]
 
 
 def record(name: str, seed: int) -> None:
@@ -221,8 +245,12 @@ def record(name: str, seed: int) -> None:
             return run_long(setting, seed, data, test, state)
         return run_net(setting, seed, data, test)
 
-    recipe = asdict(RECIPE)
-    recipe.pop("epochs")  # the number of steps says how long
+    recipe = {
+        "optimiser": "SGD, Nesterov momentum 0.9, weight decay 0.0005, OneCycleLR",
+        "learning_rate": LEARNING_RATE,
+        "batch": BATCH,
+        "picture_size": SIDE,
+    }
     experiments.record("depth", name, seed, run, setting=asdict(setting), recipe=recipe)
     state.unlink(missing_ok=True)
 

@@ -1,6 +1,9 @@
-"""The loop of lesson 05, and the recorded runs by which its learning rate was chosen."""
+"""The loop of lesson 05, and the recorded runs by which its learning rate was chosen.
 
-from collections.abc import Callable, Iterator
+Lesson 07 trains with this loop too: its recorded runs are those of depth.py.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 import torch
@@ -25,17 +28,11 @@ def batches(data: Data, steps: int) -> Iterator[Data]:
             steps -= 1
 
 
-def train(
-    net: nn.Module,
-    data: Data,
-    steps: int,
-    learning_rate: float,
-    half: bool = False,
-    look: Callable[[Tensor], object] = lambda loss: None,
-) -> None:
-    """Train `net` in place, as the solution of lesson 05 does; `look` gets the loss of each step.
+def one_cycle(
+    net: nn.Module, learning_rate: float, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.OneCycleLR]:
+    """The optimiser and the schedule of lesson 05 for a run of so many steps.
 
-    half: compute the forward pass in bfloat16.
     The momentum is not 0.9 but what OneCycleLR makes of it: 0.95, 0.85 at the highest rate, 0.95.
     """
     optimiser = torch.optim.SGD(
@@ -44,6 +41,27 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=learning_rate, total_steps=steps
     )
+    return optimiser, schedule
+
+
+def train(
+    net: nn.Module,
+    data: Data,
+    steps: int,
+    learning_rate: float,
+    half: bool = False,
+    look: Callable[[Tensor], object] = lambda loss: None,
+    *,
+    batches: Callable[[Data, int], Iterable[Data]] = batches,
+    begun: tuple | None = None,
+) -> None:
+    """Train `net` in place, as the solution of lesson 05 does; `look` gets the loss of each step.
+
+    half: compute the forward pass in bfloat16.
+    batches: gives (images, labels) of each step, as the function above does.
+    begun: optimiser and schedule of a run of which these steps are a part; None for a whole run.
+    """
+    optimiser, schedule = begun or one_cycle(net, learning_rate, steps)
     net.train()
     for images, labels in batches(data, steps):
         with torch.autocast(images.device.type, torch.bfloat16, enabled=half):

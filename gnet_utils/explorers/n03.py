@@ -3,6 +3,7 @@
 Also the drawing of any block, `draw_block`, and the squares that three windows look for.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -13,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Polygon, Rectangle
 from torch import Tensor, nn
 
-from gnet_utils.counting import count_parameters
+from gnet_utils.counting import count_parameters, layer_table
 from gnet_utils.explorers import Place, page_of
-from gnet_utils.models import GOOGLENET_BLOCKS, Inception, NaiveInception
+from gnet_utils.models import GOOGLENET_BLOCKS, BlockWidths, Inception, NaiveInception
 from gnet_utils.plotting import BRANCH_COLOURS, BRANCHES, COLOURS, counted
 
 BOX = 0.68  # height of a box in the drawing of a block, where branches lie 1 apart
@@ -35,6 +36,21 @@ PRESETS = {
     "block 4d": _preset("4d", 512, 14),
     "block 5b": _preset("5b", 832, 7),
 }
+
+
+def nine_blocks(build: Callable[[int, BlockWidths], nn.Module]) -> list[tuple[int, int]]:
+    """(channels out, MACs) of each of GoogLeNet's blocks, 3a to 5b, on its map size.
+
+    build: makes the block that reads so many channels, with the widths of a row of Table 1.
+    """
+    channels, found = 192, []
+    for name, widths in GOOGLENET_BLOCKS.items():
+        size = {"3": 28, "4": 14, "5": 7}[name[0]]
+        block = build(channels, widths)
+        macs = sum(row.macs for row in layer_table(block, (1, channels, size, size)))
+        channels = block(torch.zeros(1, channels, 1, 1)).shape[1]
+        found.append((channels, macs))
+    return found
 
 
 class BranchCost(NamedTuple):
@@ -275,5 +291,5 @@ def draw_answers(picture: Tensor, answers: dict[int, Tensor], middles: dict[int,
             rows, columns = torch.nonzero((squares & (panel == most))[0, 0], as_tuple=True)
             look = {"facecolors": "none", "edgecolors": colour, "linewidths": 2}
             ax.scatter(columns, rows, s=230, **look)
-    figure.suptitle("Black 0, white 1. Ring: a square that this window answers most")
+    figure.suptitle("Black 0, white 1. Ring: of the three, this window answers the square most")
     return figure

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from gnet_utils.experiments import recorded
-from gnet_utils.experiments.depth import DEPTHS
+from gnet_utils.experiments.depth import DEPTHS, LONG_PASSES
 from gnet_utils.explorers import draw_band, running_mean
 from gnet_utils.plotting import BRANCH_COLOURS, COLOURS, counted
 
@@ -84,7 +84,7 @@ def live_losses(curves: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def errors_by_depth() -> Figure:
-    """Training pictures wrong after 300 steps against depth, one dot for each seed."""
+    """Training pictures wrong after 150 steps against depth, one dot for each seed."""
     figure, ax = plt.subplots(figsize=(5.6, 3))
     for kind, colour in KINDS.items():
         for layers in DEPTHS:
@@ -93,13 +93,13 @@ def errors_by_depth() -> Figure:
         means = [over_seeds(f"{kind}_{layers}", "train_error")[0] for layers in DEPTHS]
         ax.plot(DEPTHS, means, color=colour, lw=2, label=kind)
     ax.set(xticks=DEPTHS, ylim=(0, None), xlabel="layers", ylabel="training pictures wrong (%)")
-    ax.set_title("After 300 steps depth slows only the plain nets")
+    ax.set_title("After 150 steps depth slows only the plain nets")
     ax.legend(loc="upper left")
     return figure
 
 
 def long_errors() -> Figure:
-    """Share of 5,000 training pictures that is wrong after each of 40 passes over all pictures."""
+    """Share of 5,000 training pictures that is wrong after each pass over all pictures."""
     figure, ax = plt.subplots(figsize=(6.4, 3))
     for kind, colour in KINDS.items():
         for layers, style in ((20, "--"), (44, "-")):
@@ -107,7 +107,7 @@ def long_errors() -> Figure:
             errors, label = run["train_errors"], f"{kind}-{layers}"
             ax.plot(range(1, len(errors) + 1), errors, style, color=colour, label=label)
     ax.set(xlabel="passes over all training pictures", ylabel="seen pictures wrong (%)")
-    ax.set(xlim=(0, 41), ylim=(0, None))
+    ax.set(xlim=(0, LONG_PASSES + 1), ylim=(0, None))
     ax.set_title("The deeper plain net stays behind the shallower one")
     ax.legend()
     return figure
@@ -122,10 +122,10 @@ def duel() -> Figure:
         right.plot(values, [row] * len(values), "o", color=colour, alpha=0.7)
         right.plot(over_seeds(name, "test_accuracy")[0], row, "|", color=colour, ms=22, mew=3)
     left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
-    left.set_title("With one recipe the losses hardly differ")
+    left.set_title("The losses lie close together")
     left.legend()
     names = [label.removeprefix("ResNet, ").replace(" ", "\n") for label, _ in RIVALS.values()]
-    right.set(ylim=(2.6, -0.6), xlabel="test accuracy (%)", title="Nor do the accuracies")
+    right.set(ylim=(2.6, -0.6), xlabel="test accuracy (%)", title="The ResNets lead")
     right.set_yticks(range(len(names)), names)
     return figure
 

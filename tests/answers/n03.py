@@ -247,7 +247,11 @@ WRONG = {
     ],
     "03.repair": [
         (repaired(branch_pool=jumping_branch), "cannot be stacked"),
-        (repaired(branch_5x5=torchvision_branch), "window of every convolution"),
+        (repaired(branch_5x5=torchvision_branch), "one silent bug is left"),
+        (
+            repaired(branch_5x5=torchvision_branch, branch_3x3=linear_branch),
+            "two silent bugs are left",
+        ),
         (repaired(branch_3x3=linear_branch), "also inside"),
         (repaired(branch_1x1=bare_branch), "negative"),
         (repaired(branch_pool=late_pool), "pool first, then mix"),
