@@ -107,7 +107,7 @@ def long_errors() -> Figure:
             errors, label = run["train_errors"], f"{kind}-{layers}"
             ax.plot(range(1, len(errors) + 1), errors, style, color=colour, label=label)
     ax.set(xlabel="passes over all training pictures", ylabel="seen pictures wrong (%)")
-    ax.set(xlim=(0, LONG_PASSES + 1), ylim=(0, None))
+    ax.set(xlim=(0, LONG_PASSES + 1), xticks=range(0, LONG_PASSES + 1, 5), ylim=(0, None))
     ax.set_title("The deeper plain net stays behind the shallower one")
     ax.legend()
     return figure
