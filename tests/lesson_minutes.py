@@ -12,7 +12,7 @@ passes, after cuts: 03 98, 83 and 78 (84, 75, 75), 05 76 and 85 (86, 86), 07 90,
 79); reading and running alone, last: 03 53, 05 64, 07 63 (51, 61, 56). For 14 of these 18 clocks
 the formula is within a tenth, for all within 15%. Readers of another day were slower: reading alone
 and all 03 60 and 90, 05 72 and 93, 07 70 and 89 (foretold 53 and 77, 60 and 84, 57 and 81); after
-cuts 03 59 and 84, 05 62 and 86 (53 and 77, 57 and 81).
+cuts 03 59 and 84, 05 62 and 86, 07 66 and 87 (53 and 77, 57 and 81, 56 and 80).
 """
 
 import math
