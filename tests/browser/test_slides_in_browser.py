@@ -133,11 +133,11 @@ def test_what_cannot_fit_is_seen(opened):
 def test_code_stays_with_its_result(opened):
     """Wherever the slide is full: after more and more text, both are on one slide."""
     cells = []
-    for words in range(20, 240, 20):
+    for words in range(20, 240, 10):
         cells += [text(f"## {words}\n\n" + "Words. " * words), code("sum_of_it()", "the result")]
     page = opened(*cells)
     slides = shown(page)
-    assert sum("sum_of_it" in slide for slide in slides) == 11
+    assert sum("sum_of_it" in slide for slide in slides) == 22
     assert [slide for slide in slides if ("sum_of_it" in slide) != ("the result" in slide)] == []
     assert len([slide for slide in slides if "sum_of_it" in slide and "Words" not in slide]) > 2
 

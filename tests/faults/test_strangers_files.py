@@ -135,7 +135,9 @@ def test_nothing_in_the_package_reads_files_in_a_way_that_can_run_them() -> None
     for path in (ROOT / "gnet_utils").rglob("*.py"):
         if path.name == "frames.py":  # runs cells of the course's own notebooks, as `render` does
             continue
-        assert unsafe(path.read_text(encoding="utf-8")) == [], path
+        # `from_lesson` runs what the reader has written, and run, in the notebook of a lesson.
+        known = ["exec"] if path.parent.name == "exercises" and path.stem == "__init__" else []
+        assert unsafe(path.read_text(encoding="utf-8")) == known, path
 
 
 def test_no_notebook_reads_files_in_a_way_that_can_run_them() -> None:
