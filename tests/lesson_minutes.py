@@ -2,17 +2,10 @@
 
     python -m tests.lesson_minutes
 
-100 words of text and 10 lines of code a minute, 2.5 minutes a prediction; an exercise whose answer
-is one value takes 4 minutes, one that is written (a function, a class, a loop) 10. Rounded up to 5:
-of the last three readers each took a little longer than the sum.
-Worked through from top to bottom, exercises with wrong answers first: 02 and 07 of the first
-edition took 123 and 110 minutes (134 and 105 foretold), 05 and 07 of the second 90 and 91 (86 and
-85), 03 between 90 and 100 (84); reading and running alone 60 and 63 in 05 and 07 (58 and 57). Later
-passes, after cuts: 03 98, 83 and 78 (84, 75, 75), 05 76 and 85 (86, 86), 07 90, 81 and 83 (86, 81,
-79); reading and running alone, last: 03 53, 05 64, 07 63 (51, 61, 56). For 14 of these 18 clocks
-the formula is within a tenth, for all within 15%. Readers of another day were slower: reading alone
-and all 03 60 and 90, 05 72 and 93, 07 70 and 89 (foretold 53 and 77, 60 and 84, 57 and 81); after
-cuts 03 59 and 84, 05 62 and 86, 07 66 and 87 (53 and 77, 57 and 81, 56 and 80).
+100 words of text and 10 lines of code in sight a minute, 2.5 minutes a prediction, 1 minute for each
+cell that shows something, be it a figure or a printed table; an exercise whose answer is one value
+takes 4 minutes, one that is written (a function, a class, a loop) 10. Rounded up to 5. Folded code
+does not count: readers leave it folded.
 """
 
 import math
@@ -25,8 +18,18 @@ from gnet_utils.course.notebooks import code_cells, find_notebooks, read, setup_
 WORDS_A_MINUTE = 100
 LINES_A_MINUTE = 10
 MINUTES_A_PREDICTION = 2.5
+MINUTES_A_SIGHT = 1
 MINUTES_A_VALUE = 4
 MINUTES_A_WRITING = 10
+
+
+class Sizes(NamedTuple):
+    """What a lesson asks of its reader; `sights` are the cells that show a figure or print."""
+
+    words: int
+    lines: int
+    predictions: int
+    sights: int
 
 
 class Minutes(NamedTuple):
@@ -38,16 +41,20 @@ class Minutes(NamedTuple):
 
 def minutes(notebook: dict) -> Minutes:
     """What the formula gives for a notebook."""
-    words, lines, predictions = sizes(notebook)
     written = [is_written(source) for _, _, source in solutions(notebook)]
-    reading = reading_minutes(words, lines, predictions)
+    reading = reading_minutes(sizes(notebook))
     exercises = exercise_minutes(written.count(True), written.count(False))
     return Minutes(_to_5(reading), _to_5(reading + exercises))
 
 
-def reading_minutes(words: int, lines: int, predictions: int) -> float:
-    """Minutes to read so many words and lines of code and to answer so many predictions."""
-    return words / WORDS_A_MINUTE + lines / LINES_A_MINUTE + predictions * MINUTES_A_PREDICTION
+def reading_minutes(sizes: Sizes) -> float:
+    """Minutes to read a lesson of these sizes, to answer its predictions and to look."""
+    return (
+        sizes.words / WORDS_A_MINUTE
+        + sizes.lines / LINES_A_MINUTE
+        + sizes.predictions * MINUTES_A_PREDICTION
+        + sizes.sights * MINUTES_A_SIGHT
+    )
 
 
 def exercise_minutes(written: int, values: int) -> float:
@@ -55,14 +62,29 @@ def exercise_minutes(written: int, values: int) -> float:
     return written * MINUTES_A_WRITING + values * MINUTES_A_VALUE
 
 
-def sizes(notebook: dict) -> tuple[int, int, int]:
-    """Words of text, lines of code and predictions; solutions and the set-up cell do not count."""
+def sizes(notebook: dict) -> Sizes:
+    """Sizes of an executed notebook; folded code, solutions and slots for answers do not count."""
     text = "\n".join(c["source"] for c in notebook["cells"] if c["cell_type"] == "markdown")
     words = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL).split()
-    sources = [c["source"] for c in code_cells(notebook) if c["source"] != setup_cell()]
-    lines = [line for source in sources for line in source.splitlines() if line.strip()]
-    asked = [source for source in sources if re.search(r"^predict\(", source, re.MULTILINE)]
-    return len(words), len(lines), len(asked)
+    cells = [cell for cell in code_cells(notebook) if cell["source"] != setup_cell()]
+    asked = [cell for cell in cells if _calls(cell, "predict")]
+    shown = [cell for cell in cells if cell["outputs"] and not _calls(cell, "predict|check|score")]
+    open_ones = [cell for cell in cells if not is_folded(cell)]
+    return Sizes(len(words), sum(map(lines_of, open_ones)), len(asked), len(shown))
+
+
+def is_folded(cell: dict) -> bool:
+    """Whether the code of a cell is out of sight until the reader opens it."""
+    return "hide-input" in cell["metadata"].get("tags", [])
+
+
+def lines_of(cell: dict) -> int:
+    """Lines of code that are not empty."""
+    return len([line for line in cell["source"].splitlines() if line.strip()])
+
+
+def _calls(cell: dict, names: str) -> bool:
+    return bool(re.search(rf"^(\w+ = )?({names})\(", cell["source"], re.MULTILINE))
 
 
 def is_written(solution: str) -> bool:
@@ -79,5 +101,6 @@ if __name__ == "__main__":
     rows = []
     for path in find_notebooks():
         notebook = read(path)
-        rows.append((path.stem, *sizes(notebook), *minutes(notebook)))
-    print(format_table(rows, ["lesson", "words", "lines", "predictions", "reading", "with all"]))
+        found = sizes(notebook)
+        rows.append((path.stem, *found, f"{reading_minutes(found):.1f}", *minutes(notebook)))
+    print(format_table(rows, ["lesson", *Sizes._fields, "sum", "reading", "with all"]))

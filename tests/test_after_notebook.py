@@ -183,13 +183,6 @@ def test_xceptions_layer_is_nearly_nine_times_cheaper():
     assert 9 * 256 * 256 == 589_824
 
 
-def test_a_pair_of_1x5_and_5x1_copies_any_5x5_layer_with_160_inner_channels_only():
-    kernel = torch.randn(32, 32, 5, 5, generator=torch.Generator().manual_seed(0))
-    rows_and_columns = kernel.permute(0, 2, 1, 3).reshape(32 * 5, 32 * 5)  # (out, y) x (in, x)
-    assert torch.linalg.matrix_rank(rows_and_columns) == 160
-    assert 2 * kernel.numel() == 160 * 5 * (32 + 32)
-
-
 def test_the_search_shown_is_the_search_recorded():
     shown = "\n".join(c["source"] for c in read(NOTEBOOK)["cells"] if c["cell_type"] == "code")
     bodies = {

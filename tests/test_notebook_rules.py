@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import nbformat
 import pytest
-from lesson_minutes import minutes, sizes
+from lesson_minutes import lines_of, minutes
 from PIL import Image
 
 from gnet_utils import exercises
@@ -34,9 +34,8 @@ from gnet_utils.course.notebooks import (
 )
 
 MAX_LINES = 40  # of a code cell
-# Of a lesson: words with those of its folded solutions, lines with the set-up cell as eight.
+# Of a lesson: words of folded solutions and lines of folded cells count too.
 LIMITS = {"cells": 60, "words": 2300, "lines of code": 320, "exercises": 5}
-SETUP_LINES = 8
 MAX_MINUTES = (60, 90)  # reading and running, and with all exercises
 MAX_HEIGHT = 530  # of an explorer's picture, in pixels
 MAX_BYTES = 1_500_000  # GitHub shows larger notebooks slowly or not at all
@@ -180,7 +179,7 @@ def same_setup_cell(notebook: dict) -> list[str]:
 
 def within_limits(notebook: dict) -> list[str]:
     words = sum(len(cell["source"].split()) for cell in markdown(notebook))
-    lines = sizes(notebook)[1] + SETUP_LINES
+    lines = sum(map(lines_of, code_cells(notebook)))
     asked = sum(_is(cell, "exercise") for cell in notebook["cells"])
     found = dict(zip(LIMITS, (len(notebook["cells"]), words, lines, asked), strict=True))
     over = [f"{found[what]} {what}, at most {n}" for what, n in LIMITS.items() if found[what] > n]

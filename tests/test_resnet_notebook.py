@@ -186,14 +186,14 @@ def test_the_deepest_residual_net_begins_above_3_and_is_below_guessing_after_20_
 def shown_losses() -> list[plt.Axes]:
     """The axes of every figure of the notebook, and of its explorer, that draws recorded losses."""
     figures = [n07.replay(layers) for layers in depth.DEPTHS]
-    figures += [n07.losses_by_depth(), n07.duel()]
+    figures.append(n07.duel())
     plt.close("all")
     return [ax for figure in figures for ax in figure.axes if ax.get_xlabel() == "step"]
 
 
 def test_no_figure_cuts_off_a_recorded_loss():
     axes = shown_losses()
-    assert len(axes) == 3 + 3 + 1
+    assert len(axes) == 3 + 1
     for ax in axes:
         for line in ax.lines:
             assert np.max(line.get_ydata()) <= ax.get_ylim()[1]

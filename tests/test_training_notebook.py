@@ -50,6 +50,13 @@ def test_0_3_is_ahead_by_half_a_point_and_two_seeds_of_a_rate_differ_by_more():
     assert "0.3 is ahead by half a point in the mean" in prose()
 
 
+def test_what_the_text_lets_expect_of_half_an_epoch_and_of_two():
+    for name, share in {"rate_0.1": 85.7, "two_epochs": 90.5}.items():
+        runs = [100 * run["validation_accuracy"] for run in recorded("loop")[name]]
+        assert len(runs) == 3 and np.mean(runs) == pytest.approx(share, abs=0.05)
+    assert "about 86% of the pictures held out after half an epoch, and 90.5% after two" in prose()
+
+
 def test_the_loss_with_the_rate_1_falls_first_and_ends_behind_0_1_and_0_3():
     losses = {rate: recorded("loop")[f"rate_{rate}"][0]["loss"] for rate in (0.01, 0.1, 0.3, 1.0)}
     early = {rate: np.mean(loss[10:20]) for rate, loss in losses.items()}

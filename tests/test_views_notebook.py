@@ -224,25 +224,23 @@ def test_only_mirrored_training_does_not_lose_by_mirror_images():
         assert abs(gain) < 2 * error if name == "mirror" else gain < -2 * error
 
 
-def test_the_recipe_that_the_notebook_names_is_that_of_the_runs():
+def test_the_recipe_of_the_live_runs_is_that_of_the_recorded_ones():
     for run in experiments.recorded("augmentation")["none"]:
         recipe = run["recipe"]
         assert recipe["optimiser"] == "Nesterov's SGD, momentum 0.9, weight decay 5e-4, one-cycle"
         assert recipe["shown"] // recipe["batch"] == 250 and recipe["learning_rate"] == 0.1
-    text = (
-        "SGD with Nesterov's momentum of 0.9 and a weight decay of 0.0005, 250 steps of 64 pictures"
-    )
-    assert text in prose()
+    shown = source_with("def train(change")
+    assert "lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.0005" in shown
+    assert "in 250 steps of 64" in prose() and "steps=5 if is_quick() else 50" in shown
+    assert "the recipe of the recorded runs, for a fifth of their steps" in prose()
 
 
-def test_no_way_to_train_beats_plain_pictures_beyond_the_spread_of_seeds():
+def test_no_way_to_train_beats_plain_pictures():
     runs = experiments.recorded("augmentation")
     test = {name: [100 * run["test_accuracy"] for run in runs[name]] for name in AUGMENTATIONS}
-    assert all(np.mean(test[name]) < max(test["none"]) for name in AUGMENTATIONS)
+    assert all(np.mean(test[name]) <= np.mean(test["none"]) for name in AUGMENTATIONS)
     assert np.mean(test["crop"]) + 2 < np.mean(test["none"]) - 2, "ten crops do not make up for it"
-    known = {name: np.mean([run["train_accuracy"] for run in runs[name]]) for name in test}
-    assert 100 * known["none"] - np.mean(test["none"]) > 10
-    assert abs(100 * known["crop"] - np.mean(test["crop"])) < 2
+    assert "No change had a higher mean than `none`" in prose()
 
 
 def test_the_longer_run_had_more_than_one_and_a_half_times_the_training_of_all_seven():

@@ -26,10 +26,10 @@ from gnet_utils.plotting import counted
 def judge_block(answer: Any) -> str | None:
     """Whether a class builds the block: two rows of Table 1, same weights in, same numbers out."""
     check_class(answer, "a block")
-    for name, in_channels in (("3a", 192), ("4a", 480)):  # no two widths of 4a are the same
+    for name, in_channels, side in (("3a", 192, 28), ("4a", 480, 14)):  # all widths of 4a differ
         widths = GOOGLENET_BLOCKS[name]
         block = answer(in_channels, *widths)
-        images = torch.randn(2, in_channels, 12, 12, generator=torch.Generator().manual_seed(0))
+        images = torch.randn(2, in_channels, side, side, generator=torch.Generator().manual_seed(0))
         blanks = [part for part, value in vars(block).items() if value is ...]
         blanks += ["forward"] * gives_blank(block, images)
         if len(blanks) == 4:  # the stub as it is
@@ -67,6 +67,7 @@ STOPS = {  # words of PyTorch's error: the slip in forward that led to it
     "stack expects": "torch.stack makes a new axis and wants equal shapes: torch.cat(..., dim=1) "
     "lays the channels on one another.",
     "non-singleton dimension": "the four answers are added: lay them on one stack, by torch.cat.",
+    "but got Sequential": "torch.cat stacks answers, not layers: call each branch with x.",
     "TypeError: cat()": "torch.cat takes the four answers in one list, in brackets [ ].",
 }
 
@@ -147,7 +148,7 @@ def shapes(ran: list[Convolution]) -> Counter:
 
 def judge_repair(answer: Any) -> str | None:
     """Whether a module is block 3a: same weights in, same numbers out."""
-    images = torch.randn(2, 192, 12, 12, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(2, 192, 28, 28, generator=torch.Generator().manual_seed(0))
     output, ran = run(answer, images)
     if (16, 32, 3, 3) in shapes(ran):
         unbent = any(counts_below_zero(answer, images, place) for place in range(len(ran)))
@@ -211,6 +212,9 @@ EXERCISES = {
             303_104: "a window of side k has k * k weights, not k.",
             4_256: "those are the weights for one input channel: 256 come in.",
             672: "those are the output channels: each reads 256 channels by a window.",
+            36_896: "brackets are missing: the 256 channels count for all three windows.",
+            1_056_768: "that is without the 1x1 convolution.",
+            1_679_360: "that counts pooling as a 3x3 convolution: pooling has no weights.",
             1_105_920: "a naive block has no pool projection: only three convolutions count.",
         },
         hints=[

@@ -297,7 +297,6 @@ PREDICTIONS = {
         options=("0.01 or 0.03", "0.1 or 0.3", "1"),
         right=1,
         because="0.01 is too slow for half an epoch; with 1 the loss falls first, then lags.",
-        held=(1, 2, 3),
     ),
     "hardest": Prediction(
         options=("Shirt", "Sandal", "Bag", "Ankle boot"),

@@ -271,11 +271,6 @@ EXERCISES = {
 }
 
 PREDICTIONS = {
-    "blocks": Prediction(
-        options=("about 16 times as many", "about 4 times as many", "a little fewer"),
-        right=2,
-        because="Its 3x3 works on 64 channels, and the two 1x1 have one weight for each pair.",
-    ),
     "deeper": Prediction(
         options=(
             "about as many",
@@ -284,7 +279,7 @@ PREDICTIONS = {
         ),
         right=2,
         because="It starts slowest, and no picture came twice: that is not overfitting.",
-        held=(1, 2, 3, 4, 5),
+        held=(1, 2, 3, 4),
     ),
     "gradients": Prediction(
         options=("much smaller, by thousands", "a little smaller", "larger"),
@@ -300,6 +295,5 @@ PREDICTIONS = {
         ),
         right=2,
         because="In so short a training the ResNets start a little faster.",
-        held=(1, 2, 3),
     ),
 }

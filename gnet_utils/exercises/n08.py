@@ -208,11 +208,6 @@ EXERCISES = {
 }
 
 PREDICTIONS = {
-    "photo": Prediction(
-        options=("the middle of the photo", "its corners", "all pixels equally"),
-        right=0,
-        because="Every square and nearly every crop in it contains the middle.",
-    ),
     "mirror": Prediction(
         options=(
             "it rises by about one point, as ten crops did in the paper",

@@ -201,16 +201,16 @@ EXERCISES = {
         mistakes={
             0.05: "that is for one point; how many are drawn?",
             68.4: "those are the points inside the band.",
-            1.8: "that counts one question; there are two figures.",
+            1.8: "that counts one question; there are two panels.",
             0.9: "each block has four branches, each with a point of its own.",
             0.45: "each block has four branches, and there are two questions.",
             5: "five in a hundred; how many points are there?",
             72: "that is the number of points; 5% of them lie outside by chance.",
         },
         hints=[
-            "How many points does one figure have? And both?",
+            "How many points does one panel have? And both?",
             "A band that holds 95% leaves the rest outside, above or below.",
-            "A band that holds 90%, one figure of three branches and four blocks: 12 * 0.1 = 1.2.",
+            "A band that holds 90%, one panel of three branches and four blocks: 12 * 0.1 = 1.2.",
         ],
         right="72 points, 5% each: a few outside prove nothing.",
         tolerance=0.05,
@@ -244,7 +244,6 @@ PREDICTIONS = {
         ["none: both are learned", "lines against discs, mostly", "both, as strong as in training"],
         right=1,
         because="Random weights give nearly the same share for lines, and less for brightness.",
-        held=(1, 2, 3),
     ),
     "p4": Prediction(
         ["Grad-CAM", "gradient times picture", "both", "neither"],

@@ -265,7 +265,7 @@ PREDICTIONS = {
         options=["about three times", "clearly less than three times", "more than three times"],
         right=1,
         because="Pooling stays, by default most of the time; the other MACs take longer each.",
-        held=(2, 3, 4),
+        held=(2, 3),
     ),
     "p3": Prediction(
         options=[
@@ -275,7 +275,7 @@ PREDICTIONS = {
         ],
         right=1,
         because="The winners lead by less than a point; one net alone varies as much between runs.",
-        held=(1, 2, 3),
+        held=(1, 2),
     ),
     "p4": Prediction(
         options=["none", "about 1% of them", "about 10% of them"],

@@ -1,7 +1,6 @@
 """What auxiliary heads do for the first steps of a GoogLeNet, one change at a time (notebook 06).
 
-Four nets (plain, heads, norm, both) times three initialisations (tutorial, default, kaiming), and
-"exits": the network of the early exits.
+Four nets (plain, heads, norm, both) times three initialisations (tutorial, default, kaiming).
 """
 
 import copy
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnet_utils import experiments
-from gnet_utils.counting import count_macs, count_parameters
+from gnet_utils.counting import count_parameters
 from gnet_utils.data import load_fashion_mnist, split_train_validation, to_float
 from gnet_utils.evaluation import Data, accuracy, in_layout
 from gnet_utils.experiments.start import remove_batch_norm, spread, start_like_tutorials
@@ -22,11 +21,9 @@ from gnet_utils.models.googlenet import GoogLeNetOutput
 from gnet_utils.models.layers import ConvUnit, initialise
 from gnet_utils.passes import evaluating
 from gnet_utils.probing import gradient_norms
-from gnet_utils.runs import load_checkpoint, save_checkpoint
 from gnet_utils.training import cut, train_epoch
 
 HEADS = {"aux1": "inception_4a", "aux2": "inception_4d"}  # head -> the block that it reads
-CHECKPOINT = experiments.RUNS / "heads" / "exits-seed0.safetensors"
 
 
 # The network --------------------------------------------------------------------------------------
@@ -82,22 +79,6 @@ def _out_channels(block: nn.Module) -> int:
     """Channels after the concatenation: what the last convolutions of the branches give."""
     convs = ([m for m in b.modules() if isinstance(m, nn.Conv2d)] for b in block.children())
     return sum(branch[-1].out_channels for branch in convs)
-
-
-def exit_macs(net: HeadedGoogLeNet) -> list[int]:
-    """Multiply-adds until an answer at head 1, at head 2 and at the end, for one picture.
-
-    Who reaches the end has asked both heads on the way.
-    """
-    maps, total, found = torch.zeros(1, 1, 28, 28), 0, []
-    with evaluating(net), torch.no_grad():
-        for name, stage in net.stages():
-            total += count_macs(stage, tuple(maps.shape))
-            maps = stage(maps)
-            for head in (h for h, block in HEADS.items() if block == name):
-                total += count_macs(net.get_submodule(head), tuple(maps.shape))
-                found.append(total)
-    return [*found, total]
 
 
 # One run ------------------------------------------------------------------------------------------
@@ -168,7 +149,6 @@ GRID = {
     for initialisation in INITIALISATIONS
     for net, changes in NETS.items()
 }
-EXITS = Setting(**NETS["both"], learning_rate=0.2, batch=128, steps=900)
 
 
 def weighted_loss(output: GoogLeNetOutput | Tensor, labels: Tensor, weight: float = 0.3) -> Tensor:
@@ -184,21 +164,18 @@ def train_with_heads(
     data: Data,
     setting: Setting,
     seed: int = 0,
-    *,
-    falling: bool = False,
 ) -> Iterator[list[float]]:
     """Train `net` with SGD; yields before each step the loss of the last head, then of the others.
 
     data: uint8 images (N, 1, 28, 28) and labels (N,).
-    falling: the learning rate rises for a tenth of the steps and then falls to zero.
     """
     optimiser = torch.optim.SGD(net.parameters(), lr=setting.learning_rate)
-    steps, highest = setting.steps, setting.learning_rate
+    steps = setting.steps
     net.train()
     training = train_epoch(
         net,
         cut(data, experiments.cycled(len(data[0]), setting.batch, steps, seed)),
-        experiments.up_and_down(highest, steps) if falling else [highest] * steps,
+        [setting.learning_rate] * steps,
         optimiser,
         prepare=lambda images: in_layout(to_float(images)),
         head_weight=setting.weight,
@@ -249,40 +226,18 @@ def run_setting(setting: Setting, seed: int, train: Data, validation: Data) -> d
     }
 
 
-def run_exits(seed: int, train: Data, validation: Data) -> dict:
-    """Train the network of the early exits and store its weights beside the record."""
-    net = EXITS.net(seed)
-    losses = [round(loss[0], 4) for loss in train_with_heads(net, train, EXITS, seed, falling=True)]
-    shares_right = accuracies(net, validation)
-    save_checkpoint(net, CHECKPOINT, **asdict(EXITS), accuracies=shares_right, seed=seed)
-    return {"loss": losses[::5], "accuracies": shares_right}
-
-
-def load_exits() -> tuple[HeadedGoogLeNet, dict]:
-    """The stored network of the early exits, in eval mode, and what is stored about it."""
-    net = EXITS.net()
-    about = load_checkpoint(net, CHECKPOINT)
-    return net.eval(), about
-
-
 def record(name: str, seed: int) -> None:
-    """Run `name` and write its JSON file, unless that is there; "exits" with one seed only."""
-    if name == "exits" and seed:
-        return
-    setting = EXITS if name == "exits" else GRID[name]
+    """Run `name` and write its JSON file, unless that is there."""
+    setting = GRID[name]
 
     def run() -> dict:
         images, labels = load_fashion_mnist("train", source="real")
         parts = split_train_validation(images, labels, validation=5000, seed=0)
-        if name == "exits":
-            return run_exits(seed, *parts)
         return run_setting(setting, seed, *parts)
 
     recipe = asdict(setting) | {"optimiser": "SGD without momentum", "precision": "float32"}
-    if name == "exits":
-        recipe["schedule"] = "up for a tenth of the steps, then down to zero"
     experiments.record("heads", name, seed, run, recipe=recipe)
 
 
 if __name__ == "__main__":
-    experiments.run_all(__doc__, ["exits", *GRID], record)
+    experiments.run_all(__doc__, GRID, record)

@@ -291,5 +291,5 @@ def draw_answers(picture: Tensor, answers: dict[int, Tensor], middles: dict[int,
             rows, columns = torch.nonzero((squares & (panel == most))[0, 0], as_tuple=True)
             look = {"facecolors": "none", "edgecolors": colour, "linewidths": 2}
             ax.scatter(columns, rows, s=230, **look)
-    figure.suptitle("Black 0, white 1. Ring: of the three, this window answers the square most")
+    figure.suptitle("Black 0, white 1. Ring: this window answers more than the other two")
     return figure

@@ -58,20 +58,6 @@ def draw_losses(ax: Axes, name: str, label: str, colour: str) -> None:
     draw_band(ax, np.arange(curves.shape[1]), curves, curves.mean(0), **look)
 
 
-def losses_by_depth() -> Figure:
-    """Training loss of the recorded plain and residual nets, one panel for each depth."""
-    figure, axes = plt.subplots(1, 3, figsize=(7.2, 3), sharey=True)
-    for ax, layers in zip(axes, DEPTHS, strict=True):
-        for kind, colour in KINDS.items():
-            draw_losses(ax, f"{kind}_{layers}", kind, colour)
-        ax.axhline(GUESSING, color=COLOURS["gray"], ls=":", label="guessing, ln 10")
-        ax.set(title=f"{layers} layers", xlabel="step")
-    axes[0].set(ylabel="training loss", ylim=(0, None))  # for all three
-    axes[2].legend(loc="upper right")
-    figure.suptitle("The deeper the nets, the slower the plain one starts", fontsize=11)
-    return figure
-
-
 def live_losses(curves: Mapping[str, Sequence[float]]) -> Figure:
     """Training loss of a plain and a residual net that were trained just now."""
     figure, ax = plt.subplots(figsize=(5.6, 2.8))
@@ -100,14 +86,17 @@ def errors_by_depth() -> Figure:
 
 def long_errors() -> Figure:
     """Share of 5,000 training pictures that is wrong after each pass over all pictures."""
-    figure, ax = plt.subplots(figsize=(6.4, 3))
+    figure, ax = plt.subplots(figsize=(6.4, 3.5))
     for kind, colour in KINDS.items():
         for layers, style in ((20, "--"), (44, "-")):
             (run,) = runs()[f"long_{kind}_{layers}"]
             errors, label = run["train_errors"], f"{kind}-{layers}"
             ax.plot(range(1, len(errors) + 1), errors, style, color=colour, label=label)
+            shift = 3 if (kind, layers) in (("plain", 44), ("residual", 20)) else -3  # apart
+            place = {"xytext": (5, shift), "textcoords": "offset points", "va": "center"}
+            ax.annotate(f"{errors[-1]:.1f}%", (len(errors), errors[-1]), fontsize=9, **place)
     ax.set(xlabel="passes over all training pictures", ylabel="seen pictures wrong (%)")
-    ax.set(xlim=(0, LONG_PASSES + 1), xticks=range(0, LONG_PASSES + 1, 5), ylim=(0, None))
+    ax.set(xlim=(0, LONG_PASSES + 2), xticks=range(0, LONG_PASSES + 1, 5), ylim=(0, None))
     ax.set_title("The deeper plain net stays behind the shallower one")
     ax.legend()
     return figure
@@ -124,7 +113,10 @@ def duel() -> Figure:
     left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
     left.set_title("The losses lie close together")
     left.legend()
-    names = [label.removeprefix("ResNet, ").replace(" ", "\n") for label, _ in RIVALS.values()]
+    names = [
+        f"{label.removeprefix('ResNet, ')}\n{over_seeds(name, 'processor_seconds')[0]:.0f} s"
+        for name, (label, _) in RIVALS.items()
+    ]
     right.set(ylim=(2.6, -0.6), xlabel="test accuracy (%)", title="The ResNets lead")
     right.set_yticks(range(len(names)), names)
     return figure
@@ -210,8 +202,8 @@ def draw_residual(ax: Axes, block: nn.Module, in_channels: int, title: str) -> N
 
 def draw_blocks(*blocks: tuple[nn.Module, int, str]) -> Figure:
     """Wiring of residual blocks side by side, each a (block, channels that come in, title)."""
-    figure, axes = plt.subplots(1, len(blocks), figsize=(7.2, 3.9))
-    for ax, (block, channels, title) in zip(axes, blocks, strict=True):
+    figure, axes = plt.subplots(1, len(blocks), figsize=(3.6 * len(blocks), 3.9), squeeze=False)
+    for ax, (block, channels, title) in zip(axes[0], blocks, strict=True):
         draw_residual(ax, block, channels, title)
     return figure
 

@@ -16,6 +16,12 @@ from gnet_utils.data import to_float
 from gnet_utils.plotting import COLOURS
 
 LOOKS = {"evolve": ("evolution", COLOURS["red"]), "random": ("chance", COLOURS["sky"])}
+WIDTHS = {
+    "evolve": "best\nof evolution",
+    "random": "best\nof chance",
+    "middle": "middle one\nof chance",
+    "hand": "hand-made",
+}
 BARS = {  # told apart without colour too
     "MACs": {"color": COLOURS["ink"]},
     "ms, default": {"color": COLOURS["red"]},
@@ -23,39 +29,7 @@ BARS = {  # told apart without colour too
 }
 
 
-def draw_kernels(kernels: Mapping[str, Tensor], copies: Mapping[str, Tensor]) -> Figure:
-    """Each kernel above its best copy from one pair, a column times a row."""
-    figure, axes = plt.subplots(2, len(kernels), figsize=(5.4, 3.7))
-    for column, name in enumerate(kernels):
-        for ax, kernel in zip(axes[:, column], (kernels[name], copies[name]), strict=True):
-            ax.imshow(kernel, cmap="gray", vmin=-0.2, vmax=1)
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_visible(True)
-        axes[0, column].set_title(name, loc="center")
-        axes[1, column].set_title("from one pair", loc="center", fontsize=9)
-    figure.suptitle("A column times a row draws a blur, not a diagonal", x=0.02, ha="left")
-    return figure
-
-
-def draw_times(macs: Mapping, times: Mapping) -> Figure:
-    """MACs and milliseconds of each kind of block, in two layouts; the block with 5x5 is 1."""
-    figure, axes = plt.subplots(1, len(macs), figsize=(7.2, 3.3), sharey=True)
-    for ax, place in zip(axes, macs, strict=True):
-        kinds = [kind for kind in macs[place] if kind != "5x5"]
-        rows = np.arange(len(kinds))
-        columns = zip(BARS.items(), (macs[place], *times[place].values()), strict=True)
-        for shift, ((label, look), values) in zip((-0.27, 0, 0.27), columns, strict=True):
-            shares = [values[kind] / values["5x5"] for kind in kinds]
-            ax.barh(rows + shift, shares, 0.25, **look, label=label)
-        ax.axvline(1, color=COLOURS["ink"], lw=1)
-        ax.set(yticks=rows, yticklabels=kinds, title=f"block {place}", xlabel="with 5x5 = 1")
-    axes[0].invert_yaxis()
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.suptitle("Separable: milliseconds fall less than MACs", x=0.01, ha="left")
-    return figure
-
-
-def draw_search(runs: Mapping, finals: Mapping[str, np.ndarray], names: Mapping) -> Figure:
+def draw_search(runs: Mapping, finals: Mapping[str, np.ndarray]) -> Figure:
     """Best accuracy so far against candidates tried, and the accuracies after new training."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.8))
     for kind, (name, colour) in LOOKS.items():
@@ -71,8 +45,10 @@ def draw_search(runs: Mapping, finals: Mapping[str, np.ndarray], names: Mapping)
     for row, shares in enumerate(finals.values()):
         right.plot(shares, [row] * len(shares), "o", ms=5, color=COLOURS["gray"], alpha=0.7)
         right.errorbar(shares.mean(), row, xerr=shares.std(ddof=1), fmt="D", color=COLOURS["ink"])
+        above = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center", "fontsize": 9}
+        right.annotate(f"{shares.mean():.1f}", (shares.mean(), row), **above)
     right.set(yticks=range(len(finals)), xlabel="test accuracy (%)", ylim=(len(finals) - 0.5, -0.5))
-    right.set_yticklabels([names[key].replace(" of", "\nof") for key in finals], fontsize=9)
+    right.set_yticklabels([WIDTHS[key] for key in finals], fontsize=9)
     right.set_title("Trained anew, they overlap")
     lines = (
         "Left, thick: mean of three searches; thin: one search (gray: both methods alike).\n"
@@ -87,7 +63,7 @@ def draw_recap(pair: float, macs: Mapping, times: Mapping) -> Figure:
     """What the exchanges leave of weights, MACs and milliseconds; before is 1."""
 
     def share(of: Mapping) -> float:
-        return of["separable"] / of["5x5"]
+        return of["separable"] / of["dense"]
 
     left = {"4e, two 3x3: weights": pair, "3a, separable: MACs": share(macs)}
     left |= {f"3a, separable: ms, {name}": share(of) for name, of in times.items()}
@@ -96,7 +72,8 @@ def draw_recap(pair: float, macs: Mapping, times: Mapping) -> Figure:
     for (name, value), look in zip(left.items(), looks, strict=True):
         ax.bar_label(ax.barh(name, value, **look), fmt="%.2f", padding=3)
     ax.axvline(1, color=COLOURS["ink"], lw=1)
-    ax.set(xlabel="with 5x5 = 1", xlim=(0, 2.1), title="One count rises, one falls far, time less")
+    ax.set(xlabel="before the exchange = 1", xlim=(0, 2.1))
+    ax.set_title("One count rises, one falls far, time less")
     ax.invert_yaxis()
     return figure
 

@@ -160,7 +160,7 @@ WRONG = {
         ),
         (
             written(middle=lambda c, r, o: nn.Sequential(*branch(c, (r, 1)), nn.Conv2d(r, o, 3))),
-            "maps of 12x12, 10x10, 12x12, 12x12 cannot be stacked",
+            "maps of 28x28, 26x26, 28x28, 28x28 cannot be stacked",
         ),
         (
             written(large=PARTS["middle"]),
@@ -205,6 +205,10 @@ WRONG = {
         (written(stack=lambda *answers: torch.cat(answers, dim=-1)), "along the wrong axis"),
         (written(stack=lambda *answers: torch.stack(answers, dim=1)), "makes a new axis"),
         (written(stack=lambda *answers: torch.cat(*answers, dim=1)), "in one list"),
+        (
+            written(forward=lambda x, *branches: torch.cat(branches, dim=1)),
+            "call each branch with x",
+        ),
         (
             written(forward=lambda x, *branches: reduce(lambda x, branch: branch(x), branches, x)),
             "a branch reads what another branch made",
@@ -259,7 +263,7 @@ WRONG = {
         (Inception(192, *GOOGLENET_BLOCKS["3b"]), "row in Table 1"),
         (Inception, "add brackets"),
         ("done", "a module is asked for"),
-        (pooled(), "maps of 12x12, 12x12, 12x12, 4x4 cannot be stacked"),
+        (pooled(), "maps of 28x28, 28x28, 28x28, 10x10 cannot be stacked"),
         (block(192, GOOGLENET_BLOCKS["3a"], order="1357"[::-1]), "stacked in another order"),
         (Inception(192, *GOOGLENET_BLOCKS["3a"], norm="batch"), "has no bias"),
     ],
