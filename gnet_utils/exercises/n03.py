@@ -129,11 +129,14 @@ def _pooled_wrong(block: nn.Module, images: Tensor, output: Tensor) -> str | Non
         late = F.max_pool2d(project(images), 3, stride=1, padding=1).relu()
         average = project(F.avg_pool2d(images, 3, stride=1, padding=1)).relu()
         unpooled = project(images).relu()
+        bent = project(F.max_pool2d(images, 3, stride=1, padding=1).relu()).relu()
         pooled = output[:, -project.out_channels :]
     if torch.allclose(pooled, late, atol=1e-4):
         return "the projection runs before the pooling: pool first, then mix."
     if torch.allclose(pooled, average, atol=1e-4):
         return "the pooling takes the mean: a max pooling takes the largest value."
+    if torch.allclose(pooled, bent, atol=1e-4):
+        return "a ReLU stands between pooling and projection: it belongs behind a convolution."
     if torch.allclose(pooled, unpooled, atol=1e-4):
         return "the pooling changes nothing: its window is 3x3."
     return None

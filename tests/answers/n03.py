@@ -234,6 +234,14 @@ WRONG = {
             "cannot be stacked",
         ),
         (
+            written(
+                pool=lambda c, o: nn.Sequential(
+                    nn.MaxPool2d(3, 1, 1), nn.ReLU(), *branch(c, (o, 1))
+                )
+            ),
+            "a ReLU stands between pooling and projection",
+        ),
+        (
             written(pool=lambda c, o: nn.Sequential(nn.MaxPool2d(1), *branch(c, (o, 1)))),
             "the pooling changes nothing",
         ),
