@@ -246,8 +246,10 @@ def judge_overfit(answer: Any) -> str | None:
         )
     loss = F.cross_entropy(logits, labels).item()
     if loss > 0.1:
-        return f"all ten are right, but not surely: the loss is {loss:.2f}. 60 steps with the rate "
+        return (
+            f"all ten are right, but not surely: the loss is {loss:.2f}. 60 steps with the rate "
             "0.05 bring it below 0.1."
+        )
     return None
 
 
