@@ -194,6 +194,12 @@ WRONG = {
             loop_with(of=lambda logits, labels: logits.square().mean()),
             "not that of the cross-entropy",
         ),
+        (loop_with(of=lambda logits, labels: F.cross_entropy(labels, logits)), "logits first"),
+        (loop_with(of=nn.CrossEntropyLoss), "F.cross_entropy(logits, labels)"),
+        (
+            loop_with(schedule=lambda *_, **__: torch.optim.OneCycleLR),
+            "torch.optim.lr_scheduler.OneCycleLR",
+        ),
         (nn.Linear(3, 3), "a function is asked for"),
     ],
     "05.overfit": [
@@ -201,7 +207,7 @@ WRONG = {
         ([0.1, 0.05], "a module is asked for"),
         (FiveClasses(), "ten logits each"),
         (Exploded(), "not finite"),
-        (Untrained(), "images[:10] and labels[:10], all steps in one call"),
+        (Untrained(), "images[:10] and labels[:10], in one call of train"),
         (Knows(practised=9.0, size=-9.0), "batch norm lag behind"),
         (Knows(size=1.0), "not surely"),
         (nn.Conv2d(3, 8, 3), "convolution 1 reads 3 channels, 1 come"),
