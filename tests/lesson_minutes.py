@@ -67,7 +67,7 @@ def exercise_minutes(written: int, values: int) -> float:
 
 
 def sizes(notebook: dict) -> Sizes:
-    """Sizes of an executed notebook; folded code, solutions and slots for answers do not count."""
+    """Sizes of an executed notebook; folded code and solutions do not count."""
     text = "\n".join(c["source"] for c in notebook["cells"] if c["cell_type"] == "markdown")
     words = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL).split()
     cells = [cell for cell in code_cells(notebook) if cell["source"] != setup_cell()]
