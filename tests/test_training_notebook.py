@@ -11,6 +11,7 @@ from torch import nn
 
 from gnet_utils import exercises
 from gnet_utils.base import ROOT
+from gnet_utils.counting import count_macs
 from gnet_utils.course import notebooks
 from gnet_utils.experiments import loop, recorded
 from gnet_utils.explorers import n05
@@ -74,6 +75,33 @@ def test_the_loss_with_the_rate_1_falls_first_and_ends_behind_0_1_and_0_3():
     assert min(early, key=early.get) == 1.0
     assert max(late[0.1], late[0.3]) < late[1.0] < late[0.01]
     assert "with 1 it falls earliest, but ends above 0.1 and 0.3" in prose()
+
+
+def test_the_schedule_moves_the_momentum_as_the_docstring_says(monkeypatch):
+    used, step = [], torch.optim.SGD.step
+
+    def noting(optimiser, *arguments):
+        used.append(optimiser.param_groups[0]["momentum"])
+        return step(optimiser, *arguments)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", noting)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    loop.train(net, some_data(), steps=20, learning_rate=0.1)
+    assert (used[0], min(used), used[-1]) == pytest.approx((0.95, 0.85, 0.95), abs=1e-3)
+    assert "0.95, 0.85 at the highest rate, 0.95" in loop.one_cycle.__doc__
+
+
+def test_the_stride_leaves_about_a_quarter_of_the_work_in_the_blocks():
+    net = FashionGoogLeNet(0.25, stem="patch")
+    work = {}
+    for side in (14, 28):  # of the maps that reach block 3a, with the stride and without
+        shape, work[side] = (1, 48, side, side), 0
+        for name, stage in list(net.stages()):
+            if name.startswith(("inception", "pool")):
+                work[side] += count_macs(stage, shape)
+                shape = tuple(stage(torch.zeros(shape)).shape)
+    assert work[14] / work[28] == pytest.approx(0.243, abs=0.005)
+    assert "about a quarter of the work in the blocks" in prose()
 
 
 def test_networks_of_the_course_are_sure_of_a_shirt_on_its_side_and_wrong():

@@ -18,7 +18,7 @@ LUMA = (0.2989, 0.5870, 0.1140)
 def _judge_gray(answer: Any) -> str | None:
     """Whether a layer is the 1x1 convolution that mixes red, green and blue by luma."""
     if answer is ...:
-        raise Blank("the two places with ...")
+        raise Blank("the two places marked ...")
     check_module(answer)
     if not isinstance(answer, nn.Conv2d):
         return f"an nn.Conv2d is asked for, this is {kind_of(answer)}."
@@ -133,7 +133,7 @@ def _judge_learn(answer: Any) -> str | None:
         got = loop(layer, pictures, targets, steps=4, rate=0.1)
         return layer.weight, got
 
-    with filled(Blank("the four places with ...")):
+    with filled(Blank("the four places marked ...")):
         weights, got = walk(answer)
     if not isinstance(got, tuple) or len(got) != 2:
         raise Mistake("the function should return losses and path, as at the start.")

@@ -59,7 +59,7 @@ def judge_evaluate(answer: Any) -> str | None:
         if "ellipsis" not in str(error):
             raise
         if net.modes and net.modes[0][0]:  # the stub as it is
-            raise Blank("the three places with ...") from None
+            raise Blank("the three places marked ...") from None
         return "still to fill in: how many answers of the batch are right."
     except RuntimeError as error:
         if "(10) must match" not in str(error):
@@ -156,7 +156,7 @@ def judge_loop(answer: Any) -> str | None:
     if ... in looked:
         if witness.backwards or witness.rates:
             return "still to fill in: the loss."
-        raise Blank("the six places with ...")
+        raise Blank("the six places marked ...")
     if any(not training for training, _ in net.modes):
         return "the network is in eval() mode: call net.train() before the first batch."
     return _gradients_wrong(witness) or _rates_wrong(witness.rates)
@@ -314,7 +314,7 @@ PREDICTIONS = {
     "hardest": Prediction(
         options=("Coat", "Pullover", "Shirt", "T-shirt/top"),
         right=2,
-        because="A shirt lies between the others: it has a T-shirt's outline and a coat's buttons.",
+        because="Shirts are taken for all three others: see the row of Shirt in the matrix.",
         held=(1, 2, 3),
     ),
 }

@@ -42,7 +42,7 @@ def judge_norms(answer: Any) -> str | None:
         return f"it returns {kind_of(got)}; a dictionary is asked for, from stage to norm."
     if ... in got.values():
         if not calls:
-            raise Blank("the four places with ...")
+            raise Blank("the four places marked ...")
         return "still to fill in: the norm, the root of the sum."
     if calls and not got:
         return "the gradients are cleared after backward: nothing is left to measure."
@@ -130,7 +130,7 @@ def judge_total(answer: Any) -> str | None:
     got = call(answer, GoogLeNetOutput(*parts), labels, how="with an output of three heads")
     if got is ...:
         if call(answer, parts[0], labels) is ...:
-            raise Blank("the two places with ...")
+            raise Blank("the two places marked ...")
         return "still to fill in: the loss of a net with heads."
     got = _loss(got)
     last, aux1, aux2 = (F.cross_entropy(logits, labels) for logits in parts)

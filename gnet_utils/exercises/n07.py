@@ -11,7 +11,7 @@ from gnet_utils.exercises.trials import call, check_class, filled, gives_blank, 
 from gnet_utils.models import BasicBlock
 from gnet_utils.models.residual import PadShortcut
 
-STUB = Blank("the places with ... in forward")
+STUB = Blank("the places marked ... in forward")
 HALF_FILLED = Mistake("a place with ... in forward is still to be filled in.")
 
 # 07.block -----------------------------------------------------------------------------------------

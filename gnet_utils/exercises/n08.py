@@ -33,7 +33,7 @@ def judge_views(answer: Any) -> str | None:
         images = torch.arange(torch.Size(shape).numel(), dtype=torch.float32).reshape(shape)
         how = f"for a batch {shape} and size {size}"
         try:
-            places = "the places with ... in ten_crops"
+            places = "the places marked ... in ten_crops"
             got = _filled(answer, images.clone(), size, places=places, how=how)
         except Mistake as mistake:
             if any(words in str(mistake) for words in ("equal size", "must match")):
@@ -95,7 +95,7 @@ def judge_average(answer: Any) -> str | None:
     """Whether a function averages the probabilities of the views."""
     logits = 3 * torch.randn(4, 5, 7, generator=torch.Generator().manual_seed(8))
     how = "for logits (4, 5, 7)"
-    places = "the places with ... in average_of_views"
+    places = "the places marked ... in average_of_views"
     got = _filled(answer, logits.clone(), places=places, how=how).to(logits)
     right, of_each = average_of_views(logits), logits.softmax(-1)
     if got.shape == of_each.shape:

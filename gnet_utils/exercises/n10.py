@@ -146,7 +146,7 @@ def judge_fold(answer: Any) -> str | None:
         return next(filter(None, mistakes), None)
     except Mistake as mistake:
         if "ellipsis" in str(mistake):
-            raise Blank("the places with ... in the function") from None
+            raise Blank("the places marked ... in the function") from None
         return next((slip for words, slip in RAISED.items() if words in str(mistake)), str(mistake))
 
 

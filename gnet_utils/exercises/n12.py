@@ -27,7 +27,7 @@ def judge_error(answer: Any) -> str | None:
         return "it should return two things: return mean, error."
     blanks = [name for name, part in zip(("mean", "error"), got, strict=True) if part is ...]
     if len(blanks) == 2:
-        raise Blank("the two places with ...")
+        raise Blank("the two places marked ...")
     if blanks:
         return f"still to fill in: {blanks[0]}."
     mean, error = (float(part) for part in got)
@@ -89,7 +89,7 @@ def judge_bins(answer: Any) -> str | None:
     confidence = torch.tensor([0.32, 0.38, 0.55, 0.93, 0.94, 0.96, 0.97, 1.0])
     hits = torch.tensor([0.0, 1, 1, 1, 1, 0, 1, 1])
     try:
-        with filled(Blank("the three places with ...")):
+        with filled(Blank("the three places marked ...")):
             got = answer(confidence, hits)
     except RuntimeError as error:
         if "ambiguous" in str(error):

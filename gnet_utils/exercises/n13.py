@@ -43,7 +43,7 @@ def judge_rate(answer: Any) -> str | None:
         return "still to fill in: the seconds that one step took."
     if got is ...:
         if calls == REPEATS and looks == REPEATS:  # the stub as it is
-            raise Blank("the three places with ...")
+            raise Blank("the three places marked ...")
         return "still to fill in: what is returned."
     if calls == 0:
         return "it never calls step()."
@@ -81,7 +81,7 @@ def judge_orthogonal(answer: Any) -> str | None:
     """Whether a function brings singular values near 1 and leaves the singular vectors alone."""
     matrix = 3 * torch.randn(6, 20, generator=torch.Generator().manual_seed(0))
     if call(answer, matrix.clone(), 0) is ...:  # the stub as it is, or its second half
-        raise Blank("the places with ...")
+        raise Blank("the places marked ...")
     left = "still to fill in: the line inside the loop."
     with filled(Mistake(left)):
         got = call(answer, matrix.clone(), 3)

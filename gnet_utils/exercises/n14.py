@@ -36,10 +36,10 @@ def judge_ground(answer: Any) -> str | None:
     """Whether a function lays garments of any gray on black, each picture by its own ground."""
     check_function(answer)
     images = _on_two_grounds()
-    with filled(Blank("the two places with ...")):
+    with filled(Blank("the two places marked ...")):
         got = answer(images.clone())
     if got is ...:
-        raise Blank("the two places with ...")
+        raise Blank("the two places marked ...")
     if not isinstance(got, Tensor) or got.shape != images.shape:
         shape = tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__
         return f"pictures of the same shape, {tuple(images.shape)}, should come out, got {shape}."
@@ -70,7 +70,7 @@ def with_new_head(classes: int) -> FashionGoogLeNet:
 def judge_head(answer: Any) -> str | None:
     """Whether a function builds the stored network with a fresh last layer of any size."""
     check_function(answer)
-    with filled(Blank("the two places with ...")):
+    with filled(Blank("the two places marked ...")):
         net = answer(7)
     if not isinstance(net, nn.Module):
         return "it should return the network: return net."

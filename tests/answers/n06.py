@@ -208,7 +208,7 @@ RIGHT = {
 
 WRONG = {
     "06.norms": [
-        (norms(nothing, nothing, lambda _: ..., lambda _: ...), "the four places with ..."),
+        (norms(nothing, nothing, lambda _: ..., lambda _: ...), "the four places marked ..."),
         (norms(root=lambda _: ...), "still to fill in: the norm"),
         (norms(size=lambda _: ...), "still to fill in: the sum of the squares"),
         (norms(clear=nothing), "clear them before"),
@@ -242,7 +242,7 @@ WRONG = {
         (["4e", 5], "names of blocks"),
     ],
     "06.total": [
-        (lambda output, labels: ..., "the two places with ..."),
+        (lambda output, labels: ..., "the two places marked ..."),
         (half_filled, "the loss of a net without heads"),
         (other_half_filled, "the loss of a net with heads"),
         (0.3, "a function is asked for"),

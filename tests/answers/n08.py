@@ -98,7 +98,7 @@ RIGHT = {
 WRONG = {
     "08.views": [
         (10, "a function is asked for"),
-        (lambda images, size: ..., "the places with ..."),
+        (lambda images, size: ..., "the places marked ..."),
         (lambda images, size: (...).flip(4), "still to be filled in"),
         (lambda images, size: torch.stack(...), "still to be filled in"),
         (of_ten(lambda ten: ten[:5]), "each of them is also mirrored"),
@@ -121,7 +121,7 @@ WRONG = {
     "08.gain": [(0.009, "rounded too far"), (0.92, "first nine passes")],
     "08.average": [
         (0.5, "a function is asked for"),
-        (lambda logits: ..., "the places with ..."),
+        (lambda logits: ..., "the places marked ..."),
         (lambda logits: (...).mean(0), "still to be filled in"),
         (lambda logits: logits.softmax(2), "the mean over the views is missing"),
         (lambda logits: logits.mean(0).softmax(1), "softmax of the mean logits"),

@@ -299,7 +299,7 @@ WRONG = {
     "10.lead": [(2.186, "best of chance"), (1.687, "ddof=1"), (0.8233, "lead in points")],
     "10.fold": [
         *((slip, message) for message, slip in SLIPS.items()),
-        (fold_unfilled, "the places with ..."),
+        (fold_unfilled, "the places marked ..."),
         (fold_nothing, "nothing is folded"),
         (fold_in_place, "work on a copy"),
         (fold_without_bias, "shift of the batch norm is lost"),

@@ -125,7 +125,7 @@ WRONG = {
         (12, "rounded too far"),
     ],
     "13.orthogonal": [
-        (orthogonal_as_it_is, "the places with ..."),
+        (orthogonal_as_it_is, "the places marked ..."),
         (iterated(turn=lambda *_: ...), "the line inside the loop"),
         (iterated(turn=lambda *_: ..., early=True), "the line inside the loop"),
         (iterated(start=lambda matrix: matrix), "is the matrix divided by its norm?"),
